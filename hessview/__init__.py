@@ -1,0 +1,52 @@
+"""See the Hessian of a sharded model live, from a notebook.
+
+Names are loaded on first use, so that importing hessview loads neither torch nor
+a plotting library.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Objective",
+    "Run",
+    "Session",
+    "attach",
+    "launch",
+    "local",
+    "open_runs",
+    "report",
+    "ritz",
+    "serve",
+    "summary",
+    "views",
+]
+
+_HOMES = {
+    "Objective": "hessview.job.objective",
+    "Session": "hessview.session.session",
+    "Run": "hessview.session.run",
+    "attach": "hessview.session.attach",
+    "launch": "hessview.session.launch",
+    "local": "hessview.session.local",
+    "open_runs": "hessview.data.store",
+    "report": "hessview.page.report",
+    "ritz": "hessview.data.summary",
+    "serve": "hessview.job.serve",
+    "summary": "hessview.data.summary",
+    "views": "",  # a package, not a name in one
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hessview' has no attribute {name!r}")
+    if not _HOMES[name]:
+        return importlib.import_module(f"hessview.{name}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,1 @@
+"""Curvature operators: matrix-vector products that never form the matrix."""

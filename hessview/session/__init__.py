@@ -1,0 +1,1 @@
+"""The kernel side: a handle on a job and on its runs."""

@@ -1,0 +1,1 @@
+"""How a kernel and a job reach each other."""
