@@ -1,0 +1,257 @@
+"""The fold of events into datasets, the same for a live job and for a record on disk."""
+
+import dataclasses
+import datetime
+import json
+import math
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview import __version__
+from hessview.data.schema import SCHEMAS, Coordinates, Schema
+from hessview.errors import InputError, RecordError, RecordWarning
+from hessview.messages import (
+    ENDED,
+    Command,
+    Event,
+    JobEnded,
+    JobStarted,
+    Reading,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    State,
+    command_from_json,
+    command_to_json,
+)
+
+EPSILON_CONVENTION = "step along a unit-norm vector"
+
+
+class Collector:
+    """Folds events, one by one, into a labelled dataset for each run.
+
+    One thread may add while others ask: a dataset always holds whole readings. Adding an event
+    twice changes nothing, so a replay may overlap with what is already there.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+        self._jobs: dict[str, JobStarted] = {}
+
+    @property
+    def runs(self) -> list[str]:
+        """Identities of the runs, in the order in which they were asked for."""
+        with self._lock:
+            return list(self._runs)
+
+    @property
+    def job(self) -> JobStarted | None:
+        """What the latest job said of itself, None if no job began yet."""
+        with self._lock:
+            return next(reversed(self._jobs.values()), None)
+
+    def add(self, event: Event) -> None:
+        """Take one event in; what does not fit the record is left out with a RecordWarning.
+
+        Args:
+            event: The next event.
+        """
+        with self._lock:
+            match event.payload:
+                case Reading() as reading:
+                    if run := self._known(event):
+                        run.read(event.run, reading)
+                case RunQueued() as queued:
+                    self._queue(event, queued)
+                case RunStarted() as started:
+                    if run := self._known(event):
+                        run.start(event, started)
+                case RunEnded() as ended:
+                    if run := self._known(event):
+                        run.state, run.error = ended.state, ended.error
+                case JobStarted() as job:
+                    self._end_runs("another job took the record over", all_but=event.job)
+                    self._jobs[event.job] = job
+                case JobEnded() as over:
+                    self._end_runs(f"the job ended: {over.reason}")
+
+    def command(self, run: str) -> Command:
+        """What a run was asked to measure.
+
+        Raises:
+            RecordError: No such run.
+        """
+        return self._find(run).command
+
+    def state(self, run: str) -> State:
+        """Where a run stands: queued, running, done, cancelled or failed.
+
+        Raises:
+            RecordError: No such run.
+        """
+        return self._find(run).state
+
+    def error(self, run: str) -> str:
+        """Why a run ended early and what to do, "" if it did not.
+
+        Raises:
+            RecordError: No such run.
+        """
+        return self._find(run).error
+
+    def dataset(self, run: str) -> xr.Dataset:
+        """What a run measured so far; NaN means not measured.
+
+        Args:
+            run: Identity of the run.
+
+        Returns:
+            A dataset of its own, which later events leave alone. Dims, coords, variables and
+            their units are those of the command's schema; attrs hold the provenance, as
+            strings and numbers that JSON, netCDF and Zarr can hold (mappings as JSON strings).
+            An attribute that is not known is absent.
+
+        Raises:
+            RecordError: No such run.
+        """
+        found = self._find(run)
+        with self._lock:
+            return found.dataset({"run": run, **_provenance(found, self._jobs.get(found.job))})
+
+    def _find(self, run: str) -> "_Run":
+        with self._lock:
+            if run not in self._runs:
+                raise RecordError(
+                    f"run {run!r} is not in the record; its runs are {list(self._runs)}."
+                )
+            return self._runs[run]
+
+    def _known(self, event: Event) -> "_Run | None":
+        if event.run not in self._runs:
+            _warn(f"events of run {event.run!r} are left out: the record lacks its command.")
+        return self._runs.get(event.run)
+
+    def _queue(self, event: Event, queued: RunQueued) -> None:
+        if event.run in self._runs:
+            return
+        try:
+            command = command_from_json(queued.command)
+        except (InputError, TypeError) as error:
+            _warn(f"run {event.run!r} is left out: its command cannot be read ({error}).")
+            return
+        self._runs[event.run] = _Run(command, event.job)
+
+    def _end_runs(self, why: str, all_but: str = "") -> None:
+        """A run cannot outlive its job; a resumed one starts anew in the next."""
+        for run in self._runs.values():
+            if run.state not in ENDED and run.job != all_but:
+                run.state = "failed"
+                run.error = f"{why}; what was measured until then is kept: ask again for the rest."
+
+
+def collect(events: Iterable[Event]) -> Collector:
+    """Fold a whole record.
+
+    Args:
+        events: Events in order.
+
+    Returns:
+        The collector that took them in; it takes more.
+    """
+    collector = Collector()
+    for event in events:
+        collector.add(event)
+    return collector
+
+
+class _Run:
+    """One run's arrays and state."""
+
+    def __init__(self, command: Command, job: str) -> None:
+        self.command = command
+        self.job = job
+        self.state: State = "queued"
+        self.error = ""
+        self.started: RunStarted | None = None
+        self.time = math.nan
+        self._schema: Schema = SCHEMAS[command.name]
+        self._coordinates: Coordinates = self._schema.coordinates(command)
+        self._shape = tuple(len(self._coordinates[dim]) for dim in self._schema.dims)
+        self._arrays: dict[str, NDArray[np.float64]] = {
+            name: np.full(self._shape, math.nan) for name in self._schema.variables
+        }
+
+    def start(self, event: Event, started: RunStarted) -> None:
+        self.state, self.error = "running", ""
+        self.job, self.started, self.time = event.job, started, event.time
+
+    def read(self, name: str, reading: Reading) -> None:
+        dims = self._schema.dims
+        position = tuple(reading.index.get(dim, -1) for dim in dims)
+        inside = all(0 <= at < size for at, size in zip(position, self._shape, strict=True))
+        if len(reading.index) != len(dims) or not inside:
+            sizes = dict(zip(dims, self._shape, strict=True))
+            _warn(f"a reading of run {name!r} at {reading.index} is left out: outside {sizes}.")
+            return
+        for variable, value in reading.values.items():
+            if variable in self._arrays:
+                self._arrays[variable][position] = value
+            else:
+                _warn(f"variable {variable!r} of run {name!r} is left out: not in its schema.")
+
+    def dataset(self, attrs: dict[str, Any]) -> xr.Dataset:
+        schema = self._schema
+        return xr.Dataset(
+            {
+                name: (schema.dims, self._arrays[name].copy(), dataclasses.asdict(variable))
+                for name, variable in schema.variables.items()
+            },
+            {
+                name: (name, values, dataclasses.asdict(schema.descriptions[name]))
+                for name, values in self._coordinates.items()
+            },
+            attrs,
+        )
+
+
+def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
+    """Where the numbers come from; the run's own word counts before the job's."""
+    known: dict[str, Any] = {
+        "state": run.state,
+        "error": run.error,
+        **command_to_json(run.command),
+        "epsilon_convention": EPSILON_CONVENTION,
+        "hessview_version": __version__,
+        "job": run.job,
+    }
+    if job is not None:
+        fields = dataclasses.asdict(job)
+        known |= {"job_seed": fields.pop("seed"), **fields}
+    if run.started is not None:
+        started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)
+        known |= {"started": started.isoformat(), **dataclasses.asdict(run.started)}
+    return {key: _plain(value) for key, value in known.items() if not _missing(value)}
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _plain(value: Any) -> str | int | float:
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)  # netCDF and Zarr hold no larger integer
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RecordWarning, stacklevel=4)

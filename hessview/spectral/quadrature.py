@@ -1,0 +1,159 @@
+"""From Lanczos coefficients to the spectral measure of a probe; numpy and scipy only."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh_tridiagonal
+from scipy.stats import wasserstein_distance
+
+from hessview.errors import InputError
+
+Array = NDArray[np.float64]
+
+POINTS_PER_WIDTH = 3.0  # sigma = range / (3 m): L1 error 0.02-0.03 with 4 probes; less fails
+FLAT_WIDTH = 1e-3  # share of the common node where all nodes agree: narrow, yet not a spike
+
+
+@dataclasses.dataclass(frozen=True)
+class Ritz:
+    """Gauss quadrature of a probe's spectral measure, from its Jacobi matrix.
+
+    Attributes:
+        nodes: Ritz values, ascending, shape (step,), in units of the operator.
+        weights: Squared first components of the eigenvectors, shape (step,), summing to 1.
+        residuals: An eigenvalue lies within this distance of the node, shape (step,),
+            in units of the operator.
+    """
+
+    nodes: Array
+    weights: Array
+    residuals: Array
+
+
+def ritz(alpha: ArrayLike, beta: ArrayLike) -> Ritz:
+    """Ritz values, quadrature weights and residual bounds of a Lanczos run.
+
+    Args:
+        alpha: Diagonal of the Jacobi matrix, shape (step,), in units of the operator.
+        beta: Off-diagonal, shape (step,), same units: beta[j] couples step j to step j + 1,
+            and the last entry is the norm of the residual that was left.
+
+    Returns:
+        Nodes, weights and residuals, each of shape (step,).
+
+    Raises:
+        InputError: Shapes differ, nothing is there, or a coefficient is not finite.
+
+    Reference: Golub & Welsch (1969) for nodes and weights; Parlett, The Symmetric Eigenvalue
+    Problem (1998), 13.2 for the residual |beta_m s_m|, which bounds the distance to an
+    eigenvalue of the operator as it was applied: it knows nothing of errors in the products.
+    """
+    diagonal = np.asarray(alpha, dtype=np.float64)
+    coupling = np.asarray(beta, dtype=np.float64)
+    if diagonal.ndim != 1 or diagonal.shape != coupling.shape or not diagonal.size:
+        raise InputError(
+            f"alpha has shape {diagonal.shape} and beta {coupling.shape}; both need the same "
+            "shape (step,) with at least one step."
+        )
+    if not (np.isfinite(diagonal).all() and np.isfinite(coupling).all()):
+        raise InputError("alpha or beta is not finite; pass the finished steps only.")
+    nodes, vectors = eigh_tridiagonal(diagonal, coupling[:-1])
+    return Ritz(
+        nodes=nodes,
+        weights=vectors[0] ** 2,
+        residuals=np.abs(coupling[-1] * vectors[-1]),
+    )
+
+
+def density(nodes: ArrayLike, weights: ArrayLike, grid: ArrayLike, *, sigma: float) -> Array:
+    """Spectral density of the operator, smoothed by a Gaussian of width sigma.
+
+    Args:
+        nodes: Ritz values, shape (step,), in units of the loss.
+        weights: Squared first components, shape (step,), summing to 1.
+        grid: Where to evaluate, shape (point,), same units as nodes.
+        sigma: Kernel width (standard deviation), same units as nodes.
+
+    Returns:
+        Density at each grid point, shape (point,); integrates to 1.
+
+    Raises:
+        InputError: sigma is not a finite number > 0.
+
+    Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
+    """
+    if not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(
+            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the nodes."
+        )
+    distance = (np.asarray(grid)[:, None] - np.asarray(nodes)) / sigma
+    kernel = np.exp(-0.5 * distance**2) / (sigma * np.sqrt(2 * np.pi))
+    return _float64(kernel @ np.asarray(weights))
+
+
+def moment(nodes: ArrayLike, weights: ArrayLike, order: int) -> float:
+    """Moment of the spectral measure: v' A^order v for the unit-norm probe v.
+
+    Args:
+        nodes: Ritz values, shape (step,).
+        weights: Squared first components, shape (step,), summing to 1.
+        order: Power of the operator; exact up to 2 * steps - 1 (Gauss quadrature).
+
+    Returns:
+        The moment, in units of the nodes to the power of order.
+
+    Raises:
+        InputError: order is negative.
+    """
+    if order < 0:
+        raise InputError(f"order={order} is not allowed; use a whole number >= 0.")
+    return float(np.asarray(weights) @ np.asarray(nodes, dtype=np.float64) ** order)
+
+
+def wasserstein(a: Ritz, b: Ritz) -> float:
+    """Distance between two quadratures: how far mass must move to turn one into the other.
+
+    Unlike the largest difference of the cumulative distributions (Kolmogorov-Smirnov), it stays
+    small when a heavy node moves a little.
+
+    Args:
+        a: One quadrature.
+        b: The other; it may have another number of nodes.
+
+    Returns:
+        The first Wasserstein distance, in units of the nodes.
+    """
+    return float(wasserstein_distance(a.nodes, b.nodes, a.weights, b.weights))
+
+
+def default_sigma(nodes: ArrayLike, steps: int) -> float:
+    """Kernel width that a Lanczos run of this length can support: range / (3 steps).
+
+    Args:
+        nodes: Ritz values of any number of probes, any shape; NaN is passed over.
+        steps: Lanczos steps per probe.
+
+    Returns:
+        The width, in units of the nodes, always > 0.
+
+    Raises:
+        InputError: No node is a number, or steps < 1.
+    """
+    values = np.asarray(nodes, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size or steps < 1:
+        raise InputError(
+            f"{values.size} nodes of {steps} steps give no width; measure a Lanczos step first."
+        )
+    width = float(np.ptp(values))
+    largest = float(np.abs(values).max())
+    # Rounding alone spreads equal eigenvalues: a range below it is no range.
+    if width > 64 * np.finfo(np.float64).eps * largest:
+        return width / (POINTS_PER_WIDTH * steps)
+    return FLAT_WIDTH * largest if largest else 1.0
+
+
+def _float64(values: Any) -> Array:
+    return np.asarray(values, dtype=np.float64)
