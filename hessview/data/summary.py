@@ -1,5 +1,8 @@
 """Numbers derived from a density run: its quadrature, and what can be read off it."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -9,6 +12,9 @@ from hessview.messages import ENDED
 from hessview.spectral import quadrature
 
 Array = NDArray[np.float64]
+
+RESOLUTION = 1e-2  # share of the largest |node| below which SLQ tells no sign (exact 0.31, SLQ 0)
+NOT_A_DERIVATIVE = 0.5  # D of this size: noise or kinks, whatever the step
 
 
 def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
@@ -33,8 +39,8 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     """
     if steps is not None and steps < 1:
         raise InputError(f"steps={steps} is not allowed; use a whole number >= 1, or None.")
-    ds = density_dataset(ds)
-    alpha, beta = (ds[name].transpose("probe", "step").values[:, :steps] for name in _COEFFICIENTS)
+    ds = _density(ds)
+    alpha, beta = (ds[name].values[:, :steps] for name in _COEFFICIENTS)
     lengths = _lengths(alpha, beta)
     nodes = int(lengths.max(initial=0))
     if not nodes:
@@ -67,24 +73,186 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     return xr.Dataset({**variables, "finished": finished}, coords, ds.attrs)
 
 
-def density_dataset(ds: xr.Dataset) -> xr.Dataset:
-    """The dataset with a probe dimension, if it is one of a density.
+def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
+    """Headline numbers of a density run, each with its uncertainty and where that comes from.
+
+    The probes v are Rademacher vectors of unit norm, so with P parameters P v'Hv averages to
+    the trace and P |Hv|^2 = P (alpha_1^2 + beta_1^2) to the squared Frobenius norm.
 
     Args:
-        ds: Any dataset.
+        ds: A density dataset, whole or still running.
+        resolution: Mass nearer to zero than this share of the largest |node| is unresolved.
 
     Returns:
-        The same, with alpha and beta over probe and step.
+        Variables value, uncertainty and basis (how the uncertainty was obtained) over quantity:
+        largest and smallest (extreme Ritz values over all probes), trace and frobenius_norm
+        (every probe with a first step), negative_mass and unresolved_mass (whole probes only;
+        shares of the spectrum). NaN where there is nothing to tell from, such as a spread over
+        1 probe. attrs["comment"] says what the uncertainties do not hold.
 
     Raises:
-        RecordError: It holds no alpha and beta over steps.
+        InputError: resolution is not between 0 and 1.
+        RecordError: Not a density, or no step measured yet.
+
+    Reference: Hutchinson (1990); Ubaru, Chen & Saad (2017); Weyl's inequality for product errors.
     """
+    if not 0 < resolution < 1:
+        raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
+    ds = _density(ds)
+    found = ritz(ds)
+    quantities = {
+        "largest": _extreme(ds, found, np.nanargmax),
+        "smallest": _extreme(ds, found, np.nanargmin),
+        **_hutchinson(ds),
+        **_masses(ds, found, resolution),
+    }
+    loss = str(found.node.attrs["units"])
+    values, uncertainties, bases = zip(*quantities.values(), strict=True)
+    return xr.Dataset(
+        {
+            "value": ("quantity", np.array(values)),
+            "uncertainty": ("quantity", np.array(uncertainties)),
+            "basis": ("quantity", np.array(bases, dtype=object)),
+        },
+        {
+            "quantity": np.array(list(quantities), dtype=object),
+            "units": (
+                "quantity",
+                np.array(["1" if "mass" in name else loss for name in quantities], dtype=object),
+            ),
+        },
+        {**ds.attrs, "resolution": resolution, "comment": COMMENT},
+    )
+
+
+COMMENT = (
+    "largest and smallest: an eigenvalue of the operator as applied lies within the residual "
+    "bound, but one with no weight in any probe would be missed, so they bound the extremes from "
+    "inside; the product error is D times the largest |node| (Weyl). "
+    "trace and frobenius_norm: one standard error, itself rough for few probes (1/sqrt(2(n-1)) "
+    "of it), and D times the value. "
+    "negative_mass and unresolved_mass: shares of the spectrum by quadrature; the spread over "
+    "probes does not hold the error of the quadrature, nor that of the products. Mass within "
+    "resolution of zero has no known sign: the true negative mass can be larger by all of "
+    "unresolved_mass."
+)
+
+
+class _Estimate(NamedTuple):
+    value: float
+    uncertainty: float
+    basis: str
+
+
+def _extreme(ds: xr.Dataset, found: xr.Dataset, choose: Callable[[Array], np.intp]) -> _Estimate:
+    nodes = found.node.values
+    probe, column = np.unravel_index(choose(nodes), nodes.shape)
+    error = _product_error(ds.isel(probe=[probe]))
+    scale = float(np.nanmax(np.abs(nodes[probe])))
+    return _Estimate(
+        float(nodes[probe, column]),
+        # Both are bounds and may point the same way: they add.
+        float(found.residual.values[probe, column]) + (error or 0.0) * scale,
+        "residual bound" + _say(error, otherwise="; product error not measured"),
+    )
+
+
+def _hutchinson(ds: xr.Dataset) -> dict[str, _Estimate]:
+    first = ds.isel(step=0)
+    first = first.isel(probe=np.isfinite(first.alpha.values) & np.isfinite(first.beta.values))
+    parameters = float(ds.attrs.get("parameters", np.nan))
+    if np.isnan(parameters):
+        unknown = _Estimate(np.nan, np.nan, "the record lacks the number of parameters")
+        return {"trace": unknown, "frobenius_norm": unknown}
+    error = _product_error(first)
+    mean, deviation, basis = _average(first.alpha.values)
+    trace = parameters * mean
+    square, square_deviation, _ = _average(first.alpha.values**2 + first.beta.values**2)
+    norm = np.sqrt(parameters * square)
+    # Delta method: d sqrt(x) = dx / (2 sqrt(x)).
+    norm_deviation = parameters * square_deviation / (2 * norm) if norm else square_deviation
+    if first.sizes["probe"] > 1:
+        basis += _say(error)
+    return {
+        "trace": _Estimate(trace, np.hypot(parameters * deviation, (error or 0.0) * trace), basis),
+        "frobenius_norm": _Estimate(norm, np.hypot(norm_deviation, (error or 0.0) * norm), basis),
+    }
+
+
+def _masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, _Estimate]:
+    whole = found.isel(probe=found.finished.values)
+    if not whole.sizes["probe"]:
+        nothing = _Estimate(np.nan, np.nan, "no probe is finished yet")
+        return {"negative_mass": nothing, "unresolved_mass": nothing}
+    nodes, weights = whole.node.values, whole.weight.fillna(0).values
+    band = resolution * float(np.nanmax(np.abs(nodes)))
+    note = _shortfall(whole, ds.sizes["step"], band)
+    masses = {
+        "negative_mass": (weights * (nodes < -band)).sum(axis=1),
+        "unresolved_mass": (weights * (np.abs(nodes) <= band)).sum(axis=1),
+    }
+    estimates = {name: _average(mass) for name, mass in masses.items()}
+    return {
+        name: _Estimate(mean, deviation, basis + note)
+        for name, (mean, deviation, basis) in estimates.items()
+    }
+
+
+def _shortfall(whole: xr.Dataset, asked: int, band: float) -> str:
+    """What keeps the quadrature from telling masses apart as finely as was asked, in words."""
+    lengths = np.isfinite(whole.node.values).sum(axis=1)
+    steps = int(lengths.min())
+    broke_down = not whole.residual.fillna(0).values.any()  # then the quadrature is exact
+    if broke_down:
+        return ""
+    width = quadrature.default_sigma(whole.node.values, steps)
+    cut = f", cut short at {steps} of {asked} steps" if lengths.max() < asked else ""
+    coarse = f"; {steps} steps resolve no finer than {width:.1e}" if width > band else ""
+    return cut + coarse
+
+
+def _average(samples: Array) -> _Estimate:
+    """Mean over probes and its standard error; one probe has no spread."""
+    count = len(samples)
+    if count == 0:
+        return _Estimate(np.nan, np.nan, "no probe has a first step")
+    if count == 1:
+        return _Estimate(float(samples[0]), np.nan, "1 probe")
+    return _Estimate(
+        float(samples.mean()),
+        float(samples.std(ddof=1) / np.sqrt(count)),
+        f"standard error over {count} probes",
+    )
+
+
+def _product_error(ds: xr.Dataset) -> float | None:
+    """The largest measured D, None if none was measured."""
+    measured = ds.error.values[np.isfinite(ds.error.values)] if "error" in ds else np.array([])
+    return float(measured.max()) if measured.size else None
+
+
+def _say(error: float | None, otherwise: str = "") -> str:
+    if error is None:
+        return otherwise
+    doubt = ": not a derivative" if error >= NOT_A_DERIVATIVE else ""
+    return f" and product error D = {error:.1e}{doubt}"
+
+
+def _density(ds: xr.Dataset) -> xr.Dataset:
+    """The dataset with dims (probe, step), if it is one of a density."""
     if not all(name in ds and "step" in ds[name].dims for name in _COEFFICIENTS):
         raise RecordError(
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not alpha and beta over steps; "
             "pass the dataset of a density run."
         )
-    return ds if "probe" in ds.dims else ds.expand_dims("probe")
+    first = np.arange(1, ds.sizes["step"] + 1)
+    if "step" in ds.coords and not np.array_equal(ds.step.values, first):
+        raise RecordError(
+            f"steps {ds.step.values.tolist()} are not 1, 2, ... in order; a quadrature needs every "
+            "step from the first: pass the whole dataset, and steps=n for the first n."
+        )
+    ds = ds if "probe" in ds.dims else ds.expand_dims("probe")
+    return ds.transpose("probe", "step", ...)
 
 
 _COEFFICIENTS = ("alpha", "beta")

@@ -1,0 +1,89 @@
+"""Records on disk as labelled data, and their export; needs neither a job nor torch."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from hessview.data.collect import collect
+from hessview.errors import InputError, RecordError, RunDirectoryError
+from hessview.eventlog import FILENAME, read_events
+
+Data = xr.Dataset | xr.DataTree
+
+
+def open_runs(run_dir: str | Path) -> xr.DataTree:
+    """All runs of a run directory, whether or not its job still lives.
+
+    Reads only. A torn last line is passed over; damaged lines are left out with a warning, and
+    what they held counts as not measured. A run's state is the last one written: of a job that
+    was killed it stays "running".
+
+    Args:
+        run_dir: The job's run directory, the one that holds events.jsonl.
+
+    Returns:
+        A tree with one dataset per run, under the run's identity, in the order asked for.
+
+    Raises:
+        RunDirectoryError: No such directory.
+        RecordError: It holds no record, no run, or a record of another version.
+    """
+    directory = Path(run_dir)
+    if not directory.is_dir():
+        raise RunDirectoryError(f"{directory} is not a directory; pass the run directory of a job.")
+    path = directory / FILENAME
+    if not path.exists():
+        raise RecordError(
+            f"{directory} holds no {FILENAME}; pass the run directory of a job that has started."
+        )
+    collector = collect(read_events(path))
+    if not collector.runs:
+        raise RecordError(
+            f"{path} holds no run; attach to the job and ask for one, such as session.density()."
+        )
+    return xr.DataTree.from_dict({f"/{run}": collector.dataset(run) for run in collector.runs})
+
+
+def to_netcdf(data: Data, path: str | Path) -> Path:
+    """Write a dataset or a tree of runs as one netCDF-4 file.
+
+    Args:
+        data: A run's dataset, or the tree that `open_runs` gave.
+        path: File to make; an existing one is left alone.
+
+    Returns:
+        The path, for xarray's open_dataset or open_datatree.
+
+    Raises:
+        InputError: The path exists.
+    """
+    target = _vacant(path)
+    data.to_netcdf(target, engine="h5netcdf")
+    return target
+
+
+def to_zarr(data: Data, path: str | Path) -> Path:
+    """Write a dataset or a tree of runs as a Zarr (version 3) store.
+
+    Args:
+        data: A run's dataset, or the tree that `open_runs` gave.
+        path: Directory to make; an existing one is left alone.
+
+    Returns:
+        The path, for xarray's open_dataset or open_datatree with engine="zarr" and
+        consolidated=False.
+
+    Raises:
+        InputError: The path exists.
+    """
+    target = _vacant(path)
+    # Version 3 of the format has no consolidated metadata: asking for it warns.
+    data.to_zarr(target, mode="w-", zarr_format=3, consolidated=False)
+    return target
+
+
+def _vacant(path: str | Path) -> Path:
+    target = Path(path)
+    if target.exists():
+        raise InputError(f"{target} exists; choose another path, or remove it first.")
+    return target
