@@ -1,0 +1,79 @@
+"""What is differentiated: a module, a loss, and a fixed data set."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hessview.errors import InputError
+
+Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The mean loss over a fixed data set, as a function of a module's parameters.
+
+    L = sum(total) / sum(weight) over all batches of all ranks, exactly, however many terms
+    each batch holds. Only parameters with requires_grad are differentiated.
+
+    Attributes:
+        module: Plain, or already sharded with `fully_shard`; in evaluation mode.
+        loss: loss(module, batch) -> (total, weight): the summed loss of a batch and how many
+            terms (tokens) it holds; or one scalar, the mean, which gets weight 1.
+        batches: The whole data set, the same on every rank; each rank takes its share.
+        blocks: Parameter names by block; None takes them from the module tree: embedding,
+            each layer, head.
+        name: Name of the model, for titles.
+        revision: Revision or file of the weights.
+        weight_unit: What the weights count, such as "tokens".
+        seed: Seed of model and data, for the record.
+    """
+
+    module: nn.Module
+    loss: Loss
+    batches: Sequence[Any]
+    blocks: Mapping[str, Sequence[str]] | None = None
+    _: dataclasses.KW_ONLY
+    name: str = ""
+    revision: str = ""
+    weight_unit: str = "terms"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise InputError(f"module is a {type(self.module).__name__}; pass a torch.nn.Module.")
+        if not hasattr(self.batches, "__len__") or not hasattr(self.batches, "__getitem__"):
+            raise InputError(
+                f"batches is a {type(self.batches).__name__} without length or order; pass a "
+                "sequence, such as list(loader): the data set must be the same on each pass."
+            )
+        if len(self.batches) == 0:
+            raise InputError("batches is empty; pass at least one batch.")
+
+    def digest(self) -> str:
+        """Digest of all batches' contents, to tell data sets apart."""
+        state = hashlib.blake2b(digest_size=8)
+        for batch in self.batches:
+            for leaf in _leaves(batch):
+                state.update(leaf)
+        return state.hexdigest()
+
+
+def _leaves(value: Any) -> Iterable[bytes]:
+    if isinstance(value, Tensor):
+        plain = value.detach().cpu().contiguous()
+        yield f"{plain.dtype}{tuple(plain.shape)}".encode()
+        yield plain.flatten().view(torch.uint8).numpy().tobytes()
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield str(key).encode()
+            yield from _leaves(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _leaves(entry)
+    else:
+        yield repr(value).encode()

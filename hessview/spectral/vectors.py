@@ -1,0 +1,197 @@
+"""Vectors over all parameters of a model, of which every rank holds its own part.
+
+A vector is one flat tensor of the elements that this rank holds, so that inner products
+against many vectors are matrix-vector products over one contiguous block of memory.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 14
+"""Elements per slice of a sweep: 50 basis rows of it stay in a core's cache, and sums in
+float32 stay short before they go on in float64."""
+
+_SIGN_ROWS = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What this rank holds of one parameter: a box of the full tensor.
+
+    Attributes:
+        name: Name of the parameter, the same on any number of ranks.
+        full_shape: Shape of the whole parameter.
+        shape: Shape of the local box; may have no elements.
+        offset: Index of the box's first element along each dimension.
+        owned: Whether this rank is the one that counts these elements in sums; of several
+            ranks that hold a replica, one does.
+    """
+
+    name: str
+    full_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    offset: tuple[int, ...]
+    owned: bool = True
+
+    @property
+    def numel(self) -> int:
+        """Number of local elements."""
+        return math.prod(self.shape)
+
+
+class Space:
+    """The vector space of all parameters, as seen from one rank.
+
+    Args:
+        pieces: Local part of every parameter; in the order that the space keeps.
+        reduce: Sums a float64 vector of numbers over all ranks, shape (number,) to (number,).
+        dtype: Data type of vectors; inner products go on in float64.
+        device: Device of vectors.
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        reduce: Callable[[Tensor], Tensor] = lambda numbers: numbers,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        # Owned elements come first, so that sums run over one contiguous part.
+        order = sorted(range(len(pieces)), key=lambda i: not pieces[i].owned)
+        self.pieces = tuple(pieces)
+        self.reduce = reduce
+        self.dtype = dtype
+        self.device = torch.device(device)
+        self.size = sum(math.prod(piece.full_shape) for piece in pieces)
+        self.local_size = sum(piece.numel for piece in pieces)
+        self._owned = sum(piece.numel for piece in pieces if piece.owned)
+        self._starts = [0] * len(pieces)
+        start = 0
+        for i in order:
+            self._starts[i] = start
+            start += pieces[i].numel
+
+    def zeros(self, *rows: int) -> Tensor:
+        """Zero vector, shape (*rows, local_size)."""
+        return torch.zeros(*rows, self.local_size, dtype=self.dtype, device=self.device)
+
+    def split(self, vector: Tensor) -> list[Tensor]:
+        """Views of a vector, one a piece, in the pieces' order and local shapes."""
+        return [
+            vector[start : start + piece.numel].view(piece.shape)
+            for start, piece in zip(self._starts, self.pieces, strict=True)
+        ]
+
+    def products(self, basis: Tensor, vector: Tensor, *, subtract: Tensor | None = None) -> Tensor:
+        """Inner products with every basis vector and the squared norm, in one reduction.
+
+        Args:
+            basis: Shape (row, local_size).
+            vector: Shape (local_size,); changed in place where `subtract` is given.
+            subtract: Coefficients, shape (row,): basis^T subtract is taken off the vector
+                first, in the same sweep over memory.
+
+        Returns:
+            Shape (row + 1,), float64 on the CPU: <basis_i, vector>, then |vector|^2.
+        """
+        sums = torch.zeros(len(basis) + 1, dtype=torch.float64, device=self.device)
+        for rows, part, counted in self._sweep(basis, vector):
+            if subtract is not None:
+                part.addmv_(rows.T, subtract.to(part), alpha=-1)
+            own = part[:counted]
+            sums[:-1] += rows[:, :counted] @ own
+            sums[-1] += own @ own
+        return self.reduce(sums).cpu()
+
+    def subtract(self, basis: Tensor, coefficients: Tensor, vector: Tensor) -> None:
+        """Take basis^T coefficients off a vector, in place and without a reduction.
+
+        Args:
+            basis: Shape (row, local_size).
+            coefficients: Shape (row,).
+            vector: Shape (local_size,).
+        """
+        for rows, part, _ in self._sweep(basis, vector):
+            part.addmv_(rows.T, coefficients.to(part), alpha=-1)
+
+    def squares(self, *vectors: Tensor) -> Tensor:
+        """Local part of each vector's squared norm, to be packed into a reduction.
+
+        Returns:
+            Shape (vector,), float64, not summed over ranks yet.
+        """
+        sums = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
+        for i, vector in enumerate(vectors):
+            for part in torch.split(vector[: self._owned], CHUNK):
+                sums[i] += part @ part
+        return sums
+
+    def probe(self, seed: int, index: int) -> Tensor:
+        """Random vector of unit norm with entries +-1/sqrt(size) (Rademacher).
+
+        The sign of an element is a hash of (seed, index, parameter name, element's position in
+        the full parameter): any number of ranks and any sharding draw the same vector, and no
+        rank makes more than its own elements.
+
+        Args:
+            seed: Seed of the whole family.
+            index: Which vector of the family.
+
+        Returns:
+            Shape (local_size,).
+        """
+        vector = self.zeros()
+        scale = 1.0 / math.sqrt(self.size)
+        for piece, part in zip(self.pieces, self.split(vector), strict=True):
+            key = hashlib.blake2b(f"{seed}/{index}/{piece.name}".encode(), digest_size=8).digest()
+            _fill_signs(part, piece, int.from_bytes(key, "little", signed=True))
+        return vector.mul_(scale)
+
+    def _sweep(self, basis: Tensor, vector: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Slices of basis and vector, and how many leading elements of each are counted."""
+        for start in range(0, self.local_size, CHUNK):
+            stop = min(start + CHUNK, self.local_size)
+            yield (
+                basis[:, start:stop],
+                vector[start:stop],
+                min(max(self._owned - start, 0), stop - start),
+            )
+
+
+def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:
+    """Fill a local box with +-1 from the hash of each element's place in the full tensor."""
+    if part.numel() == 0:
+        return
+    full, offset = piece.full_shape or (1,), piece.offset or (0,)
+    strides = [math.prod(full[axis + 1 :]) for axis in range(len(full))]
+    part = part.view(part.shape or (1,))
+    inner = torch.zeros(1, dtype=torch.int64, device=part.device)
+    for axis in range(1, len(full)):
+        along = torch.arange(part.shape[axis], device=part.device) + offset[axis]
+        inner = (inner[:, None] + along * strides[axis]).reshape(-1)
+    rows = max(1, _SIGN_ROWS // len(inner))
+    for start in range(0, part.shape[0], rows):
+        stop = min(start + rows, part.shape[0])
+        along = torch.arange(start, stop, device=part.device) + offset[0]
+        place = along[:, None] * strides[0] + inner
+        signs = 1 - 2 * (_mix(place, key) < 0).to(part.dtype)
+        part[start:stop] = signs.view(part[start:stop].shape)
+
+
+def _mix(place: Tensor, key: int) -> Tensor:
+    """Hash of 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014), wrapping."""
+    x = place * _signed(0x9E3779B97F4A7C15) + key
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        # An arithmetic shift fills with the sign; the mask makes it a logical one.
+        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * _signed(factor)
+    return x
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
