@@ -1,1 +1,12 @@
 """Figures: each a function of a dataset."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from hessview.views.density import density
+
+VIEWS: dict[str, Callable[..., go.Figure]] = {"density": density}
+"""The view of each command's dataset, by the command's name."""
+
+__all__ = ["VIEWS", "density"]

@@ -1,0 +1,135 @@
+"""From Ritz nodes to a curve: the axis' coordinate, the points, the Gaussian kernel.
+
+The page repeats this file in `page/static/density.js`, so that a slider needs no
+kernel; a browser test holds the two equal.
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hessview.errors import InputError
+from hessview.spectral import quadrature
+
+Array = NDArray[np.float64]
+AxisName = Literal["linear", "symlog"]
+
+RESOLUTION = 1e-2  # share of the largest |eigenvalue| below which Lanczos cannot place mass
+AXES: tuple[AxisName, ...] = ("linear", "symlog")
+POINTS_PER_SIGMA = 4  # a Gaussian drawn with straight lines looks round
+LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen has pixels
+PADDING = 0.03  # share of the range that stays free at either end
+REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """The coordinate along which eigenvalues are drawn and smoothed.
+
+    On a linear axis it is the eigenvalue itself. On a symlog axis it is
+    asinh(eigenvalue / scale): linear below the scale, logarithmic above, so that one kernel
+    serves both ends of the spectrum. `sigma` is in units of the eigenvalue on both: on a symlog
+    axis it is the width at zero, and at an eigenvalue x the width is sigma sqrt(1 + (x/scale)^2).
+
+    Attributes:
+        name: "linear" or "symlog".
+        scale: Where symlog turns from linear to logarithmic, in units of the eigenvalue, > 0.
+    """
+
+    name: AxisName
+    scale: float
+
+    def coordinate(self, eigenvalues: ArrayLike) -> Array:
+        """Position along the axis, same shape as eigenvalues."""
+        values = np.asarray(eigenvalues, dtype=np.float64)
+        return values if self.name == "linear" else np.arcsinh(values / self.scale)
+
+    def eigenvalue(self, coordinates: ArrayLike) -> Array:
+        """Eigenvalue at a position, same shape as coordinates."""
+        values = np.asarray(coordinates, dtype=np.float64)
+        return values if self.name == "linear" else self.scale * np.sinh(values)
+
+    def jacobian(self, coordinates: ArrayLike) -> Array:
+        """Change of the eigenvalue per change of coordinate, same shape as coordinates."""
+        values = np.asarray(coordinates, dtype=np.float64)
+        return np.ones_like(values) if self.name == "linear" else self.scale * np.cosh(values)
+
+    def width(self, sigma: float) -> float:
+        """Kernel width in units of the coordinate."""
+        return sigma if self.name == "linear" else sigma / self.scale
+
+
+def axis(name: str, nodes: ArrayLike) -> Axis:
+    """The axis of that name for a spectrum.
+
+    Args:
+        name: "linear" or "symlog".
+        nodes: Ritz values, any shape; NaN is passed over.
+
+    Returns:
+        The axis; its scale is the resolution of Lanczos, below which signs mean nothing.
+
+    Raises:
+        InputError: No such axis.
+    """
+    for known in AXES:
+        if name == known:
+            largest = float(np.nanmax(np.abs(nodes)))
+            return Axis(known, RESOLUTION * largest if largest else 1.0)
+    raise InputError(f"axis={name!r} is not allowed; use one of {list(AXES)}.")
+
+
+def default_sigma(on: Axis, nodes: ArrayLike, steps: int) -> float:
+    """Kernel width that the number of Lanczos steps supports along this axis.
+
+    Args:
+        on: The axis.
+        nodes: Ritz values, any shape; NaN is passed over.
+        steps: Lanczos steps per probe.
+
+    Returns:
+        Width in units of the eigenvalue (on a symlog axis: at zero), > 0.
+    """
+    width = quadrature.default_sigma(on.coordinate(nodes), steps)
+    return width * (1.0 if on.name == "linear" else on.scale)
+
+
+def grid(on: Axis, nodes: ArrayLike, sigma: float) -> Array:
+    """Coordinates at which the curve is drawn: evenly spaced, and every node, so no peak is missed.
+
+    Args:
+        on: The axis.
+        nodes: Ritz values of all probes, any shape; NaN is passed over.
+        sigma: Kernel width in units of the eigenvalue.
+
+    Returns:
+        Ascending coordinates along the axis, shape (point,).
+    """
+    values = np.asarray(nodes, dtype=np.float64)
+    at = on.coordinate(values[np.isfinite(values)])
+    width = on.width(sigma)
+    beyond = max(REACH * width, PADDING * float(np.ptp(at)))
+    low, high = at.min() - beyond, at.max() + beyond
+    wanted = math.ceil(POINTS_PER_SIGMA * (high - low) / width) + 1
+    points = min(max(wanted, LEAST_POINTS), MOST_POINTS)
+    return np.sort(np.concatenate([np.linspace(low, high, points), at]))
+
+
+def broaden(on: Axis, nodes: Array, weights: Array, at: Array, sigma: float) -> Array:
+    """Density of one probe per unit of eigenvalue.
+
+    Args:
+        on: The axis, along whose coordinate the kernel has one width.
+        nodes: Ritz values, shape (node,), in units of the loss.
+        weights: Quadrature weights, shape (node,).
+        at: Coordinates along the axis, shape (point,).
+        sigma: Kernel width in units of the eigenvalue.
+
+    Returns:
+        Density at each coordinate, shape (point,); integrates to 1 over the eigenvalue.
+    """
+    along = quadrature.density(on.coordinate(nodes), weights, at, sigma=on.width(sigma))
+    return along / on.jacobian(at)

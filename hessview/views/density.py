@@ -1,0 +1,293 @@
+"""The spectral density as a figure: curve, band over probes, Ritz values."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview.data.summary import ritz
+from hessview.errors import InputError
+from hessview.messages import ENDED
+from hessview.views import broadening
+from hessview.views.broadening import Axis
+from hessview.views.theme import LIGHT, template
+
+Array = NDArray[np.float64]
+
+LOCATED = 1e-2  # a Ritz value is located when its residual bound is below this share of it
+TICKS = 8  # about so many labels on the density axis, at whole powers of ten
+LEGEND = ("mean", "high", "low", "unfinished", "located", "unlocated", "strip")
+OPERATOR_NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton", "fisher": "empirical Fisher"}
+ROUNDING = 1e-14  # share of the highest peak below which float64 weights are rounding
+MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
+
+
+def density(
+    ds: xr.Dataset, *, sigma: float | None = None, steps: int | None = None, axis: str = "linear"
+) -> go.Figure:
+    """Spectral density over eigenvalue, log scale, with its Ritz values as stems.
+
+    The curve is the mean over whole probes and the band reaches from the lowest to the highest
+    of them; a probe in progress would distort both and is drawn apart. A stem is one Ritz value
+    of one probe beyond the unresolved strip, as high as its own kernel. The strip is where
+    Lanczos resolves neither mass nor sign.
+
+    Args:
+        ds: Dataset of a density run, also a half-done one.
+        sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
+            number of steps supports. On a symlog axis it is the width at zero and grows with
+            the eigenvalue (see `broadening.Axis`).
+        steps: Use only the first so many Lanczos steps; None uses all.
+        axis: "linear" or "symlog" eigenvalue axis. On symlog, a trace's x is the coordinate
+            asinh(eigenvalue / scale), and its customdata holds the eigenvalue.
+
+    Returns:
+        The figure; each trace says in `meta["role"]` what it is.
+
+    Raises:
+        InputError: sigma not > 0, steps < 1, or an unknown axis.
+        RecordError: Not a density, or nothing measured yet.
+
+    Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
+    """
+    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(
+            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
+            "eigenvalue, or None for what the steps support."
+        )
+    found = ritz(ds, steps=steps)
+    nodes = found.node.values
+    on = broadening.axis(axis, nodes)
+    width = sigma or broadening.default_sigma(on, nodes, found.sizes["node"])
+    curves = _curves(found, on, width)
+    heads = _heads(found, on, curves)
+    bottom, top = _limits(curves, heads)
+    for curve in curves:
+        curve["y"] = np.maximum(curve["y"], bottom / MARGIN)
+    layout = _layout(found, on, width)
+    decades = (math.log10(bottom), math.log10(top))
+    layout["yaxis"] |= {"range": decades, "dtick": math.ceil((decades[1] - decades[0]) / TICKS)}
+    return go.Figure([*curves, _stems(heads, bottom / MARGIN), *heads], layout)
+
+
+def describe(found: xr.Dataset) -> str:
+    """What the figure shows, in a line: probes, steps, and what is still missing.
+
+    Args:
+        found: Quadrature as `data.summary.ritz` gives it.
+
+    Returns:
+        Plain text.
+    """
+    whole = int(found.finished.sum())
+    probes = f"{whole} probe{'s' * (whole != 1)}" if whole else "no whole probe yet"
+    parts = [
+        "Stochastic Lanczos quadrature",
+        f"{probes} × {found.sizes['node']} steps" if whole else probes,
+    ]
+    if whole == 1:
+        parts.append("no spread to show")
+    return " · ".join(parts)
+
+
+def whole_and_partial(found: xr.Dataset) -> tuple[list[int], list[int]]:
+    """Positions of the probes that enter the mean, and of those with some steps that do not."""
+    whole = found.finished.values.astype(bool)
+    begun = np.isfinite(found.node.values).any(axis=1)
+    return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
+
+
+def _drawn(found: xr.Dataset) -> list[int]:
+    whole, partial = whole_and_partial(found)
+    return whole + partial[-1:]
+
+
+def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
+    """The band's two edges, the mean, and the probe in progress; empty where there is none."""
+    whole, partial = whole_and_partial(found)
+    at = broadening.grid(on, found.node.values, sigma)
+    values = {
+        probe: broadening.broaden(on, *_rule(found, probe), at, sigma) for probe in whole + partial
+    }
+    over = np.array([values[probe] for probe in whole]).reshape(-1, len(at))
+    band = over if len(whole) > 1 else over[:, :0]
+    mean = over.mean(axis=0) if whole else over[:, :0].ravel()
+    unfinished = values[partial[-1]] if partial else mean[:0]
+    label = f"mean of {len(whole)} probes" if len(whole) > 1 else "1 probe"
+    filled = {"fill": "tonexty", "fillcolor": LIGHT["band"], "hoverinfo": "skip"}
+    low = band.min(axis=0, initial=np.inf)
+    high = band.max(axis=0, initial=0.0)
+    curves = [
+        _curve("low", low, "band", "", width=0) | {"hoverinfo": "skip"},
+        _curve("high", high, "band", "lowest to highest probe", width=0) | filled,
+        _curve("mean", mean, "accent", label, width=2),
+        _curve("unfinished", unfinished, "running", _unfinished_label(found, partial), width=1.5),
+    ]
+    curves[-1]["line"]["dash"] = "dot"
+    for curve in curves:
+        curve["x"] = at[: len(curve["y"])]
+        curve["customdata"] = on.eigenvalue(curve["x"])
+    return curves
+
+
+def _curve(role: str, y: Array, colour: str, label: str, *, width: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "y": y,
+        "name": label,
+        "meta": {"role": role},
+        "mode": "lines",
+        "line": {"color": LIGHT[colour], "width": width},
+        "showlegend": bool(len(y) and label),
+        "legendrank": LEGEND.index(role),
+        "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
+    if not partial:
+        return ""
+    probe = partial[-1]
+    step = int(np.isfinite(found.node.values[probe]).sum())
+    ended = found.attrs.get("state") in ENDED
+    return f"probe {probe + 1}, " + (f"ended at step {step}" if ended else f"at step {step}")
+
+
+def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ritz values of every drawn probe beyond the unresolved strip, on the curve it is part of."""
+    node, weight, residual = (found[name].values for name in ("node", "weight", "residual"))
+    probe = np.broadcast_to(np.arange(len(node))[:, None], node.shape)
+    drawn = np.isfinite(node) & (np.abs(node) > on.scale) & np.isin(probe, _drawn(found))
+    located = residual <= LOCATED * np.abs(node)
+    heads = []
+    for role, chosen, label, fill in (
+        ("unlocated", drawn & ~located, "not yet located", "card"),
+        ("located", drawn & located, "Ritz value located to 1 %", "ritz"),
+    ):
+        whole = np.broadcast_to(found.finished.values[:, None], node.shape)[chosen]
+        rows = np.column_stack(
+            [node[chosen], weight[chosen], residual[chosen], probe[chosen] + 1, whole]
+        )
+        heads.append(
+            {
+                "type": "scatter",
+                "x": on.coordinate(rows[:, 0]),
+                "y": _heights(rows, on, curves),
+                "customdata": rows,
+                "name": label,
+                "meta": {"role": role},
+                "mode": "markers",
+                "marker": {
+                    "size": 6,
+                    "color": LIGHT[fill],
+                    "line": {"color": LIGHT["ritz"], "width": 1.25},
+                },
+                "showlegend": bool(len(rows)),
+                "legendrank": LEGEND.index(role),
+                "hovertemplate": "λ %{customdata[0]:.5~g} ± %{customdata[2]:.1~g}<br>"
+                "weight %{customdata[1]:.3~g}<extra>probe %{customdata[3]}</extra>",
+            }
+        )
+    return heads
+
+
+def _heights(rows: Array, on: Axis, curves: list[dict[str, Any]]) -> Array:
+    """Height of the mean at the nodes of whole probes, of the unfinished curve at the others."""
+    mean, unfinished = (curve["y"] for curve in curves[2:])
+    at = max((curve["x"] for curve in curves), key=len)
+    x = on.coordinate(rows[:, 0])
+    heights = np.zeros(len(rows))
+    for curve, own in ((mean, rows[:, 4] == 1), (unfinished, rows[:, 4] == 0)):
+        if own.any():
+            heights[own] = np.interp(x[own], at, curve)  # exact: the grid holds every node
+    return heights
+
+
+def _stems(heads: list[dict[str, Any]], floor: float) -> dict[str, Any]:
+    x = np.concatenate([head["x"] for head in heads])
+    y = np.concatenate([head["y"] for head in heads])
+    gap = np.full_like(x, np.nan)
+    return {
+        "type": "scatter",
+        "x": np.column_stack([x, x, gap]).ravel(),
+        "y": np.column_stack([np.full_like(y, floor), y, gap]).ravel(),
+        "meta": {"role": "stems"},
+        "mode": "lines",
+        "line": {"color": LIGHT["stem"], "width": 1},
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _limits(curves: list[dict[str, Any]], heads: list[dict[str, Any]]) -> tuple[float, float]:
+    """Visible range of the density: every stem's head, and room above the highest peak."""
+    top = max(float(curve["y"].max(initial=0)) for curve in curves)
+    heights = np.concatenate([head["y"] for head in heads])
+    lowest = float(heights.min(initial=top * 1e-4))
+    bottom = max(lowest / 4, top * ROUNDING)
+    return bottom, top * (top / bottom) ** 0.06
+
+
+def _rule(found: xr.Dataset, probe: int) -> tuple[Array, Array]:
+    node, weight = found.node.values[probe], found.weight.values[probe]
+    there = np.isfinite(node)
+    return node[there], weight[there]
+
+
+def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
+    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
+    edge = float(on.coordinate(on.scale))
+    operator = OPERATOR_NAMES.get(found.attrs.get("operator", "hessian"), "operator")
+    return {
+        "template": template(),
+        "title": {
+            "text": "Spectral density",
+            "subtitle": {"text": f"{describe(found)} · {widths}"},
+        },
+        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
+        "xaxis": {
+            "title": {"text": f"eigenvalue λ of the {operator}"},
+            **(_ticks(on, found.node.values) if on.name == "symlog" else {}),
+        },
+        "yaxis": {
+            "title": {"text": "density"},
+            "type": "log",
+            "exponentformat": "power",
+            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
+        },
+        "hovermode": "closest",
+        "shapes": [
+            {
+                "type": "rect",
+                "xref": "x",
+                "yref": "paper",
+                "x0": -edge,
+                "x1": edge,
+                "y0": 0,
+                "y1": 1,
+                "layer": "below",
+                "line": {"width": 0},
+                "fillcolor": LIGHT["strip"],
+                "name": f"not resolved: |λ| < {on.scale:.2g}",
+                "showlegend": True,
+                "legendrank": LEGEND.index("strip"),
+            }
+        ],
+    }
+
+
+def _ticks(on: Axis, nodes: Array) -> dict[str, Any]:
+    """Ticks of a symlog axis: zero, then 1-3-10 steps outward from the scale."""
+    low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
+    decade = int(np.floor(np.log10(on.scale)))
+    steps = [d * 10.0**k for k in range(decade, decade + 4) for d in (1, 3)]
+    outward = [value for value in steps if value >= on.scale]
+    below, above = ([v for v in outward if v <= end] for end in (-low, high))
+    values = [-value for value in reversed(below)] + [0.0] + above
+    return {
+        "tickvals": on.coordinate(values).tolist(),
+        "ticktext": [f"{value:g}".replace("-", "\N{MINUS SIGN}") for value in values],
+    }

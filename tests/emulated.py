@@ -1,0 +1,126 @@
+"""A job's events without a job: numpy Lanczos on a matrix with a network's kind of spectrum."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.collect import collect
+from hessview.messages import (
+    Density,
+    Event,
+    JobStarted,
+    Payload,
+    Reading,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+    command_to_json,
+)
+
+OUTLIERS = np.array([41.3, 27.6, 19.5, 14.9, 11.8, 9.3, 7.4, 6.1, -1.9, -1.1])
+
+
+def spectrum(parameters: int = 600, seed: int = 0) -> np.ndarray:
+    """A power-law bulk about zero, a tenth of it negative, and outliers; shape (parameters,)."""
+    random = np.random.default_rng(seed)
+    bulk = 2e-3 / random.uniform(1e-3, 1, parameters - len(OUTLIERS)) ** 1.1
+    bulk[random.uniform(size=len(bulk)) < 0.1] *= -0.15
+    return np.concatenate([bulk, OUTLIERS])
+
+
+def lanczos(
+    eigenvalues: np.ndarray, start: np.ndarray, steps: int
+) -> Iterator[tuple[float, float]]:
+    """Alpha and beta of each step, fully reorthogonalised, in the eigenbasis."""
+    basis = [start / np.linalg.norm(start)]
+    for _ in range(steps):
+        vector = eigenvalues * basis[-1]
+        alpha = float(vector @ basis[-1])
+        for _ in range(2):
+            span = np.array(basis)
+            vector = vector - span.T @ (span @ vector)
+        beta = float(np.linalg.norm(vector))
+        yield alpha, beta
+        basis.append(vector / beta)
+
+
+def payloads(
+    *,
+    probes: int = 4,
+    steps: int = 48,
+    model: str = "SmolLM2-135M-Instruct",
+    stop: int | None = None,
+    end: str | None = "done",
+    error: str = "",
+    seed: int = 0,
+    parameters: int = 600,
+) -> Iterator[Payload]:
+    """What a job says during a run; `stop` readings, then `end` ("" leaves it running)."""
+    eigenvalues = spectrum(parameters, seed)
+    random = np.random.default_rng(seed + 1)
+    yield JobStarted(
+        model=model,
+        revision="SmolLM2-135M-Instruct.Q4_1.gguf",
+        parameters=134_515_008,
+        blocks={"embedding": 28_311_552, "layer.0": 3_540_096},
+        world_size=2,
+        mesh={"shard": 2},
+        device="cpu",
+        dtype="float32",
+        compute_dtype="float32",
+        loss=2.874,
+        gradient_norm=1.93,
+        weight=4096.0,
+        weight_unit="tokens",
+        batches=4,
+        digest="9f2c41d07be1",
+        seed=0,
+        tau=4.9e-3,
+        versions={"hessview": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
+        host="node-a",
+    )
+    yield RunQueued(command=command_to_json(Density(steps=steps, probes=probes, seed=seed)))
+    if stop is None or stop >= 0:
+        yield RunStarted(training_step=None, loss=2.874, gradient_norm=1.93)
+    count = 0
+    for probe in range(probes):
+        start = random.standard_normal(parameters)
+        start[-len(OUTLIERS) :] *= 1e-2  # as light as single directions of a large model
+        for step, (alpha, beta) in enumerate(lanczos(eigenvalues, start, steps)):
+            if stop is not None and count >= stop:
+                break
+            count += 1
+            yield Reading(
+                index={"probe": probe, "step": step},
+                values={
+                    "alpha": alpha,
+                    "beta": beta,
+                    "epsilon": 4.8e-3 / np.hypot(alpha, beta),
+                    "rho": 4.9e-3 * (1 + 0.2 * np.sin(step)),
+                    "error": 3.1e-4 if step % 16 == 0 else np.nan,
+                    "gradients": 2.0,
+                    "seconds": 1.4,
+                },
+            )
+    if end:
+        yield RunEnded(state=end, error=error)
+
+
+def events(run: str = "density-1", **options: object) -> list[Event]:
+    """The record of `payloads`."""
+    return [
+        Event(
+            seq=seq,
+            time=1.79e9 + seq,
+            job="job-1",
+            run="" if isinstance(payload, JobStarted) else run,
+            payload=payload,
+        )
+        for seq, payload in enumerate(payloads(**options), start=1)
+    ]
+
+
+def dataset(run: str = "density-1", **options: object) -> xr.Dataset:
+    """The fold of `events`."""
+    return collect(events(run, **options)).dataset(run)

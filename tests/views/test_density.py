@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+from emulated import OUTLIERS, dataset
+
+from hessview import views
+from hessview.data.summary import ritz
+from hessview.errors import InputError, RecordError
+from hessview.spectral import quadrature
+from hessview.views import broadening, theme
+from hessview.views.density import density
+
+
+def trace(figure, role):
+    (found,) = [trace for trace in figure.data if trace.meta["role"] == role]
+    return found
+
+
+def per_probe(ds, x, sigma):
+    found = ritz(ds)
+    rows = []
+    for probe in range(found.sizes["probe"]):
+        node = found.node.values[probe]
+        there = np.isfinite(node)
+        weight = found.weight.values[probe]
+        rows.append(quadrature.density(node[there], weight[there], x, sigma=sigma))
+    return np.array(rows)
+
+
+def test_the_curve_is_the_mean_of_the_quadratures_and_the_band_their_extremes():
+    ds = dataset(probes=3, steps=30)
+    figure = density(ds, sigma=0.4)
+    mean = trace(figure, "mean")
+    rows = per_probe(ds, mean.x, 0.4)
+    floor = 10 ** figure.layout.yaxis.range[0] / 1e3
+    np.testing.assert_allclose(mean.y, np.maximum(rows.mean(axis=0), floor), rtol=1e-12)
+    np.testing.assert_allclose(trace(figure, "low").y, np.maximum(rows.min(axis=0), floor))
+    np.testing.assert_allclose(trace(figure, "high").y, np.maximum(rows.max(axis=0), floor))
+    assert mean.name == "mean of 3 probes"
+    assert trace(figure, "high").name == "lowest to highest probe"
+
+
+@pytest.mark.parametrize("axis", ["linear", "symlog"])
+def test_the_curve_integrates_to_one_over_the_eigenvalue(axis):
+    figure = density(dataset(probes=2, steps=30), axis=axis)
+    mean = trace(figure, "mean")
+    eigenvalues = np.asarray(mean.customdata, dtype=float)
+    assert np.all(np.diff(eigenvalues) >= 0)
+    assert np.trapezoid(mean.y, eigenvalues) == pytest.approx(1, abs=2e-3)
+
+
+def test_symlog_divides_by_the_jacobian():
+    ds = dataset(probes=2, steps=30)
+    figure = density(ds, sigma=0.05, axis="symlog")
+    scale = figure.layout.meta["scale"]
+    assert scale == pytest.approx(1e-2 * np.nanmax(np.abs(ritz(ds).node)))
+    mean = trace(figure, "mean")
+    expected = np.zeros_like(mean.x)
+    found = ritz(ds)
+    for probe in range(2):  # the chain rule, written out
+        u = np.arcsinh(found.node.values[probe] / scale)
+        along = quadrature.density(u, found.weight.values[probe], mean.x, sigma=0.05 / scale)
+        expected += along / np.sqrt(scale**2 + np.asarray(mean.customdata, dtype=float) ** 2) / 2
+    seen = mean.y > 10 ** figure.layout.yaxis.range[0]
+    np.testing.assert_allclose(mean.y[seen], expected[seen], rtol=1e-10)
+
+
+def test_one_probe_has_no_band_and_says_so():
+    figure = density(dataset(probes=1, steps=20))
+    assert not trace(figure, "low").y.size
+    assert not trace(figure, "high").showlegend
+    assert trace(figure, "mean").name == "1 probe"
+    assert "1 probe × 20 steps · no spread to show" in figure.layout.title.subtitle.text
+
+
+def test_a_probe_in_progress_is_drawn_apart_from_the_mean():
+    whole = density(dataset(probes=3, steps=20, stop=20, end=""), sigma=0.5)
+    begun = density(dataset(probes=3, steps=20, stop=27, end=""), sigma=0.5)
+    unfinished = trace(begun, "unfinished")
+    assert unfinished.name == "probe 2, at step 7"
+    assert unfinished.line.dash == "dot"
+    where = np.isin(trace(begun, "mean").x, trace(whole, "mean").x)
+    before = dict(zip(trace(whole, "mean").x, trace(whole, "mean").y, strict=True))
+    for x, y in zip(trace(begun, "mean").x[where], trace(begun, "mean").y[where], strict=True):
+        assert y == pytest.approx(before[x], rel=1e-9) or y < 10 ** begun.layout.yaxis.range[0]
+
+
+def test_the_first_probe_in_progress_has_a_curve_but_no_mean():
+    figure = density(dataset(probes=3, steps=20, stop=1, end=""))
+    assert not trace(figure, "mean").y.size
+    assert trace(figure, "unfinished").y.size
+    assert "no whole probe yet" in figure.layout.title.subtitle.text
+
+
+def test_a_cancelled_probe_says_where_it_ended():
+    figure = density(dataset(probes=3, steps=20, stop=27, end="cancelled"))
+    assert trace(figure, "unfinished").name == "probe 2, ended at step 7"
+
+
+def test_stems_stand_on_the_outliers_and_tell_located_from_not():
+    figure = density(dataset(probes=2, steps=48))
+    located = trace(figure, "located")
+    for outlier in OUTLIERS:
+        assert np.min(np.abs(located.customdata[:, 0] - outlier)) < 1e-6 * abs(outlier)
+    assert np.all(np.abs(located.customdata[:, 0]) > figure.layout.meta["scale"])
+    mean = trace(figure, "mean")
+    np.testing.assert_allclose(located.y, np.interp(located.x, mean.x, mean.y))
+    early = density(dataset(probes=2, steps=48, stop=8, end=""))
+    assert len(trace(early, "unlocated").x)
+    residual = trace(early, "unlocated").customdata[:, 2]
+    assert np.all(residual > 1e-2 * np.abs(trace(early, "unlocated").customdata[:, 0]))
+    assert trace(early, "unlocated").marker.color == theme.LIGHT["card"]
+
+
+def test_every_stem_is_within_the_visible_range():
+    figure = density(dataset(probes=4, steps=48))
+    low, high = figure.layout.yaxis.range
+    heads = np.concatenate([trace(figure, role).y for role in ("located", "unlocated")])
+    assert low < np.log10(heads).min()
+    assert np.log10(heads).max() < high
+
+
+def test_the_unresolved_strip_is_marked():
+    figure = density(dataset(probes=2, steps=30))
+    (strip,) = figure.layout.shapes
+    assert strip.x1 == -strip.x0 == pytest.approx(figure.layout.meta["scale"])
+    assert strip.name.startswith("not resolved: |λ| < 0.41")
+
+
+def test_steps_limits_what_is_used():
+    short = density(dataset(probes=2, steps=30), steps=10, sigma=0.5)
+    same = density(dataset(probes=2, steps=10), sigma=0.5)
+    np.testing.assert_allclose(trace(short, "mean").y, trace(same, "mean").y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0, -0.1, float("nan"), float("inf")])
+def test_a_width_that_is_none_is_refused(sigma):
+    with pytest.raises(InputError, match=r"sigma=.* is not allowed; use a finite number > 0"):
+        density(dataset(probes=1, steps=5), sigma=sigma)
+
+
+def test_an_unknown_axis_is_refused():
+    with pytest.raises(InputError, match=r"axis='log' is not allowed; use one of \['linear'"):
+        density(dataset(probes=1, steps=5), axis="log")
+
+
+def test_nothing_measured_is_said():
+    with pytest.raises(RecordError, match="no Lanczos step is measured yet"):
+        density(dataset(stop=0, end=""))
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1e-2, 1.0, 100.0])
+def test_no_peak_is_missed_whatever_the_width(sigma):
+    nodes = np.array([-1.0, 0.0, 0.1234567, 40.0])
+    on = broadening.axis("linear", nodes)
+    at = broadening.grid(on, nodes, sigma)
+    assert np.isin(nodes, at).all()
+    assert len(at) <= broadening.MOST_POINTS + len(nodes)
+
+
+def test_an_operator_of_zeros_still_has_a_figure():
+    ds = dataset(probes=1, steps=1)
+    ds["alpha"][:] = 0.0
+    ds["beta"][:] = 0.0
+    figure = density(ds)
+    assert np.isfinite(trace(figure, "mean").y).all()
+    density(ds, axis="symlog")
+
+
+def test_light_and_dark_give_every_meaning_its_own_colour():
+    assert theme.LIGHT.keys() == theme.DARK.keys()
+    assert len(set(theme.LIGHT.values())) == len(theme.LIGHT)
+
+
+@pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("ground", ["page", "card"])
+@pytest.mark.parametrize(
+    "text", ["ink", "muted", "accent", "running", "ritz", "good", "warn", "bad"]
+)
+def test_text_colours_reach_wcag_aa(palette, ground, text):
+    def luminance(colour):
+        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(
+            channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    light, dark = sorted((luminance(palette[ground]), luminance(palette[text])), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_density_is_the_view_of_its_command():
+    assert views.VIEWS["density"] is views.density is density
