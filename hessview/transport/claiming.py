@@ -1,0 +1,81 @@
+"""How a kernel becomes the one that a job serves."""
+
+import time
+
+from hessview.errors import JobBusyError, JobError
+from hessview.transport.claim import Claim
+from hessview.transport.job_file import JobFile
+from hessview.transport.lost import living_job
+from hessview.transport.run_directory import RunDirectory
+
+_PATIENCE = 20.0  # seconds; rank 0 may hold Python's lock for long while it loads a model
+_TICK = 0.01  # seconds
+
+
+def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
+    """Claim a job, and wait until it has opened its end of the link.
+
+    Args:
+        directory: Where the job was started.
+        force: Take over from a kernel that holds the job.
+
+    Returns:
+        The job file of the epoch that is now this kernel's, and the claim on it.
+
+    Raises:
+        JobNotFoundError: There is no living job.
+        JobBusyError: Another kernel holds the job, and `force` is not set.
+        JobError: The job does not answer, cannot open a link, or cannot be reached from here.
+    """
+    claim = Claim.new()
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        job = living_job(directory)
+        if job.state == "waiting" and directory.claim(job.epoch, claim):
+            opened = _wait_until_open(directory, job, claim, deadline)
+            if opened is not None:
+                return opened, claim
+        elif (holder := directory.read_claim(job.epoch)) is not None and _holds(directory, holder):
+            if not force:
+                raise JobBusyError(
+                    f"job {job.job} is held by {holder}; wait until it detaches, take over with "
+                    f'force=True, or only read with hessview.open_runs("{directory.path}").'
+                )
+            directory.release(holder, f"{claim} took over")
+        _check_patience(job, deadline)
+        time.sleep(_TICK)
+
+
+def _holds(directory: RunDirectory, holder: Claim) -> bool:
+    """Whether a claim stands, rather than waits for the job to notice that it does not."""
+    return directory.read_release(holder) is None and holder.process.life() != "gone"
+
+
+def _wait_until_open(
+    directory: RunDirectory, job: JobFile, claim: Claim, deadline: float
+) -> JobFile | None:
+    """The job file once the link is open, None where the claim came too late for its epoch."""
+    try:
+        while True:
+            now = living_job(directory)
+            if (now.job, now.epoch) != (job.job, job.epoch):
+                break
+            if now.state == "open":
+                return now
+            _check_patience(job, deadline)
+            time.sleep(_TICK)
+    except BaseException:
+        directory.release(claim, f"{claim} gave up")
+        raise
+    if now.left == claim.identity:
+        raise JobError(f"job {job.job} could not open a link: {now.left_reason}.")
+    directory.forget(job.epoch, claim)
+    return None
+
+
+def _check_patience(job: JobFile, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        stopped = job.process.life() == "stopped"
+        state = "is stopped" if stopped else f"has not answered for {_PATIENCE:.0f} s"
+        cure = f"kill -CONT {job.process.pid}" if stopped else "try later"
+        raise JobError(f"job {job.job} ({job.process}) {state}; {cure}, or end the job.")

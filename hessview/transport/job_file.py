@@ -1,0 +1,76 @@
+"""job.json: what a run directory says about its job."""
+
+import dataclasses
+import json
+from typing import Any, Literal
+
+import hessview
+from hessview.errors import JobError, RunDirectoryError
+from hessview.messages import PROTOCOL
+from hessview.transport.process import Process
+
+JobState = Literal["waiting", "open", "ended"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobFile:
+    """The state of a job, as rank 0 last wrote it.
+
+    Attributes:
+        job: Identity of the job.
+        process: Rank 0.
+        epoch: Counts the times at which the job became free to be claimed; it never goes back.
+        token: Secret of this epoch, shown with every call.
+        state: "waiting" for a kernel, "open" for the kernel that claimed this epoch, "ended".
+        reason: Why the job ended, "" while it lives.
+        left: Identity of the claim that was served last, "" if none was.
+        left_reason: Why that claim is no longer served.
+        protocol: Version of the messages.
+        version: Version of hessview.
+    """
+
+    job: str
+    process: Process
+    epoch: int
+    token: str = dataclasses.field(repr=False)
+    state: JobState = "waiting"
+    reason: str = ""
+    left: str = ""
+    left_reason: str = ""
+    protocol: int = PROTOCOL
+    version: str = hessview.__version__
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobFile":
+        """Job file from its text.
+
+        Raises:
+            JobError: It is of another protocol version.
+            RunDirectoryError: It is damaged.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            protocol, version = int(data["protocol"]), str(data["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(error) from error
+        if protocol != PROTOCOL:
+            raise JobError(
+                f"the job speaks protocol {protocol} (hessview {version}), this process speaks "
+                f"protocol {PROTOCOL} (hessview {hessview.__version__}); install the same "
+                "hessview on both sides."
+            )
+        try:
+            return cls(**{**data, "process": Process.from_json(data["process"])})
+        except (KeyError, TypeError) as error:
+            raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"job.json is damaged ({error!r}); if its job has ended, delete job.json and start "
+        "the job again."
+    )

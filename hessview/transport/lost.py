@@ -1,0 +1,120 @@
+"""Why a job is not there, in words."""
+
+import time
+
+from hessview.errors import JobError, JobLostError, JobNotFoundError
+from hessview.transport.claim import Claim
+from hessview.transport.failure import blame
+from hessview.transport.job_file import JobFile
+from hessview.transport.run_directory import RunDirectory
+
+_SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
+
+
+def living_job(directory: RunDirectory) -> JobFile:
+    """The job of a run directory, if it lives and this host can reach it.
+
+    Args:
+        directory: Where the job was started.
+
+    Returns:
+        Its job file, as of now.
+
+    Raises:
+        JobNotFoundError: There is no job, it ended, or it was killed.
+        JobError: The job runs on another host, or speaks another protocol.
+    """
+    job = directory.read_job()
+    if job.state == "ended":
+        raise JobNotFoundError(
+            f"job {job.job} of {directory.path} has ended ({job.reason}); {_record(directory)}"
+        )
+    life = job.process.life()
+    if life == "elsewhere":
+        raise JobError(
+            f"job {job.job} runs with {job.process}, this kernel on another host; start the "
+            "kernel on the job's host, or run a new job on this one."
+        )
+    if life == "gone":
+        raise JobNotFoundError(
+            f"job {job.job} of {directory.path} is no longer alive: {_death(directory, job)}; "
+            f"{_record(directory)}"
+        )
+    return job
+
+
+def why_lost(directory: RunDirectory, job: JobFile, claim: Claim) -> JobLostError:
+    """Find out why the link to a job broke; takes up to a second.
+
+    Args:
+        directory: Where the job was started.
+        job: Its job file, as of when the link was opened.
+        claim: The claim under which this kernel was served.
+
+    Returns:
+        An error to raise, which says what happened and what to do.
+    """
+    deadline = time.monotonic() + _SETTLE
+    while True:
+        reason = known_loss(directory, job, claim)
+        if reason is not None:
+            return JobLostError(reason)
+        if time.monotonic() > deadline:
+            state = "is stopped" if job.process.life() == "stopped" else "does not answer"
+            cure = f"kill -CONT {job.process.pid}" if state == "is stopped" else "wait"
+            return JobLostError(
+                f"job {job.job} ({job.process}) {state}; {cure}, then attach again, or end it."
+            )
+        time.sleep(0.02)
+
+
+def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | None:
+    """Why a job serves this kernel no longer, None as long as nothing says so.
+
+    Args:
+        directory: Where the job was started.
+        job: Its job file, as of when the link was opened.
+        claim: The claim under which this kernel was served.
+
+    Returns:
+        What happened and what to do.
+    """
+    try:
+        now = directory.read_job()
+    except JobError as error:
+        return f"job {job.job} can no longer be reached: {error}"
+    if now.job != job.job:
+        return f"job {job.job} is gone and job {now.job} runs in its place; attach again."
+    if failures := directory.failures():
+        return f"job {job.job} broke: {blame(failures)}; {_record(directory)}"
+    if now.state == "ended":
+        return f"job {job.job} ended ({now.reason}); {_record(directory)}"
+    if now.process.life() == "gone":
+        return f"job {job.job} is lost: {_death(directory, job)}; {_record(directory)}"
+    released = directory.read_release(claim)
+    if released is None and now.left == claim.identity:
+        released = now.left_reason
+    if released is None and now.epoch > job.epoch:
+        released = "another kernel took over"
+    if released is not None:
+        return (
+            f"job {job.job} serves this kernel no longer: {released}; the job goes on: attach "
+            "again, with force=True if another kernel holds it."
+        )
+    return None
+
+
+def _death(directory: RunDirectory, job: JobFile) -> str:
+    if failures := directory.failures():
+        return blame(failures)
+    return (
+        f"rank 0 ({job.process}) was killed without a word, by itself or by torchrun because "
+        "another rank died; the end of torchrun's output says which"
+    )
+
+
+def _record(directory: RunDirectory) -> str:
+    return (
+        "what was measured is kept: read it with "
+        f'hessview.open_runs("{directory.path}"), or start the job again.'
+    )

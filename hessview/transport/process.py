@@ -1,0 +1,86 @@
+"""Which process somebody is, and whether it still lives."""
+
+import dataclasses
+import os
+import pathlib
+import socket
+from typing import Any, Literal
+
+import psutil
+
+Life = Literal["alive", "stopped", "gone", "elsewhere"]
+
+_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+_SAME_START = 1.0  # seconds; a pid does not come around again within this time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process, told apart from a later one with the same pid.
+
+    Attributes:
+        pid: Process id on its host.
+        started: Seconds from the boot of its host to its start; setting the clock leaves
+            it as it is.
+        boot: Identity of that boot, "" where the system has none.
+        host: Name of the host.
+    """
+
+    pid: int
+    started: float
+    boot: str
+    host: str
+
+    @classmethod
+    def current(cls) -> "Process":
+        """The process that runs this code."""
+        pid = os.getpid()
+        return cls(pid=pid, started=_started(pid), boot=_boot(), host=socket.gethostname())
+
+    def life(self) -> Life:
+        """Whether the process still lives, as far as this host can tell.
+
+        Returns:
+            "alive"; "stopped" by a signal or a debugger; "gone" (a zombie is gone too, and so
+            is whatever ran before a reboot); or "elsewhere", on a host that is not this one.
+        """
+        if self.host != socket.gethostname():
+            return "elsewhere"
+        if self.boot != _boot():
+            return "gone"
+        try:
+            started = _started(self.pid)
+            status = psutil.Process(self.pid).status()
+        except psutil.NoSuchProcess:
+            return "gone"
+        if abs(started - self.started) > _SAME_START:
+            return "gone"
+        if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return "gone"
+        if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+            return "stopped"
+        return "alive"
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}"
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Process":
+        """Process from the JSON object that `dataclasses.asdict` gives.
+
+        Raises:
+            TypeError: Not such an object.
+        """
+        return cls(**data)
+
+
+def _started(pid: int) -> float:
+    seconds: float = psutil.Process(pid).create_time() - psutil.boot_time()
+    return seconds
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

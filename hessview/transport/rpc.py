@@ -1,0 +1,378 @@
+"""The link between a kernel and rank 0, over torch.distributed.rpc.
+
+This is the only file that names torch.distributed.rpc. Every attach opens a fresh group of
+two members, "job" and "kernel", which meet through a file in the run directory: nothing of an
+earlier group, whatever became of its kernel, can stand in the way of the next. The link is
+open only while a kernel is attached, and on Linux it is shared memory: no socket listens.
+
+The RPC layer itself does not ask who calls. What protects the job is the run directory, which
+only its user can read; the token and the unpickler's list are a second line of defence, and
+stop no one who can already write to the job's shared memory.
+"""
+
+import atexit
+import contextlib
+import dataclasses
+import datetime
+import json
+import logging
+import os
+import pathlib
+import pickle
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+# TensorPipe warns about every peer that leaves; the C++ side reads this when torch is loaded.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+import torch.distributed.rpc
+
+from hessview import errors
+from hessview.errors import JobError, JobLostError
+from hessview.eventlog import read_events
+from hessview.messages import Command, Event, command_to_json, event_from_json
+from hessview.transport.claim import Claim
+from hessview.transport.claiming import claim_job
+from hessview.transport.desk import POLL, Desk, refusal
+from hessview.transport.job_file import JobFile
+from hessview.transport.lost import known_loss, living_job, why_lost
+from hessview.transport.mailbox import Mailbox
+from hessview.transport.process import Process
+from hessview.transport.run_directory import RunDirectory
+from hessview.transport.unpickler import AllowlistUnpickler
+
+dist: Any = torch.distributed  # their types leave out much of what is needed here
+rpc: Any = torch.distributed.rpc
+
+_JOB, _KERNEL = ("job", 0), ("kernel", 1)  # a process can never change its id of the first time
+_PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
+_TICK = 0.05  # seconds between looks at the run directory
+_THREADS = 8  # of the RPC layer; interrupted calls occupy one each until their wait is over
+_LOOK = 0.25  # seconds between looks whether the other process still lives
+
+_log = logging.getLogger(__name__)
+
+
+class RpcHost:
+    """Serves a job's mailbox to one kernel at a time, on a thread of rank 0's process.
+
+    The computing thread need not do anything for it.
+
+    Args:
+        directory: The job's run directory, from `RunDirectory.create`.
+        mailbox: What kernels may leave in and fetch from.
+        job: Identity of the job.
+
+    Raises:
+        JobError: The process already uses torch.distributed.rpc.
+    """
+
+    def __init__(self, directory: RunDirectory, mailbox: Mailbox, *, job: str) -> None:
+        _refuse_second_agent()
+        try:
+            epoch = directory.read_job().epoch + 1
+        except JobError:  # the first job of this directory, or one that cannot be read
+            epoch = 1
+        self._directory = directory
+        self._desk = Desk(mailbox)
+        self._job = JobFile(
+            job=job, process=Process.current(), epoch=epoch, token=secrets.token_hex(32)
+        )
+        self._closing = threading.Event()
+        self._reason = ""
+        directory.publish(self._job)
+        self._thread = threading.Thread(target=self._watch, name="hessview-host", daemon=True)
+        self._thread.start()
+        # An interpreter that ends with an open agent aborts.
+        atexit.register(self.close, "its process ended")
+
+    def close(self, reason: str) -> None:
+        """End the job towards kernels; the first reason given stands.
+
+        Args:
+            reason: Why the job ends, in words.
+        """
+        if self._closing.is_set():
+            return
+        atexit.unregister(self.close)
+        self._reason = reason
+        self._closing.set()
+        self._thread.join()
+        self._directory.close()
+
+    def _watch(self) -> None:
+        while not self._closing.wait(_TICK):
+            try:
+                claim = self._directory.read_claim(self._job.epoch)
+                if claim is not None:
+                    self._serve(claim)
+            except OSError:
+                _log.exception("the run directory cannot be used; until it can, none can attach")
+                self._closing.wait(1.0)
+        self._publish(state="ended", reason=self._reason)
+
+    def _serve(self, claim: Claim) -> None:
+        """Serve one kernel until it leaves, then make the job free for the next."""
+        reason = self._why_over(claim)
+        if not reason:
+            try:
+                _open_agent(*_JOB, self._directory.store_path(claim))
+                reason = self._stay_open(claim)
+            except (JobError, RuntimeError) as error:
+                reason = str(error)
+        epoch = self._job.epoch
+        self._publish(
+            epoch=epoch + 1,
+            token=secrets.token_hex(32),
+            state="waiting",
+            left=claim.identity,
+            left_reason=reason,
+        )
+        # Not before: the claim is what keeps others from claiming the epoch that has just ended.
+        self._directory.forget(epoch, claim)
+
+    def _stay_open(self, claim: Claim) -> str:
+        global _desk
+        _desk = self._desk
+        _desk.open(self._job.token)
+        try:
+            self._publish(state="open")
+            while not self._closing.wait(_TICK):
+                if reason := self._why_over(claim):
+                    return reason
+            # Said before hanging up, so that the kernel finds the reason when it looks for one.
+            self._publish(state="ended", reason=self._reason)
+            return "the job ended"
+        finally:
+            self._desk.close()
+            _close_agent()
+
+    def _why_over(self, claim: Claim) -> str:
+        """Why a claim shall be served no longer, "" if it shall."""
+        if claim.process.life() == "gone":
+            return f"{claim} is gone"
+        return self._directory.read_release(claim) or ""
+
+    def _publish(self, **changes: Any) -> None:
+        self._job = dataclasses.replace(self._job, **changes)
+        self._directory.publish(self._job)
+
+
+class RpcChannel:
+    """A kernel's line to a job on this host; implements `hessview.transport.channel.Channel`.
+
+    All methods may be called from any thread. A line that broke stays broken, and every
+    later call raises the same error; attach again for a new one.
+
+    Args:
+        directory: The job's run directory, from `RunDirectory.open`.
+        force: Take over from a kernel that holds the job.
+
+    Raises:
+        JobNotFoundError: There is no living job.
+        JobBusyError: Another kernel holds the job, and `force` is not set.
+        JobError: The job does not answer, cannot be reached from here, or speaks another
+            protocol; or this process has an RPC agent already.
+    """
+
+    def __init__(self, directory: RunDirectory, *, force: bool = False) -> None:
+        _refuse_second_agent()
+        self._directory = directory
+        self._pid = os.getpid()
+        self._leaving = threading.Lock()
+        self._left = False
+        self._lost: JobLostError | None = None
+        self.job, self._claim = claim_job(directory, force=force)
+        """The job file, as of when this kernel attached."""
+        try:
+            _open_agent(*_KERNEL, directory.store_path(self._claim))
+            self._call("ping", {})
+        except RuntimeError as error:
+            lost = why_lost(directory, self.job, self._claim)
+            self.close()
+            raise lost from error
+        except BaseException:
+            self.close()
+            raise
+        # An interpreter that ends with an open agent aborts.
+        atexit.register(self.close)
+
+    def submit(self, run: str, command: Command) -> None:
+        """Hand a command to the job; the same run identity twice counts once.
+
+        Args:
+            run: Identity of the run, made by the kernel.
+            command: What to measure.
+
+        Raises:
+            InputError: The job refuses the command.
+            JobLostError: The job or the line to it is gone.
+        """
+        self._call("submit", {"run": run, "command": command_to_json(command)})
+
+    def events(self, after: int, wait: float) -> list[Event]:
+        """Events with a sequence number above `after`; an interrupt ends the wait at once.
+
+        Once the job is gone, what it recorded but did not send is read from its record first.
+
+        Args:
+            after: Last sequence number that the caller has; 0 replays all.
+            wait: Seconds to wait for an event if there is none yet.
+
+        Returns:
+            Events in order; empty if none came in time.
+
+        Raises:
+            JobLostError: The job or the line to it is gone.
+        """
+        deadline = time.monotonic() + wait
+        try:
+            while True:
+                left = max(0.0, deadline - time.monotonic())
+                reply = self._call("events", {"after": after, "wait": min(left, POLL)})
+                if reply or left <= POLL:
+                    return [event_from_json(data) for data in reply]
+        except JobLostError:
+            kept = [] if self._lost is None else self._kept(after)
+            if not kept:
+                raise
+            return kept
+
+    def cancel(self, run: str) -> None:
+        """Stop a queued or running run at the next safe point; an ended one is left alone.
+
+        Args:
+            run: Identity of the run.
+
+        Raises:
+            JobLostError: The job or the line to it is gone.
+        """
+        self._call("cancel", {"run": run})
+
+    def close(self) -> None:
+        """Leave the job, which goes on; closing twice is allowed."""
+        if os.getpid() != self._pid:
+            return  # a forked child inherits the object, but not the line
+        with self._leaving:
+            if self._left:
+                return
+            self._left = True
+            atexit.unregister(self.close)
+            _close_agent()
+            with contextlib.suppress(OSError):
+                if self._directory.read_claim(self.job.epoch) == self._claim:
+                    self._directory.release(self._claim, f"{self._claim} detached")
+
+    def _call(self, operation: str, body: dict[str, Any]) -> Any:
+        if self._lost is not None:
+            raise self._lost
+        done = threading.Event()
+        try:
+            future = rpc.rpc_async(
+                _JOB[0],
+                _answer,
+                args=(self.job.token, operation, json.dumps(body)),
+                timeout=_PATIENCE,
+            )
+            future.add_done_callback(lambda _: done.set())
+            # Not future.wait(): only Python's own waiting can be interrupted.
+            while not done.wait(_LOOK):
+                if self._left or known_loss(self._directory, self.job, self._claim):
+                    raise self._lose()
+            reply = json.loads(future.value())
+        except RuntimeError as error:
+            raise self._lose() from error
+        if "error" in reply:
+            raise getattr(errors, reply["error"])(reply["text"])
+        return reply["value"]
+
+    def _lose(self) -> JobLostError:
+        if self._left and self._lost is None:
+            return JobLostError(f"this kernel detached from job {self.job.job}; attach again.")
+        if self._lost is None:
+            self._lost = why_lost(self._directory, self.job, self._claim)
+            self.close()
+        return self._lost
+
+    def _kept(self, after: int) -> list[Event]:
+        """Events of a job that is gone, from its record."""
+        try:
+            living_job(self._directory)
+        except JobError:
+            events = read_events(self._directory.events_path)
+            return [event for event in events if event.seq > after]
+        return []
+
+
+_desk: Desk | None = None  # whom calls that come into this process are for
+
+
+def _answer(token: str, operation: str, body: str) -> str:
+    """The one function of ours that may be called from the other side."""
+    if _desk is None:
+        return refusal("JobError", "there is no job in this process.")
+    return _desk.answer(token, operation, body)
+
+
+class _Unpickler(AllowlistUnpickler):
+    """Lets our own call through, and the two by which a member joins its group."""
+
+    allowed: ClassVar[Mapping[tuple[str, str], Any]] = {
+        (entry.__module__, entry.__qualname__): entry
+        for entry in (
+            _answer,
+            rpc.internal.PythonUDF,
+            rpc.WorkerInfo,
+            rpc.backend_registry._get_device_infos,
+            rpc._utils._update_group_membership,
+        )
+    }
+
+
+def _refuse_second_agent() -> None:
+    if rpc.api._is_current_rpc_agent_set():
+        raise JobError(
+            "this process already has an RPC agent, of an attached job or its own, and can have "
+            "only one: one attached job per kernel; detach first, or end yours with rpc.shutdown()."
+        )
+
+
+def _open_agent(name: str, identity: int, store_path: pathlib.Path) -> None:
+    """Join a group of the dynamic kind, which opens without waiting for the other member.
+
+    Raises:
+        RuntimeError: The RPC layer cannot start, or the other member does not answer.
+    """
+    if sys.platform == "linux":
+        transports, channels = ["shm"], ["cma", "basic"]
+    else:  # no shared memory: a socket, but on the loopback interface
+        transports, channels = ["uv"], ["basic"]
+        os.environ["TP_SOCKET_IFNAME"] = "lo0"
+    store = dist.FileStore(str(store_path), -1)
+    store.set_timeout(datetime.timedelta(seconds=_PATIENCE))
+    options = rpc.TensorPipeRpcBackendOptions(
+        num_worker_threads=_THREADS,
+        rpc_timeout=_PATIENCE,
+        _transports=transports,
+        _channels=channels,
+    )
+    rpc.internal._unpickler = _Unpickler
+    try:
+        dist.autograd._init(identity)
+        # What init_rpc does, with our store: its own takes a URL, and numbers groups by process.
+        rpc._init_rpc_backend(
+            rpc.backend_registry.BackendType.TENSORPIPE, store, name, identity, None, options
+        )
+    except BaseException:
+        _close_agent()
+        raise
+
+
+def _close_agent() -> None:
+    if rpc.api._is_current_rpc_agent_set():
+        rpc.shutdown(graceful=False)
+    rpc.internal._unpickler = pickle.Unpickler

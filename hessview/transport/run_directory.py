@@ -1,0 +1,268 @@
+"""The run directory: where a job leaves its record and says how it can be reached.
+
+    events.jsonl        the record, see `hessview.eventlog`
+    job.json            the job's state, replaced as a whole, see `hessview.transport.job_file`
+    job.lock            locked by rank 0 as long as it lives
+    claim-<epoch>       the one kernel that the job serves in this epoch
+    release-<claim>     that kernel leaves, or another one takes over
+    store-<claim>       where the two meet to open their link
+    failure-<rank>.json what a rank died of
+
+The directory belongs to one user and nobody else can look into it (mode 0700): whoever
+can read job.json can run code in the job.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import pathlib
+import stat
+import uuid
+
+from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
+from hessview.eventlog import FILENAME
+from hessview.transport.claim import Claim
+from hessview.transport.failure import Failure
+from hessview.transport.job_file import JobFile
+
+_JOB = "job.json"
+_LOCK = "job.lock"
+
+
+class RunDirectory:
+    """A run directory that was found safe; made by `create` or `open`.
+
+    Args:
+        path: The directory.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.events_path = path / FILENAME
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> "RunDirectory":
+        """Make a run directory for a job, or take that of a job that has ended.
+
+        Only rank 0 does so, and holds the directory until its process ends.
+
+        Args:
+            path: The directory; missing parents are made too.
+
+        Returns:
+            The directory, with what an earlier job left in it, except for its record, removed.
+
+        Raises:
+            RunDirectoryError: Of another user, open to others, a link, not a directory, or
+                not writable.
+            JobError: A job lives in it.
+        """
+        directory = cls(pathlib.Path(path).absolute())
+        try:
+            directory.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                directory.path.mkdir(mode=0o700)
+        except OSError as error:
+            raise RunDirectoryError(
+                f"run directory {directory.path} cannot be made ({error}); choose another."
+            ) from error
+        directory._check()
+        directory._refuse_second_job()
+        directory._take_lock()
+        directory._sweep("claim-*", "release-*", "store-*", "failure-*", ".*.tmp")
+        return directory
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "RunDirectory":
+        """A run directory that a job made.
+
+        Args:
+            path: The directory.
+
+        Returns:
+            The directory; it may hold no living job.
+
+        Raises:
+            JobNotFoundError: There is no such directory.
+            RunDirectoryError: Of another user, open to others, a link, or not a directory.
+        """
+        directory = cls(pathlib.Path(path).absolute())
+        if not os.path.lexists(directory.path):
+            raise JobNotFoundError(
+                f"there is no run directory {directory.path}; check the path, or start a job "
+                "with --run-dir."
+            )
+        directory._check()
+        return directory
+
+    def read_job(self) -> JobFile:
+        """What the job last said of itself.
+
+        Raises:
+            JobNotFoundError: No job was started here.
+            JobError: The job is of another protocol version.
+            RunDirectoryError: The file is damaged.
+        """
+        try:
+            text = (self.path / _JOB).read_text()
+        except FileNotFoundError as error:
+            raise JobNotFoundError(
+                f"run directory {self.path} holds no job (there is no job.json); start one "
+                "with --run-dir, or wait until it has started."
+            ) from error
+        return JobFile.from_json(text)
+
+    def publish(self, job: JobFile) -> None:
+        """Replace job.json; readers see the old or the new one, never a part."""
+        self._replace(_JOB, job.to_json())
+
+    def claim(self, epoch: int, claim: Claim) -> bool:
+        """Claim an epoch of the job, which only one can.
+
+        Args:
+            epoch: The epoch, from job.json.
+            claim: Who claims it.
+
+        Returns:
+            Whether the epoch is now this claim's.
+        """
+        draft = self._write(claim.to_json())
+        try:
+            # link(2) fails where the name exists, and the name never shows a half-written file.
+            os.link(draft, self.path / f"claim-{epoch}")
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        return True
+
+    def read_claim(self, epoch: int) -> Claim | None:
+        """Who claimed an epoch, None if nobody did."""
+        try:
+            return Claim.from_json((self.path / f"claim-{epoch}").read_text())
+        except FileNotFoundError:
+            return None
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Tell the job to serve a claim no longer; the first reason given stands."""
+        draft = self._write(reason)
+        try:
+            os.link(draft, self.path / f"release-{claim.identity}")
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+
+    def read_release(self, claim: Claim) -> str | None:
+        """Why a claim shall be served no longer, None if it shall."""
+        try:
+            return (self.path / f"release-{claim.identity}").read_text()
+        except FileNotFoundError:
+            return None
+
+    def store_path(self, claim: Claim) -> pathlib.Path:
+        """File through which the job and this claim's kernel find each other."""
+        return self.path / f"store-{claim.identity}"
+
+    def forget(self, epoch: int, claim: Claim) -> None:
+        """Remove what a claim left behind, once a later epoch is published."""
+        identity = claim.identity
+        self._sweep(f"claim-{epoch}", f"release-{identity}", f"store-{identity}")
+
+    def record_failure(self, rank: int, error: BaseException | str) -> None:
+        """Leave word of what ends a rank, before it ends; any rank may do so.
+
+        Args:
+            rank: The rank that ends.
+            error: Its error.
+        """
+        failure = Failure.of(rank, error)
+        self._replace(f"failure-{rank}.json", json.dumps(dataclasses.asdict(failure)))
+
+    def failures(self) -> list[Failure]:
+        """What ranks of this job died of, the earliest first."""
+        found = []
+        for path in self.path.glob("failure-*.json"):
+            found.append(Failure(**json.loads(path.read_text())))
+        return sorted(found, key=lambda failure: failure.time)
+
+    def close(self) -> None:
+        """Give the directory up, so that another job may have it; closing twice is allowed."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _check(self) -> None:
+        found = os.lstat(self.path)
+        if stat.S_ISLNK(found.st_mode):
+            raise RunDirectoryError(
+                f"run directory {self.path} is a symbolic link; name the directory itself."
+            )
+        if not stat.S_ISDIR(found.st_mode):
+            raise RunDirectoryError(
+                f"run directory {self.path} is not a directory; choose another path."
+            )
+        if found.st_uid != os.getuid():
+            raise RunDirectoryError(
+                f"run directory {self.path} belongs to another user (uid {found.st_uid}, you are "
+                f"{os.getuid()}); use one of your own."
+            )
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & 0o077:
+            raise RunDirectoryError(
+                f"run directory {self.path} is open to others (mode {mode:04o}), who could run "
+                f"code in the job; close it with: chmod 700 {self.path}"
+            )
+
+    def _refuse_second_job(self) -> None:
+        try:
+            job = self.read_job()
+        except JobError:  # none, damaged, or of another version: the lock alone must do
+            return
+        if job.state == "ended":
+            return
+        life = job.process.life()
+        if life == "elsewhere":
+            raise JobError(
+                f"run directory {self.path} names a job on another host ({job.process}), which "
+                "cannot be looked after from here; choose another run directory, or delete "
+                "job.json if that job has ended."
+            )
+        if life != "gone":
+            raise JobError(_second_job(self.path, f"{job.job} ({job.process})"))
+
+    def _take_lock(self) -> None:
+        # A record lock is not inherited by forked children, and ends with the process.
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(self._lock)
+            self._lock = None
+            raise JobError(_second_job(self.path, "that is just starting")) from error
+        except OSError:
+            pass  # a file system without locks: job.json alone must do
+
+    def _sweep(self, *patterns: str) -> None:
+        for pattern in patterns:
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _replace(self, name: str, text: str) -> None:
+        os.replace(self._write(text), self.path / name)
+
+    def _write(self, text: str) -> pathlib.Path:
+        draft = self.path / f".{uuid.uuid4().hex}.tmp"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+        return draft
+
+
+def _second_job(path: pathlib.Path, which: str) -> str:
+    return (
+        f"run directory {path} is in use by a living job {which}; attach to it, end it, or "
+        "choose another run directory."
+    )
