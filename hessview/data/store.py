@@ -63,22 +63,22 @@ def to_netcdf(data: Data, path: str | Path) -> Path:
 
 
 def to_zarr(data: Data, path: str | Path) -> Path:
-    """Write a dataset or a tree of runs as a Zarr (version 3) store.
+    """Write a dataset or a tree of runs as a Zarr store.
 
     Args:
         data: A run's dataset, or the tree that `open_runs` gave.
         path: Directory to make; an existing one is left alone.
 
     Returns:
-        The path, for xarray's open_dataset or open_datatree with engine="zarr" and
-        consolidated=False.
+        The path, for xarray's open_dataset or open_datatree.
 
     Raises:
         InputError: The path exists.
     """
     target = _vacant(path)
-    # Version 3 of the format has no consolidated metadata: asking for it warns.
-    data.to_zarr(target, mode="w-", zarr_format=3, consolidated=False)
+    # Format 2, which all Zarr libraries read: it has consolidated metadata. Format 3 has none,
+    # so that xarray warns on writing with it, or on opening without it.
+    data.to_zarr(target, mode="w-", zarr_format=2, consolidated=True)
     return target
 
 
