@@ -6,8 +6,16 @@ from hessview.eventlog import FILENAME, EventLog
 SCRIPT = """
 import sys
 
-for name in ("torch", "transformers", "plotly", "panel", "bokeh", "anywidget", "ipywidgets"):
-    sys.modules[name] = None  # importing it now fails
+HEAVY = {"torch", "transformers", "plotly", "panel", "bokeh", "anywidget", "ipywidgets"}
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            raise ModuleNotFoundError(f"{name} is not for this floor")
+
+
+sys.meta_path.insert(0, Absent())
 
 import hessview
 from hessview.data.store import to_netcdf

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import wasserstein_distance
 
 from hessview.errors import InputError
 from hessview.spectral import quadrature
@@ -115,6 +116,12 @@ def test_wasserstein_is_the_shift_and_the_mass_moved():
     reweighted = Ritz(a.nodes, np.array([0.5, 0.5]), a.residuals)
     assert wasserstein(a, reweighted) == pytest.approx(0.25)
     assert wasserstein(a, a) == 0
+
+
+def test_wasserstein_agrees_with_scipy(matrix, probe, dense_lanczos):
+    a, b = (ritz(*dense_lanczos(matrix, probe, steps)) for steps in (5, 12))
+    expected = wasserstein_distance(a.nodes, b.nodes, a.weights, b.weights)
+    assert wasserstein(a, b) == wasserstein(b, a) == pytest.approx(expected)
 
 
 def test_default_sigma_is_a_third_of_the_mean_gap():
