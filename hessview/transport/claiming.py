@@ -6,6 +6,7 @@ from hessview.errors import JobBusyError, JobError
 from hessview.transport.claim import Claim
 from hessview.transport.job_file import JobFile
 from hessview.transport.lost import living_job
+from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
 _PATIENCE = 20.0  # seconds; rank 0 may hold Python's lock for long while it loads a model
@@ -31,6 +32,8 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
     deadline = time.monotonic() + _PATIENCE
     while True:
         job = living_job(directory)
+        if job.process == Process.current():
+            raise JobError(f"job {job.job} runs in this very process; use hessview.local instead.")
         if job.state == "waiting" and directory.claim(job.epoch, claim):
             opened = _wait_until_open(directory, job, claim, deadline)
             if opened is not None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from hessview.transport.process import Process
 
 # How gloo and NCCL put it that a rank at the other end has gone.
 _LOST_PEER = (
@@ -40,19 +42,32 @@ class Failure:
         return any(words in self.error for words in _LOST_PEER)
 
 
-def blame(failures: Sequence[Failure]) -> str:
-    """The failure that began it, in words.
+def blame(failures: Sequence[Failure], gone: Mapping[int, Process]) -> str:
+    """What began the death of a job, in words.
 
     Args:
-        failures: All known failures, the earliest first; at least one.
+        failures: What ranks said that they died of, the earliest first.
+        gone: Ranks whose process is gone.
 
     Returns:
-        Which rank and why; where only followers left word, that some other rank was killed.
+        Which rank and why, as far as it can be told; "" if nothing went wrong.
     """
     for failure in failures:
         if not failure.lost_peer:
             return f"rank {failure.rank} failed: {failure.error}"
-    ranks = ", ".join(str(failure.rank) for failure in failures)
-    return (
-        f"another rank than {ranks} was killed without a word (out of memory?): {failures[0].error}"
-    )
+    silent = dict(gone)
+    for failure in failures:
+        silent.pop(failure.rank, None)
+    if len(silent) == 1:
+        ((rank, process),) = silent.items()
+        return f"rank {rank} ({process}) was killed without a word (out of memory?)"
+    if silent:
+        return (
+            f"ranks {', '.join(map(str, sorted(silent)))} are gone without a word, killed by "
+            "torchrun or with it; the end of torchrun's output says why"
+        )
+    if failures:
+        return (
+            f"another rank was killed without a word; rank {failures[0].rank}: {failures[0].error}"
+        )
+    return ""

@@ -27,18 +27,17 @@ def living_job(directory: RunDirectory) -> JobFile:
     job = directory.read_job()
     if job.state == "ended":
         raise JobNotFoundError(
-            f"job {job.job} of {directory.path} has ended ({job.reason}); {_record(directory)}"
+            f"job {job.job} of {directory.path} has ended ({_end(directory, job)}); "
+            f"{_record(directory)}"
         )
-    life = job.process.life()
-    if life == "elsewhere":
+    if job.process.life() == "elsewhere":
         raise JobError(
             f"job {job.job} runs with {job.process}, this kernel on another host; start the "
             "kernel on the job's host, or run a new job on this one."
         )
-    if life == "gone":
+    if cause := _cause_of_death(directory, job):
         raise JobNotFoundError(
-            f"job {job.job} of {directory.path} is no longer alive: {_death(directory, job)}; "
-            f"{_record(directory)}"
+            f"job {job.job} of {directory.path} is no longer alive: {cause}; {_record(directory)}"
         )
     return job
 
@@ -85,12 +84,10 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
         return f"job {job.job} can no longer be reached: {error}"
     if now.job != job.job:
         return f"job {job.job} is gone and job {now.job} runs in its place; attach again."
-    if failures := directory.failures():
-        return f"job {job.job} broke: {blame(failures)}; {_record(directory)}"
     if now.state == "ended":
-        return f"job {job.job} ended ({now.reason}); {_record(directory)}"
-    if now.process.life() == "gone":
-        return f"job {job.job} is lost: {_death(directory, job)}; {_record(directory)}"
+        return f"job {job.job} ended ({_end(directory, now)}); {_record(directory)}"
+    if cause := _cause_of_death(directory, now):
+        return f"job {job.job} is lost: {cause}; {_record(directory)}"
     released = directory.read_release(claim)
     if released is None and now.left == claim.identity:
         released = now.left_reason
@@ -104,13 +101,19 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
     return None
 
 
-def _death(directory: RunDirectory, job: JobFile) -> str:
-    if failures := directory.failures():
-        return blame(failures)
-    return (
-        f"rank 0 ({job.process}) was killed without a word, by itself or by torchrun because "
-        "another rank died; the end of torchrun's output says which"
-    )
+def _end(directory: RunDirectory, job: JobFile) -> str:
+    # Of an ended job all processes are gone; only what they said of themselves counts.
+    return blame(directory.failures(), {}) or job.reason
+
+
+def _cause_of_death(directory: RunDirectory, job: JobFile) -> str:
+    cause = blame(directory.failures(), directory.gone_ranks())
+    if not cause and job.process.life() == "gone":
+        return (
+            f"rank 0 ({job.process}) was killed without a word, by torchrun or with it; the end "
+            "of torchrun's output says why"
+        )
+    return cause
 
 
 def _record(directory: RunDirectory) -> str:

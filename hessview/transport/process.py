@@ -76,7 +76,7 @@ class Process:
 
 def _started(pid: int) -> float:
     seconds: float = psutil.Process(pid).create_time() - psutil.boot_time()
-    return seconds
+    return round(seconds, 2)  # the system counts in hundredths; equal processes compare equal
 
 
 def _boot() -> str:

@@ -110,10 +110,11 @@ class RpcHost:
                 claim = self._directory.read_claim(self._job.epoch)
                 if claim is not None:
                     self._serve(claim)
-            except OSError:
-                _log.exception("the run directory cannot be used; until it can, none can attach")
+            except Exception:  # this thread must not die, or no kernel could ever attach again
+                _log.exception("no kernel can attach to the job for now")
                 self._closing.wait(1.0)
-        self._publish(state="ended", reason=self._reason)
+        with contextlib.suppress(OSError):  # a run directory that was deleted meanwhile
+            self._publish(state="ended", reason=self._reason)
 
     def _serve(self, claim: Claim) -> None:
         """Serve one kernel until it leaves, then make the job free for the next."""
@@ -268,8 +269,8 @@ class RpcChannel:
                     self._directory.release(self._claim, f"{self._claim} detached")
 
     def _call(self, operation: str, body: dict[str, Any]) -> Any:
-        if self._lost is not None:
-            raise self._lost
+        if self._left:
+            raise self._lose()
         done = threading.Event()
         try:
             future = rpc.rpc_async(
@@ -286,6 +287,8 @@ class RpcChannel:
             reply = json.loads(future.value())
         except RuntimeError as error:
             raise self._lose() from error
+        if reply.get("error") == "JobLostError":
+            raise self._lose()
         if "error" in reply:
             raise getattr(errors, reply["error"])(reply["text"])
         return reply["value"]
@@ -345,8 +348,10 @@ def _open_agent(name: str, identity: int, store_path: pathlib.Path) -> None:
     """Join a group of the dynamic kind, which opens without waiting for the other member.
 
     Raises:
+        JobError: The process has an agent.
         RuntimeError: The RPC layer cannot start, or the other member does not answer.
     """
+    _refuse_second_agent()
     if sys.platform == "linux":
         transports, channels = ["shm"], ["cma", "basic"]
     else:  # no shared memory: a socket, but on the loopback interface

@@ -6,6 +6,7 @@
     claim-<epoch>       the one kernel that the job serves in this epoch
     release-<claim>     that kernel leaves, or another one takes over
     store-<claim>       where the two meet to open their link
+    rank-<rank>.json    which process a rank is
     failure-<rank>.json what a rank died of
 
 The directory belongs to one user and nobody else can look into it (mode 0700): whoever
@@ -20,12 +21,15 @@ import os
 import pathlib
 import stat
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
 from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
 from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
+from hessview.transport.process import Process
 
 _JOB = "job.json"
 _LOCK = "job.lock"
@@ -72,7 +76,7 @@ class RunDirectory:
         directory._check()
         directory._refuse_second_job()
         directory._take_lock()
-        directory._sweep("claim-*", "release-*", "store-*", "failure-*", ".*.tmp")
+        directory._sweep("claim-*", "release-*", "store-*", "rank-*", "failure-*", ".*.tmp")
         return directory
 
     @classmethod
@@ -172,6 +176,16 @@ class RunDirectory:
         identity = claim.identity
         self._sweep(f"claim-{epoch}", f"release-{identity}", f"store-{identity}")
 
+    def record_rank(self, rank: int) -> None:
+        """Leave word of which process a rank is, so that its death can be told.
+
+        At the end of a job, the other ranks wait until rank 0 has said that it ended.
+
+        Args:
+            rank: The rank of this process.
+        """
+        self._replace(f"rank-{rank}.json", json.dumps(dataclasses.asdict(Process.current())))
+
     def record_failure(self, rank: int, error: BaseException | str) -> None:
         """Leave word of what ends a rank, before it ends; any rank may do so.
 
@@ -183,11 +197,14 @@ class RunDirectory:
         self._replace(f"failure-{rank}.json", json.dumps(dataclasses.asdict(failure)))
 
     def failures(self) -> list[Failure]:
-        """What ranks of this job died of, the earliest first."""
-        found = []
-        for path in self.path.glob("failure-*.json"):
-            found.append(Failure(**json.loads(path.read_text())))
+        """What ranks of the job died of, the earliest first."""
+        found = [Failure(**data) for _, data in self._by_rank("failure")]
         return sorted(found, key=lambda failure: failure.time)
+
+    def gone_ranks(self) -> dict[int, Process]:
+        """Ranks that left word of their process, which is gone."""
+        ranks = {rank: Process.from_json(data) for rank, data in self._by_rank("rank")}
+        return {rank: process for rank, process in ranks.items() if process.life() == "gone"}
 
     def close(self) -> None:
         """Give the directory up, so that another job may have it; closing twice is allowed."""
@@ -245,6 +262,10 @@ class RunDirectory:
             raise JobError(_second_job(self.path, "that is just starting")) from error
         except OSError:
             pass  # a file system without locks: job.json alone must do
+
+    def _by_rank(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        for path in self.path.glob(f"{name}-*.json"):
+            yield int(path.stem.partition("-")[2]), json.loads(path.read_text())
 
     def _sweep(self, *patterns: str) -> None:
         for pattern in patterns:
