@@ -1,0 +1,55 @@
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from hessview.transport.process import Process
+
+
+def test_this_process_lives():
+    assert Process.current().life() == "alive"
+    assert Process.current() == Process.from_json(dataclasses.asdict(Process.current()))
+
+
+def test_a_process_stops_goes_on_and_is_gone_even_as_a_zombie():
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.DEVNULL
+    )
+    here = Process.current()
+    started = psutil.Process(child.pid).create_time() - psutil.boot_time()
+    process = dataclasses.replace(here, pid=child.pid, started=started)
+    try:
+        assert process.life() == "alive"
+        child.send_signal(signal.SIGSTOP)
+        _until(lambda: process.life() == "stopped")
+        child.send_signal(signal.SIGCONT)
+        _until(lambda: process.life() == "alive")
+    finally:
+        child.kill()
+    _until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    assert process.life() == "gone"
+    child.wait()
+    assert process.life() == "gone"
+
+
+def test_a_later_process_of_the_same_pid_is_another():
+    here = Process.current()
+    assert dataclasses.replace(here, started=here.started - 5).life() == "gone"
+
+
+def test_a_reboot_ends_all_processes():
+    assert dataclasses.replace(Process.current(), boot="earlier").life() == "gone"
+
+
+def test_another_host_cannot_be_looked_into():
+    assert dataclasses.replace(Process.current(), host="elsewhere").life() == "elsewhere"
+
+
+def _until(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
