@@ -36,7 +36,7 @@ class Density:
         reorthogonalize: "full" (against all earlier vectors), "none", or how many of the
             latest vectors (a window).
         error_every: A second product at twice the step measures D, the error of the first, at
-            Lanczos steps 1, 1 + error_every, ...; 0 measures none.
+            Lanczos steps 1, 2, 2 + error_every, 2 + 2 error_every, ...; 0 measures none.
         operator: Name in `operators.OPERATORS`, or "package.module:name".
     """
 

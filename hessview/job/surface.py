@@ -104,6 +104,18 @@ class ShardedLoss:
         total, _ = self._pass(out, factor, self._ranks / self.weight)
         return total / self.weight
 
+    def value(self) -> float:
+        """Mean loss over all ranks at the present parameters, without a gradient."""
+        share = 0.0
+        with torch.no_grad():
+            for batch, counted in self._batches():
+                total, _ = self._terms(batch)
+                share += float(total) if counted else 0.0
+        # Forward alone leaves the root gathered, as it is now.
+        self.refresh()
+        share /= self._copies * self.weight
+        return float(self.space.reduce(torch.tensor([share], dtype=torch.float64)))
+
     def _pass(self, out: Tensor, factor: float, scale: float) -> tuple[float, float]:
         """Add factor * gradient of (scale / ranks * summed loss).
 
@@ -144,7 +156,7 @@ class ShardedLoss:
                 f"the loss function returned {given}; return one scalar tensor, or "
                 "(summed loss, number of terms)."
             )
-        if not total.requires_grad:
+        if torch.is_grad_enabled() and not total.requires_grad:
             raise ObjectiveError(
                 "the loss does not depend on the parameters through autograd; compute it "
                 "without torch.no_grad() or .detach()."

@@ -1,8 +1,12 @@
 """What a kernel can ask of a job, whatever lies between them."""
 
+import time
 from typing import Protocol
 
 from hessview.messages import Command, Event
+from hessview.transport.mailbox import Mailbox
+
+_SLICE = 0.1  # seconds; a wait for events looks this often whether the line was closed
 
 
 class Channel(Protocol):
@@ -39,3 +43,37 @@ class Channel(Protocol):
     def close(self) -> None:
         """Leave the job, which goes on; closing twice is allowed."""
         ...
+
+
+class LocalChannel:
+    """A line to a job in this very process.
+
+    Args:
+        mailbox: The job's mailbox.
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._closed = False
+
+    def submit(self, run: str, command: Command) -> None:
+        """See `Channel.submit`."""
+        self._mailbox.submit(run, command)
+
+    def events(self, after: int, wait: float) -> list[Event]:
+        """See `Channel.events`."""
+        deadline = time.monotonic() + wait
+        while not self._closed:
+            left = deadline - time.monotonic()
+            events = self._mailbox.events(after, max(0.0, min(left, _SLICE)))
+            if events or left <= 0:
+                return events
+        return []
+
+    def cancel(self, run: str) -> None:
+        """See `Channel.cancel`."""
+        self._mailbox.cancel(run)
+
+    def close(self) -> None:
+        """See `Channel.close`."""
+        self._closed = True

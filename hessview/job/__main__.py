@@ -1,0 +1,141 @@
+"""The job by itself: torchrun --nproc-per-node N -m hessview.job --model NAME --run-dir DIR."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+
+from hessview.errors import HessviewError, JobError
+from hessview.job.models import DTYPES, MODELS, Options, build
+from hessview.job.serve import Job, shared_directory
+from hessview.transport.run_directory import RunDirectory
+
+OWNER = "HESSVIEW_OWNER"
+"""Environment variable that names the process with which the job ends: "pid create_time"."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a job holds to a command line."""
+    default = Options(model="")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help=f"{', '.join(sorted(MODELS))}, a Hugging Face name or local folder of a causal "
+        "language model, or package.module:function that returns a hessview.Objective",
+    )
+    parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
+    parser.add_argument("--tokens", type=int, default=default.tokens, help="tokens over all ranks")
+    parser.add_argument("--length", type=int, default=default.length, help="tokens per sequence")
+    parser.add_argument("--batch", type=int, default=default.batch, help="sequences per batch")
+    parser.add_argument(
+        "--dtype",
+        default=default.dtype,
+        choices=sorted(DTYPES),
+        help="bfloat16 computes in it over float32 shards",
+    )
+    parser.add_argument("--seed", type=int, default=default.seed)
+
+
+def options_from(arguments: argparse.Namespace) -> Options:
+    """The options that a command line holds."""
+    names = Options.__dataclass_fields__
+    return Options(**{name: getattr(arguments, name) for name in names})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build the model on all ranks and serve it until the job is stopped."""
+    parser = argparse.ArgumentParser(prog="torchrun -m hessview.job", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--run-dir", required=True, help="record and meeting point, made mode 0700")
+    arguments = parser.parse_args(argv)
+    if "RANK" not in os.environ:
+        parser.error(
+            "it was not started by torchrun; use: torchrun --nproc-per-node 2 -m hessview.job ..."
+        )
+    sys.path.insert(0, os.getcwd())  # so that --model my_module:build finds the user's file
+    rank = int(os.environ["RANK"])
+    directory: RunDirectory | None = None
+    status = 0
+    try:
+        with _process_group() as device:
+            mesh = init_device_mesh(device, (dist.get_world_size(),), mesh_dim_names=("shard",))
+            directory = shared_directory(arguments.run_dir)
+            objective = build(options_from(arguments), mesh)
+            with Job(objective, directory) as job:
+                if rank == 0:
+                    print(f"hessview: ready; attach with hessview.attach({arguments.run_dir!r})")
+                    sys.stdout.flush()
+                stop = _stop_on_signals()
+                job.run(until=lambda: stop() or _owner_gone())
+    except HessviewError as error:
+        # The same on all ranks.
+        status = 2
+        if rank == 0:
+            print(f"hessview: {error}", file=sys.stderr)
+            _leave_word(directory, arguments.run_dir, rank, error)
+    except Exception as error:
+        _leave_word(directory, arguments.run_dir, rank, error)
+        raise
+    return status
+
+
+class _process_group:
+    """Joins the ranks on the device of this machine, and leaves on the way out."""
+
+    def __enter__(self) -> str:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda":
+            count, place = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+            if place >= count:
+                raise JobError(
+                    f"rank {place} of this host has no GPU of its own, there are {count}; use "
+                    f"--nproc-per-node {count}."
+                )
+            torch.cuda.set_device(place)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+        return device
+
+    def __exit__(self, *_: object) -> None:
+        dist.destroy_process_group()
+
+
+def _stop_on_signals() -> Callable[[], bool]:
+    """Make SIGINT and SIGTERM a wish, which rank 0 grants at the next safe point."""
+    asked: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        asked.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGTERM, note)
+    return lambda: bool(asked)
+
+
+def _owner_gone() -> bool:
+    owner = os.environ.get(OWNER)
+    if not owner:
+        return False
+    pid, created = owner.split()
+    try:
+        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) > 1.0)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _leave_word(directory: RunDirectory | None, path: str, rank: int, error: BaseException) -> None:
+    """Write why this rank ends where a kernel will look for it."""
+    try:
+        (directory or RunDirectory.open(Path(path))).record_failure(rank, error)
+    except (HessviewError, OSError):
+        print(f"hessview: rank {rank} cannot write into {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

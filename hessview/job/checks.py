@@ -1,0 +1,94 @@
+"""What must hold before a number is believed: one loss, twice the same, with its gradient."""
+
+import math
+
+from torch import nn
+
+from hessview.errors import ObjectiveError
+from hessview.job.surface import ShardedLoss
+from hessview.operators.displaced import displaced
+
+_AGREEMENT = 0.1  # of the loss's slope with |g|; an unsummed gradient is off by a factor
+_SHRINK = 8.0
+_TRIES = 4
+
+
+def check_mode(module: nn.Module) -> None:
+    """Refuse modules that draw random numbers or move buffers in a forward pass.
+
+    Raises:
+        ObjectiveError: Dropout or batch normalisation in training mode.
+    """
+    for name, child in module.named_modules():
+        if not child.training:
+            continue
+        if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
+            raise ObjectiveError(
+                f"dropout is on in {name or 'the module'!r} (p={child.p:g}), so each pass has "
+                "another loss; call module.eval() first."
+            )
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.track_running_stats:
+            raise ObjectiveError(
+                f"batch normalisation {name or 'the module'!r} is in training mode, so each pass "
+                "moves its statistics; call module.eval() first."
+            )
+
+
+def check_determinism(surface: ShardedLoss) -> None:
+    """Measure twice; both passes must agree to the last bit.
+
+    Raises:
+        ObjectiveError: They differ, or loss or gradient is not finite; on all ranks alike.
+    """
+    surface.measure()
+    first = (surface.loss, surface.gradient_norm)
+    surface.measure()
+    second = (surface.loss, surface.gradient_norm)
+    if first != second:
+        raise ObjectiveError(
+            f"two passes over the same batches gave loss {first[0]:.9g} and {second[0]:.9g}, "
+            f"gradient norm {first[1]:.9g} and {second[1]:.9g}; turn off dropout and other "
+            "randomness (module.eval()), and return the same batch each time it is asked for."
+        )
+
+
+def check_gradient(surface: ShardedLoss) -> None:
+    """Compare the gradient with the slope of the loss along it, which must be |g|.
+
+    This catches, at the price of some forward passes, what would make every product wrong but
+    plausible: gradients that are not summed over the ranks or are scaled, parameters whose
+    change does not reach the loss, tied parameters that came apart.
+
+    Raises:
+        ObjectiveError: They disagree at every distance that was tried; on all ranks alike.
+    """
+    norm = surface.gradient_norm
+    gradient = surface.space.zeros()
+    surface.gradient(gradient)
+    if norm == 0:
+        return
+    gradient.div_(norm)
+    # Far enough that the loss changes by more than its rounding, then nearer.
+    distance = 0.1 * math.cbrt(surface.machine_epsilon) * abs(surface.loss) / norm
+    distance = min(distance, 0.01 * surface.parameter_norm)
+    slopes = []
+    for _ in range(_TRIES):
+        if 2 * distance * norm <= 100 * surface.machine_epsilon * abs(surface.loss):
+            break
+        with displaced(surface) as move:
+            move(gradient, distance)
+            ahead = surface.value()
+            move(gradient, -distance)
+            behind = surface.value()
+        slopes.append((ahead - behind) / (2 * distance))
+        if abs(slopes[-1] - norm) <= _AGREEMENT * norm:
+            return
+        distance /= _SHRINK
+    if slopes:
+        raise ObjectiveError(
+            f"the gradient's norm is {norm:.4g}, but the loss changes by "
+            f"{', '.join(f'{slope:.4g}' for slope in slopes)} per unit along it; the gradient "
+            "must be that of the mean loss over all ranks: use fully_shard or "
+            "DistributedDataParallel with their own averaging, keep gradient synchronisation "
+            "on, and return (summed loss, number of terms) from the loss function."
+        )

@@ -1,0 +1,71 @@
+"""Readings of a spectral density: Lanczos coefficients, probe by probe."""
+
+import time
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from hessview.messages import Density, Reading
+from hessview.named import named
+from hessview.operators import OPERATORS
+from hessview.operators.base import LossSurface, Operator, Product
+from hessview.spectral.lanczos import lanczos
+
+
+def density(command: Density, surface: LossSurface) -> Iterator[Reading]:
+    """Run Lanczos from each random probe.
+
+    Args:
+        command: How many steps and probes, and how.
+        surface: The loss whose curvature is asked for.
+
+    Yields:
+        A reading a Lanczos step: coefficients, and what made the product trustworthy. A probe
+        whose process broke down ends with beta = 0, before its last step.
+    """
+    operator = named("operator", command.operator, OPERATORS)(surface, command.epsilon)
+    for probe in range(command.probes):
+        products = _Latest(operator, command.error_every)
+        started = time.perf_counter()
+        steps = lanczos(
+            products.matvec,
+            surface.space.probe(command.seed, probe),
+            command.steps,
+            space=surface.space,
+            reorthogonalize=command.reorthogonalize,
+        )
+        for index, step in enumerate(steps):
+            now = time.perf_counter()
+            product = products.latest
+            yield Reading(
+                index={"probe": probe, "step": index},
+                values={
+                    "alpha": step.alpha,
+                    "beta": step.beta,
+                    "epsilon": product.epsilon,
+                    "rho": product.rho,
+                    "error": product.error,
+                    "gradients": float(product.gradients),
+                    "seconds": now - started,
+                },
+            )
+            started = now
+
+
+class _Latest:
+    """Keeps what the last product said of itself; Lanczos itself only sees vectors."""
+
+    latest: Product
+
+    def __init__(self, operator: Operator, error_every: int) -> None:
+        self._operator = operator
+        self._error_every = error_every
+        self._count = 0
+
+    def matvec(self, vector: Tensor) -> Tensor:
+        # The first vector is random, the second lies among the top eigenvectors: both kinds count.
+        every, count = self._error_every, self._count
+        measure = every > 0 and (count == 0 or (count - 1) % every == 0)
+        self.latest = self._operator.matvec(vector, measure_error=measure)
+        self._count += 1
+        return self.latest.vector

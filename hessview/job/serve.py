@@ -1,0 +1,226 @@
+"""A job that answers notebooks: from a script of its own, or from inside a training loop."""
+
+import datetime
+import json
+import os
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from hessview.errors import RecordError
+from hessview.eventlog import EventLog
+from hessview.job.agree import agree
+from hessview.job.objective import Objective
+from hessview.job.worker import Worker
+from hessview.messages import (
+    Command,
+    JobEnded,
+    Payload,
+    RunEnded,
+    command_from_json,
+    command_to_json,
+)
+from hessview.transport.failure import Failure, blame
+from hessview.transport.mailbox import Mailbox
+from hessview.transport.rpc import RpcHost
+from hessview.transport.run_directory import RunDirectory
+
+_IDLE_LIMIT = datetime.timedelta(days=30)  # how long ranks wait for rank 0 to poll again
+_TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
+
+
+class Job:
+    """The torchrun side: all ranks hold one, and call `poll` (or `run`) in step.
+
+    Args:
+        objective: What is differentiated.
+        directory: Run directory, made by rank 0 and opened by the others; None for a job within
+            one process that keeps its record in memory and answers no other process.
+    """
+
+    def __init__(self, objective: Objective, directory: RunDirectory | None = None) -> None:
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        if directory is not None:
+            directory.record_rank(self._rank)
+        self.worker = Worker(objective)
+        self.mailbox: Mailbox | None = None
+        self._log: EventLog | None = None
+        self._host: RpcHost | None = None
+        self._directory = directory
+        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self._control = (
+            dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
+        )
+        description = self.worker.describe()
+        if self._rank == 0:
+            identity = uuid.uuid4().hex[:12]
+            self._log = EventLog(identity, directory.events_path if directory else None)
+            self._finish_cut_off_runs(self._log)
+            self._log.append(description)
+            self.mailbox = Mailbox(self._log)
+            if directory is not None:
+                self._host = RpcHost(directory, self.mailbox, job=identity)
+        self._until: Callable[[], bool] = lambda: False
+        self.closed = False
+
+    def poll(self, step: int | None = None, *, wait: float = 0.0) -> None:
+        """Run whatever notebooks asked for, at the present weights; all ranks call it together.
+
+        Args:
+            step: Step of the surrounding training loop, for the record.
+            wait: Seconds that rank 0 waits for a command, if there is none yet.
+        """
+        while not self.closed:
+            message: dict[str, Any] = {}
+            if self.mailbox is not None and self._until():
+                message = {"close": "it was asked to stop"}
+            elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
+                message = {"run": taken[0], "command": command_to_json(taken[1])}
+            message = self._broadcast(message)
+            if not message:
+                return
+            if "close" in message:
+                self._end(message["close"])
+                return
+            self._execute(message["run"], command_from_json(message["command"]), step)
+            wait = 0.0
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Poll until the job is closed.
+
+        Args:
+            until: Asked on rank 0; when it says so, a run is cancelled and the job closes.
+        """
+        self._until = until
+        while not self.closed:
+            self.poll(wait=_TICK)
+
+    def close(self, reason: str = "the job's script left the block of hessview.serve") -> None:
+        """Close the record and let attached kernels know; closing twice is allowed."""
+        if not self.closed:
+            self._end(reason)
+
+    def __enter__(self) -> "Job":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        if self._directory is not None:
+            self._directory.record_failure(self._rank, error)
+        self.close(self._blame(error))
+
+    def _broadcast(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Rank 0's message, on all ranks; an empty one costs a single number."""
+        if self._control is None:
+            return message
+        text = json.dumps(message).encode() if message else b""
+        length = torch.tensor([len(text)])
+        dist.broadcast(length, 0, group=self._control)
+        if not length:
+            return {}
+        content = torch.frombuffer(bytearray(text.ljust(int(length))), dtype=torch.uint8)
+        dist.broadcast(content, 0, group=self._control)
+        received: dict[str, Any] = json.loads(content.numpy().tobytes())
+        return received
+
+    def _execute(self, run: str, command: Command, step: int | None) -> None:
+        """Run a command on all ranks; rank 0 writes the record."""
+        mailbox = self.mailbox
+        broken: RecordError | None = None
+        if mailbox is not None:
+            self.worker.reduction.wants_stop = lambda: (
+                bool(broken) or mailbox.is_cancelled(run) or self._until()
+            )
+        try:
+            for payload in self.worker.execute(command, training_step=step):
+                if broken is not None:
+                    payload = RunEnded(state="failed", error=str(broken))
+                try:
+                    self._write(payload, run)
+                except RecordError as error:
+                    if isinstance(payload, RunEnded):
+                        raise
+                    broken = error
+        except Exception as error:
+            self._write(RunEnded(state="failed", error=self._blame(error)), run)
+            if self._ranks > 1:
+                raise
+        finally:
+            self.worker.reduction.wants_stop = lambda: False
+
+    def _write(self, payload: Payload, run: str) -> None:
+        if self.mailbox is not None:
+            self.mailbox.append(payload, run)
+
+    def _blame(self, error: BaseException) -> str:
+        """What began it: this rank's own error, or that of a rank which it was waiting for."""
+        own = Failure.of(self._rank, error)
+        others = self._directory.failures() if self._directory is not None else []
+        return blame([*others, own], {})
+
+    @staticmethod
+    def _finish_cut_off_runs(log: EventLog) -> None:
+        """Say of runs that an earlier job left open that they ended with it."""
+        ended = {event.run for event in log.events if isinstance(event.payload, RunEnded)}
+        for run in dict.fromkeys(event.run for event in log.events if event.run):
+            if run not in ended:
+                log.append(RunEnded(state="failed", error="its job ended before it did"), run)
+
+    def _end(self, reason: str) -> None:
+        self.closed = True
+        if self.mailbox is not None and self._log is not None:
+            self._finish_cut_off_runs(self._log)
+            self.mailbox.append(JobEnded(reason=reason))
+        if self._host is not None:
+            self._host.close(reason)
+        if self._log is not None:
+            self._log.close()
+        if self._directory is not None:
+            self._directory.close()
+
+
+def serve(objective: Objective, run_dir: str | os.PathLike[str]) -> Job:
+    """Serve an objective to notebooks; called by all ranks together.
+
+    Use it as a context manager around a loop that calls `Job.poll`, or call `Job.run`.
+
+    Args:
+        objective: What is differentiated.
+        run_dir: Where the record goes and where kernels find the job; rank 0 makes it.
+
+    Returns:
+        The job, to be polled.
+
+    Raises:
+        ObjectiveError: The objective cannot be differentiated as it is.
+        RunDirectoryError: The run directory is not safe.
+        JobError: Another job lives in the run directory.
+    """
+    return Job(objective, shared_directory(run_dir))
+
+
+def shared_directory(run_dir: str | os.PathLike[str]) -> RunDirectory:
+    """The run directory, made by rank 0 and opened by the others; called by all together.
+
+    Raises:
+        RunDirectoryError: It is not safe; raised on all ranks alike.
+        JobError: Another job lives in it; raised on all ranks alike.
+    """
+    directory: RunDirectory | None = None
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    with agree():
+        if rank == 0:
+            directory = RunDirectory.create(run_dir)
+    with agree():
+        return directory or RunDirectory.open(run_dir)

@@ -1,0 +1,172 @@
+"""Executes commands, in step on all ranks."""
+
+import importlib
+import platform
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import torch
+import torch.distributed as dist
+
+import hessview
+from hessview.errors import HessviewError, InputError, RunCancelledError
+from hessview.job import checks, sharding
+from hessview.job.agree import agree
+from hessview.job.density import density
+from hessview.job.objective import Objective
+from hessview.job.reduction import Reduction
+from hessview.job.surface import ShardedLoss
+from hessview.messages import Command, Density, JobStarted, Payload, Reading, RunEnded, RunStarted
+
+ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Iterator[Reading]]] = {
+    Density: density
+}
+"""Estimators by command: called with the command and the loss, they yield readings."""
+
+_VERSIONS = ("torch", "transformers", "numpy")
+
+
+class Worker:
+    """One rank's part in executing commands. All ranks call the same methods in the same order.
+
+    Args:
+        objective: What is differentiated.
+
+    Raises:
+        ObjectiveError: It cannot be differentiated as it is; raised on all ranks alike.
+        InputError: Blocks that name unknown parameters, or batches that differ between ranks.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.reduction = Reduction()
+        with agree():
+            checks.check_mode(objective.module)
+            self.blocks = _blocks(objective)
+            self._digest = objective.digest()
+            self.surface = ShardedLoss(objective, self.reduction)
+        self._neighbours = _ranks_on_this_host()
+        with agree():
+            _check_digests(self._digest)
+        checks.check_determinism(self.surface)
+        checks.check_gradient(self.surface)
+
+    def describe(self) -> JobStarted:
+        """What is differentiated, and where, for the record."""
+        surface, objective = self.surface, self.surface.objective
+        sizes = {piece.name: torch.Size(piece.full_shape).numel() for piece in surface.space.pieces}
+        return JobStarted(
+            model=objective.name or type(objective.module).__name__,
+            revision=objective.revision,
+            parameters=surface.space.size,
+            blocks={block: sum(sizes[n] for n in names) for block, names in self.blocks.items()},
+            world_size=dist.get_world_size() if dist.is_initialized() else 1,
+            mesh=sharding.mesh_of(objective.module),
+            device=surface.space.device.type,
+            dtype=_name(surface.dtype),
+            compute_dtype=_name(surface.compute_dtype),
+            loss=surface.loss,
+            gradient_norm=surface.gradient_norm,
+            weight=surface.weight,
+            weight_unit=objective.weight_unit,
+            batches=len(objective.batches),
+            digest=self._digest,
+            seed=objective.seed,
+            tau=surface.machine_epsilon ** (1 / 3),
+            versions=_versions(),
+            host=socket.gethostname(),
+        )
+
+    def execute(self, command: Command, *, training_step: int | None = None) -> Iterator[Payload]:
+        """Run a command at the present weights.
+
+        Args:
+            command: What to measure.
+            training_step: Step of the surrounding training loop, None outside of one.
+
+        Yields:
+            RunStarted, readings, and last RunEnded, which says what went wrong if something
+            did; only errors that all ranks meet alike are told so, others are raised.
+        """
+        try:
+            command.check(self.surface.space.size)
+            checks.check_mode(self.surface.objective.module)
+            with agree():
+                self._check_memory(command)
+            self.surface.measure()
+            yield RunStarted(
+                training_step=training_step,
+                loss=self.surface.loss,
+                gradient_norm=self.surface.gradient_norm,
+            )
+            yield from ESTIMATORS[type(command)](command, self.surface)
+        except RunCancelledError as error:
+            yield RunEnded(state="cancelled", error=str(error))
+        except HessviewError as error:
+            yield RunEnded(state="failed", error=str(error))
+        else:
+            yield RunEnded(state="done")
+
+    def _check_memory(self, command: Command) -> None:
+        """Refuse a basis that does not fit, rather than have the rank killed half-way."""
+        space = self.surface.space
+        kept = {"full": command.steps, "none": 2}.get(str(command.reorthogonalize))
+        rows = min(command.steps, kept or int(command.reorthogonalize))
+        need = rows * space.local_size * space.dtype.itemsize
+        if space.device.type == "cuda":
+            free = torch.cuda.mem_get_info(space.device)[0]
+        else:
+            free = psutil.virtual_memory().available // self._neighbours
+        if need > free:
+            fits = max(2, rows * free // need)
+            raise InputError(
+                f"steps={command.steps} with reorthogonalize={command.reorthogonalize!r} keeps "
+                f"{rows} vectors, {need / 1e9:.1f} GB a rank, and {free / 1e9:.1f} GB are free; "
+                f"use steps <= {fits}, reorthogonalize={fits} (a window), or more ranks."
+            )
+
+
+def _blocks(objective: Objective) -> dict[str, list[str]]:
+    known = list(sharding.trainable(objective.module))
+    if objective.blocks is None:
+        return sharding.blocks(objective.module)
+    for block, names in objective.blocks.items():
+        if unknown := [name for name in names if name not in known]:
+            raise InputError(
+                f"block {block!r} names {unknown}, which the module does not have among its "
+                f"differentiated parameters; they are {known[:8]}{'...' if known[8:] else ''}."
+            )
+    return {block: list(names) for block, names in objective.blocks.items()}
+
+
+def _check_digests(digest: str) -> None:
+    if not dist.is_initialized():
+        return
+    digests: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(digests, digest)
+    for rank, other in enumerate(digests):
+        if other != digests[0]:
+            raise InputError(
+                f"rank {rank} has other batches than rank 0; give every rank the whole data set, "
+                "in the same order: each takes its own share of it."
+            )
+
+
+def _ranks_on_this_host() -> int:
+    if not dist.is_initialized():
+        return 1
+    hosts: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(hosts, socket.gethostname())
+    return hosts.count(socket.gethostname())
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "hessview": hessview.__version__}
+    for name in _VERSIONS:
+        versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

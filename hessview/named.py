@@ -1,0 +1,37 @@
+"""Extension points: an entry of a table, or anybody's "package.module:name"."""
+
+import importlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from hessview.errors import InputError
+
+T = TypeVar("T")
+
+
+def named(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """What a name stands for.
+
+    Args:
+        kind: What is looked for, for the error's text.
+        name: Key of the table, or "package.module:name".
+        table: Entries that come with hessview.
+
+    Raises:
+        InputError: There is no such entry, module or name.
+    """
+    if name in table:
+        return table[name]
+    home, separator, attribute = name.partition(":")
+    if not separator:
+        raise InputError(
+            f"{kind} {name!r} is unknown; use one of {sorted(table)}, or package.module:name."
+        )
+    try:
+        found: T = getattr(importlib.import_module(home), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{kind} {name!r} cannot be found ({error}); its module must be installed, or lie "
+            "in the folder from which the job was started."
+        ) from error
+    return found

@@ -1,0 +1,52 @@
+"""The same worker, in this process: one device, no torchrun, no RPC."""
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from hessview.errors import InputError
+from hessview.session.session import Session
+from hessview.transport.channel import LocalChannel
+from hessview.transport.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from hessview.job.objective import Objective
+
+
+def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = None) -> Session:
+    """Serve an objective to this very process, from a thread.
+
+    Args:
+        objective: What is differentiated. Its parameters move while a product is computed:
+            leave the module alone while a run is on.
+        run_dir: Where the record goes; None keeps it in memory.
+
+    Returns:
+        The session; closing it ends the thread.
+
+    Raises:
+        InputError: The process belongs to a group of several ranks.
+        ObjectiveError: The objective cannot be differentiated as it is.
+    """
+    import torch.distributed as dist
+
+    from hessview.job.serve import Job
+
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        raise InputError(
+            f"this process is one of {dist.get_world_size()} ranks; use hessview.serve, which "
+            "all ranks call together, and attach from another process."
+        )
+    job = Job(objective, RunDirectory.create(run_dir) if run_dir is not None else None)
+    assert job.mailbox is not None, "the only rank is rank 0"
+    closing = threading.Event()
+    thread = threading.Thread(
+        target=job.run, kwargs={"until": closing.is_set}, name="hessview-job", daemon=True
+    )
+    thread.start()
+
+    def stop() -> None:
+        closing.set()
+        thread.join()
+
+    return Session(LocalChannel(job.mailbox), stop=stop)

@@ -1,0 +1,222 @@
+"""A kernel's handle on a job."""
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal
+
+from hessview.data.collect import Collector
+from hessview.errors import HessviewError, JobLostError
+from hessview.messages import Command, Density, JobEnded, JobStarted
+from hessview.session.run import Run
+from hessview.transport.channel import Channel
+
+_POLL = 2.0  # seconds that the job may hold a request for events
+_FIRST = 30.0  # seconds for the first events, which a job has before it can be attached to
+
+
+class Session:
+    """Asks a job for curvature and collects what arrives.
+
+    Made by `hessview.attach`, `hessview.launch` or `hessview.local`. Earlier runs of the job
+    are replayed from its record.
+
+    Args:
+        channel: The line to the job.
+        stop: Ends the job, for a session that started it; None where the job goes on alone.
+    """
+
+    def __init__(self, channel: Channel, *, stop: Callable[[], None] | None = None) -> None:
+        self.collector = Collector()
+        self.changed = threading.Condition()
+        self.lost: JobLostError | None = None
+        self._channel = channel
+        self._stop = stop
+        self._runs: dict[str, Run] = {}
+        self._seen = 0
+        self._closing = threading.Event()
+        self._ended: JobEnded | None = None
+        try:
+            self._fetch(_FIRST)
+        except BaseException:
+            channel.close()
+            raise
+        self._thread = threading.Thread(target=self._follow, name="hessview-events", daemon=True)
+        self._thread.start()
+
+    @property
+    def job(self) -> JobStarted:
+        """What the job differentiates, and where."""
+        job = self.collector.job
+        if job is None:
+            raise JobLostError("the job's record does not say what it holds; start it anew.")
+        return job
+
+    @property
+    def state(self) -> str:
+        """Whether the job can be asked: "attached", "detached", or why it is lost."""
+        if self.lost is not None:
+            return str(self.lost)
+        return "detached" if self._closing.is_set() else "attached"
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs of the job's record, the oldest first."""
+        return [self._run(run) for run in self.collector.runs]
+
+    def density(
+        self,
+        *,
+        steps: int = Density.steps,
+        probes: int = Density.probes,
+        epsilon: float | Literal["auto"] = Density.epsilon,
+        seed: int = Density.seed,
+        reorthogonalize: int | Literal["full", "none"] = Density.reorthogonalize,
+        error_every: int = Density.error_every,
+        operator: str = Density.operator,
+    ) -> Run:
+        """Ask for a spectral density; see `messages.Density` for the arguments.
+
+        Returns:
+            The run, at once; its dataset fills up while the ranks compute.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing was sent.
+            JobLostError: The job is gone.
+        """
+        return self.submit(
+            Density(
+                steps=steps,
+                probes=probes,
+                epsilon=epsilon,
+                seed=seed,
+                reorthogonalize=reorthogonalize,
+                error_every=error_every,
+                operator=operator,
+            )
+        )
+
+    def submit(self, command: Command) -> Run:
+        """Send a command to the job.
+
+        Args:
+            command: What to measure.
+
+        Returns:
+            The run, once the job has recorded it.
+
+        Raises:
+            InputError: The model cannot give what is asked for; nothing was sent.
+            JobLostError: The job is gone.
+        """
+        command.check(self.job.parameters)
+        self._check_attached()
+        identity = uuid.uuid4().hex[:12]
+        self._channel.submit(identity, command)
+        with self.changed:
+            # The job acknowledged it, so that its event is on its way.
+            while identity not in self.collector.runs:
+                self._check_attached()
+                self.changed.wait(0.1)
+        return self._run(identity)
+
+    def cancel(self, run: str) -> None:
+        """Stop a run at the next safe point.
+
+        Args:
+            run: Identity of the run.
+        """
+        self._check_attached()
+        self._channel.cancel(run)
+
+    def detach(self) -> None:
+        """Leave the job, which goes on if it was not started by this session."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the job, and end it if this session started it; closing twice is allowed."""
+        if self._closing.is_set():
+            return
+        if self._stop is not None:
+            self._stop()
+            # The job says good-bye last: then all that it recorded has arrived.
+            self._thread.join(timeout=_POLL)
+        self._closing.set()
+        self._channel.close()
+        self._thread.join(timeout=_POLL)
+        if self.lost is None:
+            self._lose(JobLostError("this session is closed; attach again, or use open_runs()."))
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        job = self.job
+        return (
+            f"<hessview.Session {job.model}: {job.parameters:,} parameters on {job.world_size} "
+            f"ranks, {len(self.collector.runs)} runs, {self.state}>"
+        )
+
+    def _repr_html_(self) -> str:
+        # As in Run: what a session looks like belongs to the page.
+        from hessview.page.card import session_card
+
+        return session_card(self.job, self.state)
+
+    def _follow(self) -> None:
+        while not self._closing.is_set() and self.lost is None:
+            try:
+                self._fetch(_POLL)
+            except HessviewError as error:
+                if not self._closing.is_set():
+                    self._lose(JobLostError(str(error)))
+
+    def _fetch(self, wait: float) -> None:
+        events = self._channel.events(self._seen, wait)
+        if not events:
+            return
+        with self.changed:
+            for event in events:
+                self.collector.add(event)
+                if isinstance(event.payload, JobStarted | JobEnded):
+                    self._ended = event.payload if isinstance(event.payload, JobEnded) else None
+            self._seen = events[-1].seq
+            self.changed.notify_all()
+        for run in dict.fromkeys(event.run for event in events):
+            if run in self._runs:
+                self._runs[run].tell()
+        if self._ended is not None:
+            self._lose(
+                JobLostError(
+                    f"the job has ended ({self._ended.reason}); its record stays: read it with "
+                    "hessview.open_runs, or start the job again and attach."
+                )
+            )
+
+    def _lose(self, error: JobLostError) -> None:
+        with self.changed:
+            self.lost = error
+            self.changed.notify_all()
+        with contextlib.suppress(HessviewError):
+            self._channel.close()
+        for run in list(self._runs.values()):
+            run.tell()
+
+    def _run(self, identity: str) -> Run:
+        return self._runs.setdefault(identity, Run(self, identity))
+
+    def _check_attached(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+        if self._closing.is_set():
+            raise JobLostError("this session is closed; attach again.")
