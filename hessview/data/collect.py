@@ -37,14 +37,15 @@ EPSILON_CONVENTION = "step along a unit-norm vector"
 class Collector:
     """Folds events, one by one, into a labelled dataset for each run.
 
-    One thread may add while others ask: a dataset always holds whole readings. Adding an event
-    twice changes nothing, so a replay may overlap with what is already there.
+    One thread may add while others ask: a dataset always holds whole readings. Events that are
+    already in are passed over, so a replay may overlap with them.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._jobs: dict[str, JobStarted] = {}
+        self._seen: dict[str, int] = {}  # a job numbers its events upwards
 
     @property
     def runs(self) -> list[str]:
@@ -65,6 +66,9 @@ class Collector:
             event: The next event.
         """
         with self._lock:
+            if event.seq <= self._seen.get(event.job, 0):
+                return
+            self._seen[event.job] = event.seq
             match event.payload:
                 case Reading() as reading:
                     if run := self._known(event):
@@ -78,7 +82,7 @@ class Collector:
                     if run := self._known(event):
                         run.state, run.error = ended.state, ended.error
                 case JobStarted() as job:
-                    self._end_runs("another job took the record over", all_but=event.job)
+                    self._end_runs("another job took the record over")
                     self._jobs[event.job] = job
                 case JobEnded() as over:
                     self._end_runs(f"the job ended: {over.reason}")
@@ -149,10 +153,10 @@ class Collector:
             return
         self._runs[event.run] = _Run(command, event.job)
 
-    def _end_runs(self, why: str, all_but: str = "") -> None:
+    def _end_runs(self, why: str) -> None:
         """A run cannot outlive its job; a resumed one starts anew in the next."""
         for run in self._runs.values():
-            if run.state not in ENDED and run.job != all_but:
+            if run.state not in ENDED:
                 run.state = "failed"
                 run.error = f"{why}; what was measured until then is kept: ask again for the rest."
 

@@ -129,6 +129,7 @@ COMMENT = (
     "largest and smallest: an eigenvalue of the operator as applied lies within the residual "
     "bound, but one with no weight in any probe would be missed, so they bound the extremes from "
     "inside; the product error is D times the largest |node| (Weyl). "
+    "D is the largest that was measured in the probe, which may be at its first step only. "
     "trace and frobenius_norm: one standard error, itself rough for few probes (1/sqrt(2(n-1)) "
     "of it), and D times the value. "
     "negative_mass and unresolved_mass: shares of the spectrum by quadrature; the spread over "
@@ -200,13 +201,13 @@ def _masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, _
 
 def _shortfall(whole: xr.Dataset, asked: int, band: float) -> str:
     """What keeps the quadrature from telling masses apart as finely as was asked, in words."""
-    lengths = np.isfinite(whole.node.values).sum(axis=1)
-    steps = int(lengths.min())
-    broke_down = not whole.residual.fillna(0).values.any()  # then the quadrature is exact
-    if broke_down:
+    # The quadrature of a probe that broke down is exact: no residual is left.
+    inexact = whole.isel(probe=(whole.residual > 0).any("node").values)
+    steps = int(inexact.node.count("node").max()) if inexact.sizes["probe"] else 0
+    if not steps:
         return ""
     width = quadrature.default_sigma(whole.node.values, steps)
-    cut = f", cut short at {steps} of {asked} steps" if lengths.max() < asked else ""
+    cut = f", cut short at {steps} of {asked} steps" if steps < asked else ""
     coarse = f"; {steps} steps resolve no finer than {width:.1e}" if width > band else ""
     return cut + coarse
 

@@ -76,6 +76,14 @@ def test_a_breakdown_ends_a_probe_which_is_whole(density):
     assert found.finished.all()
 
 
+def test_a_longer_probe_cut_short_does_not_join_one_that_broke_down(density, matrix):
+    ds = density(matrix, steps=6, probes=2, stop=10, end="failed")
+    ds.beta[0, 1] = 0.0
+    found = ritz(ds)
+    assert np.isfinite(found.node).sum("node").values.tolist() == [2, 4]
+    assert found.finished.values.tolist() == [True, False]
+
+
 def test_one_selected_probe_keeps_its_label(density, matrix):
     ds = density(matrix, steps=4, probes=3)
     xr.testing.assert_identical(ritz(ds.sel(probe=1)), ritz(ds).sel(probe=[1]))
@@ -273,6 +281,25 @@ def test_too_few_steps_for_the_resolution_are_named(density, matrix):
         f"standard error over 3 probes; 6 steps resolve no finer than {width:.1e}"
     )
     assert row(summary(ds, resolution=0.5), "negative_mass")[2] == "standard error over 3 probes"
+
+
+def test_the_quadrature_of_probes_that_broke_down_is_exact(density):
+    found = summary(density(np.diag([2.0] * 64), steps=5, probes=2, end="cancelled"))
+    assert row(found, "negative_mass") == (0, 0, "standard error over 2 probes")
+
+
+def test_probes_that_broke_down_leave_the_others_as_coarse_as_they_are(density, matrix):
+    ds = density(matrix, steps=6, probes=2)
+    ds.beta[0, 1] = 0.0
+    assert "; 6 steps resolve no finer than" in row(summary(ds), "negative_mass")[2]
+
+
+def test_the_product_error_is_that_of_the_probe(density, matrix):
+    ds = density(matrix, steps=5, probes=2)
+    best = int(ritz(ds).node.max("node").values.argmax())
+    ds.error[best, [0, 4]] = [1e-3, 2e-3]
+    ds.error[1 - best, 0] = 0.7
+    assert row(summary(ds), "largest")[2] == "residual bound and product error D = 2.0e-03"
 
 
 def test_products_that_are_no_derivative_are_called_so(density, matrix):
