@@ -1,4 +1,5 @@
 import json
+import threading
 import time
 
 import numpy as np
@@ -246,6 +247,24 @@ def test_a_command_that_cannot_be_read_is_left_out(command, message):
 def test_asking_for_no_such_run_names_those_there_are(ask, events):
     with pytest.raises(RecordError, match=r"run 'b' is not in the record; its runs are \['a'\]"):
         getattr(collect(events), ask)("b")
+
+
+def test_a_dataset_asked_for_amid_a_reading_holds_the_whole_of_it(events):
+    collector = collect(events[:3])
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(collector.dataset("a")))
+
+    class Slow(dict):
+        def items(self):
+            yield "alpha", 1.0
+            asking.start()
+            asking.join(timeout=0.1)  # time enough to be answered, if nothing forbids it
+            yield "beta", 2.0
+
+    reading = Reading(index={"probe": 0, "step": 0}, values=Slow())
+    collector.add(Event(seq=9, time=0.0, job="job-1", run="a", payload=reading))
+    asking.join()
+    assert (answers[0].alpha.values[0, 0], answers[0].beta.values[0, 0]) == (1.0, 2.0)
 
 
 def test_the_latest_job_speaks_for_the_record(events):
