@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hessview.data.summary import RESOLUTION
 from hessview.errors import InputError
 from hessview.spectral import quadrature
 
 Array = NDArray[np.float64]
 AxisName = Literal["linear", "symlog"]
 
-RESOLUTION = 1e-2  # share of the largest |eigenvalue| below which Lanczos cannot place mass
 AXES: tuple[AxisName, ...] = ("linear", "symlog")
 POINTS_PER_SIGMA = 4  # a Gaussian drawn with straight lines looks round
 LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen has pixels

@@ -259,6 +259,7 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
             "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
         },
         "hovermode": "closest",
+        "legend": {"traceorder": "normal"},  # a filled band would turn it around
         "shapes": [
             {
                 "type": "rect",

@@ -1,0 +1,86 @@
+"""Where a run's numbers come from, as rows of a table."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+LABELS = {
+    "model": "Model",
+    "revision": "Revision",
+    "parameters": "Parameters",
+    "blocks": "Blocks",
+    "operator": "Operator",
+    "loss": "Loss",
+    "gradient_norm": "Gradient norm",
+    "training_step": "Training step",
+    "weight": "Data",
+    "batches": "Batches",
+    "digest": "Digest of the batches",
+    "world_size": "Ranks",
+    "mesh": "Device mesh",
+    "device": "Device",
+    "dtype": "Parameters' dtype",
+    "compute_dtype": "Computing dtype",
+    "steps": "Lanczos steps",
+    "probes": "Probes",
+    "seed": "Seed of the probes",
+    "job_seed": "Seed of model and data",
+    "epsilon": "Step ε asked for",
+    "epsilon_convention": "Meaning of ε",
+    "tau": "Target gradient change τ",
+    "reorthogonalize": "Reorthogonalisation",
+    "error_every": "Steps between error estimates",
+    "run": "Run",
+    "job": "Job",
+    "started": "Started",
+    "host": "Host",
+    "state": "State",
+    "error": "Ended with",
+    "versions": "Versions",
+    "hessview_version": "Read with hessview",
+}
+"""Order and wording of what is known to a record; attributes without a label come last."""
+
+HIDDEN = {"weight_unit", "command"}  # part of another row, or of the page's title
+
+
+def provenance(ds: xr.Dataset) -> list[list[str]]:
+    """Rows (name, value) of plain text for what the dataset's attrs hold.
+
+    Args:
+        ds: Dataset of a run.
+
+    Returns:
+        Rows in the order of `LABELS`, then the rest by name; empty values are left out.
+    """
+    attrs = {str(key): value for key, value in ds.attrs.items() if key not in HIDDEN}
+    names = [name for name in LABELS if name in attrs] + sorted(attrs.keys() - LABELS)
+    rows = [[LABELS.get(name, name), _text(name, attrs[name], ds.attrs)] for name in names]
+    return [row for row in rows if row[1]]
+
+
+def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
+    if name == "weight":
+        return f"{value:,.0f} {attrs.get('weight_unit', '')}".strip()
+    if isinstance(value, bool | str):
+        return _mapping(name, value) if isinstance(value, str) else str(value)
+    if isinstance(value, int) and "seed" not in name:
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _mapping(name: str, value: str) -> str:
+    """Mappings are kept as JSON strings; a model's name that looks like one stays as it is."""
+    if name not in ("blocks", "mesh", "versions"):
+        return value
+    try:
+        entries = json.loads(value)
+    except ValueError:
+        return value
+    if not isinstance(entries, dict):
+        return value
+    if name == "blocks":
+        return f"{len(entries)}"
+    return ", ".join(f"{key} {entry}" for key, entry in entries.items())

@@ -1,0 +1,212 @@
+// The page: header, progress, tiles, panels by kind, provenance. Three shells mount it: the
+// notebook widget, the offline report, and later a served dashboard. Every name that comes
+// from outside reaches the document through textContent only.
+
+const PANELS = { density: densityPanel };
+const remembered = new Map(); // what was chosen in each panel: a notebook may draw it anew
+let mounted = 0;
+
+/** Element with attributes and children; strings become text. */
+function element(tag, attributes = {}, children = []) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...[children].flat());
+  return made;
+}
+
+/** A row of radio buttons that looks like one segmented button. */
+function choice(name, legend, values, chosen, onChange) {
+  const options = values.map((value) => {
+    const input = element("input", { type: "radio", name, value, "data-lm-suppress-shortcuts": "true" });
+    input.checked = value === chosen;
+    input.addEventListener("change", () => input.checked && onChange(value));
+    return element("label", {}, [input, element("span", {}, value)]);
+  });
+  return element("fieldset", { class: "hess-control" }, [
+    element("legend", {}, legend),
+    element("div", { class: "hess-choice" }, options),
+  ]);
+}
+
+/** Two significant digits, with a real minus sign and power of ten. */
+function rounded(value) {
+  const [mantissa, power] = value.toExponential(1).split("e").map(Number);
+  if (power > -4 && power < 5) return value.toFixed(Math.max(1 - power, 0)).replace("-", "−");
+  const raised = String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
+  return `${String(mantissa).replace("-", "−")}×10${raised}`;
+}
+
+/** Whether the page around us is dark: JupyterLab and VS Code say so, else the system does. */
+function surroundingsAreDark() {
+  const { dataset, classList } = document.body;
+  if (dataset.jpThemeLight) return dataset.jpThemeLight === "false";
+  if (dataset.vscodeThemeKind) return !dataset.vscodeThemeKind.includes("light");
+  if (classList.contains("vscode-light")) return false;
+  return classList.contains("vscode-dark") || matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** Colours of a figure, swapped by value from the light palette it was made with. */
+function recolouring({ light }, palette) {
+  const swap = new Map(Object.keys(light).map((name) => [light[name], palette[name]]));
+  const walk = (value) => {
+    if (typeof value === "string") return swap.get(value) ?? value;
+    if (Array.isArray(value)) return value.map(walk);
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry)]));
+    }
+    return value;
+  };
+  return walk;
+}
+
+/**
+ * Show a state (see page/state.py) inside an element.
+ * @returns update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
+ */
+export function mount(host, state) {
+  const root = element("div", { class: "hessview" });
+  host.replaceChildren(element("style", {}, STYLE), root);
+  const prefix = `hess-${++mounted}`;
+  const sections = [];
+  let forced = "";
+
+  function paint() {
+    const name = forced || (surroundingsAreDark() ? "dark" : "light");
+    const palette = state.theme[name];
+    if (root.dataset.theme !== name) {
+      root.dataset.theme = name;
+      for (const [key, colour] of Object.entries(palette)) root.style.setProperty(`--${key}`, colour);
+      root.style.setProperty("--font", state.theme.font);
+    }
+    const recolour = recolouring(state.theme, palette);
+    state.sections.forEach((section, i) => {
+      sections[i] ??= sectionView(root, `${prefix}-${i}`, i);
+      sections[i].update(section, recolour);
+    });
+  }
+
+  const watcher = new MutationObserver(paint);
+  watcher.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind", "class"] });
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", paint);
+  paint();
+  return {
+    update(next) { state = next; paint(); },
+    theme(name) { forced = name; paint(); },
+    get dark() { return root.dataset.theme === "dark"; },
+    dispose() {
+      watcher.disconnect();
+      system.removeEventListener("change", paint);
+      sections.forEach((section) => section.dispose());
+      host.replaceChildren();
+    },
+  };
+}
+
+/** One run: its elements are made once and filled anew on every update. */
+function sectionView(root, id, position) {
+  const title = element("h2", { id: `${id}-title` }), subtitle = element("p", { class: "hess-subtitle" });
+  const pill = element("span", { class: "hess-pill", role: "status" });
+  const bar = element("progress", { "aria-label": "Progress" }), left = element("span");
+  const message = element("p", { class: "hess-message" });
+  const tiles = element("dl", { class: "hess-tiles" });
+  const panels = element("div", { class: "hess-panels" });
+  const basis = element("dl", { class: "hess-facts" }), rows = element("dl", { class: "hess-facts hess-wide" });
+  const downloads = element("p", { class: "hess-downloads" });
+  const progress = element("div", { class: "hess-progress" }, [bar, left]);
+  const article = element("section", { "aria-labelledby": title.id }, [
+    element("header", {}, [element("div", {}, [title, subtitle]), pill]),
+    progress, message, tiles, panels,
+    element("details", { class: "hess-card" }, [
+      element("summary", {}, "Uncertainties and provenance"),
+      element("h4", {}, "What each number is worth"), basis,
+      element("h4", {}, "Where the numbers come from"), rows,
+      downloads,
+    ]),
+  ]);
+  root.append(article);
+  const views = [];
+  let known = "";
+
+  function update(section, recolour) {
+    const { status } = section;
+    article.dataset.state = status.state;
+    title.textContent = section.title;
+    subtitle.textContent = section.subtitle;
+    if (pill.textContent !== status.label) pill.textContent = status.label; // announced on change
+    bar.max = status.total;
+    bar.value = status.done;
+    left.textContent = [`${status.done} of ${status.total} steps`, status.left].filter(Boolean).join(" · ");
+    progress.hidden = !["queued", "running"].includes(status.state);
+    message.textContent = status.message;
+    message.hidden = !status.message;
+    tiles.replaceChildren(...section.tiles.map(tileView));
+    section.panels.forEach((panel, i) => {
+      views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i}`);
+      views[i].update(panel, recolour);
+    });
+    const found = section.tiles.filter((tile) => tile.basis).map((tile) => [tile.label, tile.basis]);
+    const text = JSON.stringify([found, section.provenance]);
+    if (text !== known) {
+      known = text;
+      basis.replaceChildren(...found.map(rowView));
+      rows.replaceChildren(...section.provenance.map(rowView));
+    }
+    if (section.record && !downloads.childElementCount) downloads.append("Readings: ", ...links(section));
+  }
+
+  return { update, dispose: () => views.forEach((view) => view.dispose()) };
+}
+
+/** A fact: its name and its value. */
+function rowView([name, value]) {
+  return element("div", {}, [element("dt", {}, name), element("dd", {}, value)]);
+}
+
+function tileView({ label, value, note, basis }) {
+  return element("div", { class: "hess-card", title: basis }, [
+    element("dt", {}, label),
+    element("dd", {}, [element("strong", {}, value), " ", element("small", {}, note)]),
+  ]);
+}
+
+function panelView(parent, kind, id, place) {
+  const title = element("h3"), subtitle = element("p", { class: "hess-subtitle" }), body = element("div");
+  parent.append(element("div", { class: "hess-card hess-panel" }, [title, subtitle, body]));
+  if (!remembered.has(place)) remembered.set(place, {});
+  const view = PANELS[kind](body, { id, chosen: remembered.get(place) });
+  return {
+    update(panel, recolour) {
+      title.textContent = panel.title;
+      subtitle.textContent = panel.subtitle;
+      view.update(panel, recolour);
+    },
+    dispose: view.dispose,
+  };
+}
+
+/** Download links for a run's readings, made when they are followed. */
+function links({ id, record }) {
+  const name = `hessview-${id.replace(/[^\w.-]/g, "_") || "run"}`;
+  const csv = () => [record.columns, ...record.rows].map((row) => row.map((cell) => cell ?? "").join(",")).join("\n");
+  return [["csv", "text/csv", csv], ["json", "application/json", () => JSON.stringify(record)]].map(
+    ([ending, type, text]) => {
+      const link = element("a", { href: "#", download: `${name}.${ending}` }, ending.toUpperCase());
+      link.addEventListener("click", () => {
+        link.href = URL.createObjectURL(new Blob([text()], { type }));
+        setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
+      });
+      return link;
+    },
+  );
+}
+
+/** The notebook's shell: https://anywidget.dev */
+export default {
+  render({ model, el }) {
+    const page = mount(el, model.get("state"));
+    const onChange = () => page.update(model.get("state"));
+    model.on("change:state", onChange);
+    return () => { model.off("change:state", onChange); page.dispose(); };
+  },
+};

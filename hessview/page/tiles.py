@@ -1,0 +1,96 @@
+"""The headline numbers of a run, each with what it is worth."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.summary import summary
+from hessview.errors import RecordError
+from hessview.page.status import progress
+from hessview.page.wording import measured, number, share, span
+
+Tile = dict[str, str]
+
+
+def tiles(ds: xr.Dataset) -> list[Tile]:
+    """Tiles of a density run.
+
+    Args:
+        ds: Dataset of the run; also one with nothing measured yet.
+
+    Returns:
+        Dicts of plain text: label, value, note (the uncertainty, or why there is none), and
+        basis (how the uncertainty was obtained, at length).
+    """
+    try:
+        found: xr.Dataset | None = summary(ds)
+    except RecordError:
+        found = None
+    return [
+        _quantity("Largest eigenvalue", found, "largest", measured),
+        _quantity("Smallest eigenvalue", found, "smallest", measured),
+        _quantity("Trace", found, "trace", measured),
+        _negative_mass(found),
+        _steps(ds),
+        _epsilon(ds),
+    ]
+
+
+def _quantity(label: str, found: xr.Dataset | None, name: str, wording: Any) -> Tile:
+    if found is None:
+        return _tile(label, "–", "not measured yet")
+    row = found.sel(quantity=name)
+    value, spread = wording(float(row.value), float(row.uncertainty))
+    basis = str(row.basis.item())
+    if not spread:
+        spread = basis.split(";")[0].split(",")[0]
+    return _tile(label, value, spread, basis)
+
+
+def _negative_mass(found: xr.Dataset | None) -> Tile:
+    tile = _quantity("Negative mass", found, "negative_mass", share)
+    if found is None or not np.isfinite(found.value.sel(quantity="negative_mass")):
+        return tile
+    unresolved, _ = share(float(found.value.sel(quantity="unresolved_mass")))
+    edge = number(-100 * found.attrs["resolution"], 1)
+    tile["basis"] = (
+        f"share of the spectrum below {edge} % of the largest eigenvalue's size; "
+        f"{unresolved} lies nearer to zero, where Lanczos tells no sign; "
+        f"{tile['basis']}"
+    )
+    tile["note"] += f", {unresolved} unresolved"
+    return tile
+
+
+def _steps(ds: xr.Dataset) -> Tile:
+    done, total = progress(ds)
+    probes, steps = np.atleast_2d(ds.alpha.values).shape
+    note = f"of {total}, {probes} probe{'s' * (probes != 1)} × {steps}"
+    return _tile("Lanczos steps", f"{done}", note, "one Hessian-vector product each")
+
+
+def _epsilon(ds: xr.Dataset) -> Tile:
+    epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
+    label = "Step ε"
+    if not epsilon.size:
+        return _tile(label, "–", "not measured yet")
+    note = f"ρ {span(rho.min(), rho.max())}" if rho.size else ""
+    error = _finite(ds, "error")
+    worth = (
+        f"error D of a product, by a second step: at most {number(error.max(), 2)} "
+        f"in {error.size} measured"
+        if error.size
+        else "the error of the products was not measured"
+    )
+    basis = f"along unit vectors; ρ is the relative change of the gradient; {worth}"
+    return _tile(label, span(epsilon.min(), epsilon.max()), note, basis)
+
+
+def _finite(ds: xr.Dataset, name: str) -> Any:
+    values = ds[name].values if name in ds else np.array([])
+    return values[np.isfinite(values)]
+
+
+def _tile(label: str, value: str, note: str, basis: str = "") -> Tile:
+    return {"label": label, "value": value, "note": note, "basis": basis}
