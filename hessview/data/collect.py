@@ -93,7 +93,8 @@ class Collector:
         Raises:
             RecordError: No such run.
         """
-        return self._find(run).command
+        with self._lock:
+            return self._find(run).command
 
     def state(self, run: str) -> State:
         """Where a run stands: queued, running, done, cancelled or failed.
@@ -101,7 +102,8 @@ class Collector:
         Raises:
             RecordError: No such run.
         """
-        return self._find(run).state
+        with self._lock:
+            return self._find(run).state
 
     def error(self, run: str) -> str:
         """Why a run ended early and what to do, "" if it did not.
@@ -109,7 +111,8 @@ class Collector:
         Raises:
             RecordError: No such run.
         """
-        return self._find(run).error
+        with self._lock:
+            return self._find(run).error
 
     def dataset(self, run: str) -> xr.Dataset:
         """What a run measured so far; NaN means not measured.
@@ -126,17 +129,14 @@ class Collector:
         Raises:
             RecordError: No such run.
         """
-        found = self._find(run)
         with self._lock:
+            found = self._find(run)
             return found.dataset({"run": run, **_provenance(found, self._jobs.get(found.job))})
 
     def _find(self, run: str) -> "_Run":
-        with self._lock:
-            if run not in self._runs:
-                raise RecordError(
-                    f"run {run!r} is not in the record; its runs are {list(self._runs)}."
-                )
-            return self._runs[run]
+        if run not in self._runs:
+            raise RecordError(f"run {run!r} is not in the record; its runs are {list(self._runs)}.")
+        return self._runs[run]
 
     def _known(self, event: Event) -> "_Run | None":
         if event.run not in self._runs:
