@@ -1,58 +1,40 @@
-"""The link between a kernel and rank 0, over torch.distributed.rpc.
+"""The two ends of the link between a kernel and rank 0.
 
-This is the only file that names torch.distributed.rpc. Every attach opens a fresh group of
-two members, "job" and "kernel", which meet through a file in the run directory: nothing of an
-earlier group, whatever became of its kernel, can stand in the way of the next. The link is
-open only while a kernel is attached, and on Linux it is shared memory: no socket listens.
-
-The RPC layer itself does not ask who calls. What protects the job is the run directory, which
-only its user can read; the token and the unpickler's list are a second line of defence, and
-stop no one who can already write to the job's shared memory.
+Every attach opens a fresh group of two members, "job" and "kernel", which meet through a file
+in the run directory: nothing of an earlier group, whatever became of its kernel, can stand in
+the way of the next. The link is open only while a kernel is attached, and on Linux it is
+shared memory: no socket listens. How it is opened, and what it trusts, is in
+`hessview.transport.agent`.
 """
 
 import atexit
 import contextlib
 import dataclasses
-import datetime
 import json
 import logging
 import os
-import pathlib
-import pickle
 import secrets
-import sys
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-# TensorPipe warns about every peer that leaves; the C++ side reads this when torch is loaded.
-os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-
-import torch.distributed.rpc
+from typing import Any
 
 from hessview import errors
 from hessview.errors import JobError, JobLostError
 from hessview.eventlog import read_events
 from hessview.messages import Command, Event, command_to_json, event_from_json
+from hessview.transport.agent import call, close_agent, open_agent, refuse_second_agent
 from hessview.transport.claim import Claim
 from hessview.transport.claiming import claim_job
-from hessview.transport.desk import POLL, Desk, refusal
+from hessview.transport.desk import POLL, Desk
 from hessview.transport.job_file import JobFile
 from hessview.transport.lost import known_loss, living_job, why_lost
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
-from hessview.transport.unpickler import AllowlistUnpickler
 
-dist: Any = torch.distributed  # their types leave out much of what is needed here
-rpc: Any = torch.distributed.rpc
-
-_JOB, _KERNEL = ("job", 0), ("kernel", 1)  # a process can never change its id of the first time
 _PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
 _TICK = 0.05  # seconds between looks at the run directory
-_THREADS = 8  # of the RPC layer; interrupted calls occupy one each until their wait is over
-_LOOK = 0.25  # seconds between looks whether the other process still lives
+_LOOK = 0.25  # seconds between looks whether the job still lives, while a call waits
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +54,7 @@ class RpcHost:
     """
 
     def __init__(self, directory: RunDirectory, mailbox: Mailbox, *, job: str) -> None:
-        _refuse_second_agent()
+        refuse_second_agent()
         try:
             epoch = directory.read_job().epoch + 1
         except JobError:  # the first job of this directory, or one that cannot be read
@@ -121,7 +103,7 @@ class RpcHost:
         reason = self._why_over(claim)
         if not reason:
             try:
-                _open_agent(*_JOB, self._directory.store_path(claim))
+                open_agent(self._directory.store_path(claim), self._desk)
                 reason = self._stay_open(claim)
             except (JobError, RuntimeError) as error:
                 reason = str(error)
@@ -137,9 +119,7 @@ class RpcHost:
         self._directory.forget(epoch, claim)
 
     def _stay_open(self, claim: Claim) -> str:
-        global _desk
-        _desk = self._desk
-        _desk.open(self._job.token)
+        self._desk.open(self._job.token)
         try:
             self._publish(state="open")
             while not self._closing.wait(_TICK):
@@ -150,7 +130,7 @@ class RpcHost:
             return "the job ended"
         finally:
             self._desk.close()
-            _close_agent()
+            close_agent()
 
     def _why_over(self, claim: Claim) -> str:
         """Why a claim shall be served no longer, "" if it shall."""
@@ -181,7 +161,7 @@ class RpcChannel:
     """
 
     def __init__(self, directory: RunDirectory, *, force: bool = False) -> None:
-        _refuse_second_agent()
+        refuse_second_agent()
         self._directory = directory
         self._pid = os.getpid()
         self._leaving = threading.Lock()
@@ -190,7 +170,7 @@ class RpcChannel:
         self.job, self._claim = claim_job(directory, force=force)
         """The job file, as of when this kernel attached."""
         try:
-            _open_agent(*_KERNEL, directory.store_path(self._claim))
+            open_agent(directory.store_path(self._claim))
             self._call("ping", {})
         except RuntimeError as error:
             lost = why_lost(directory, self.job, self._claim)
@@ -263,7 +243,7 @@ class RpcChannel:
                 return
             self._left = True
             atexit.unregister(self.close)
-            _close_agent()
+            close_agent()
             with contextlib.suppress(OSError):
                 if self._directory.read_claim(self.job.epoch) == self._claim:
                     self._directory.release(self._claim, f"{self._claim} detached")
@@ -271,20 +251,15 @@ class RpcChannel:
     def _call(self, operation: str, body: dict[str, Any]) -> Any:
         if self._left:
             raise self._lose()
-        done = threading.Event()
         try:
-            future = rpc.rpc_async(
-                _JOB[0],
-                _answer,
-                args=(self.job.token, operation, json.dumps(body)),
-                timeout=_PATIENCE,
-            )
-            future.add_done_callback(lambda _: done.set())
-            # Not future.wait(): only Python's own waiting can be interrupted.
-            while not done.wait(_LOOK):
-                if self._left or known_loss(self._directory, self.job, self._claim):
-                    raise self._lose()
-            reply = json.loads(future.value())
+            answer = call(self.job.token, operation, json.dumps(body), timeout=_PATIENCE)
+            reply = None
+            while reply is None:
+                try:
+                    reply = json.loads(answer.result(_LOOK))
+                except TimeoutError:
+                    if self._left or known_loss(self._directory, self.job, self._claim):
+                        raise self._lose() from None
         except RuntimeError as error:
             raise self._lose() from error
         if reply.get("error") == "JobLostError":
@@ -309,75 +284,3 @@ class RpcChannel:
             events = read_events(self._directory.events_path)
             return [event for event in events if event.seq > after]
         return []
-
-
-_desk: Desk | None = None  # whom calls that come into this process are for
-
-
-def _answer(token: str, operation: str, body: str) -> str:
-    """The one function of ours that may be called from the other side."""
-    if _desk is None:
-        return refusal("JobError", "there is no job in this process.")
-    return _desk.answer(token, operation, body)
-
-
-class _Unpickler(AllowlistUnpickler):
-    """Lets our own call through, and the two by which a member joins its group."""
-
-    allowed: ClassVar[Mapping[tuple[str, str], Any]] = {
-        (entry.__module__, entry.__qualname__): entry
-        for entry in (
-            _answer,
-            rpc.internal.PythonUDF,
-            rpc.WorkerInfo,
-            rpc.backend_registry._get_device_infos,
-            rpc._utils._update_group_membership,
-        )
-    }
-
-
-def _refuse_second_agent() -> None:
-    if rpc.api._is_current_rpc_agent_set():
-        raise JobError(
-            "this process already has an RPC agent, of an attached job or its own, and can have "
-            "only one: one attached job per kernel; detach first, or end yours with rpc.shutdown()."
-        )
-
-
-def _open_agent(name: str, identity: int, store_path: pathlib.Path) -> None:
-    """Join a group of the dynamic kind, which opens without waiting for the other member.
-
-    Raises:
-        JobError: The process has an agent.
-        RuntimeError: The RPC layer cannot start, or the other member does not answer.
-    """
-    _refuse_second_agent()
-    if sys.platform == "linux":
-        transports, channels = ["shm"], ["cma", "basic"]
-    else:  # no shared memory: a socket, but on the loopback interface
-        transports, channels = ["uv"], ["basic"]
-        os.environ["TP_SOCKET_IFNAME"] = "lo0"
-    store = dist.FileStore(str(store_path), -1)
-    store.set_timeout(datetime.timedelta(seconds=_PATIENCE))
-    options = rpc.TensorPipeRpcBackendOptions(
-        num_worker_threads=_THREADS,
-        rpc_timeout=_PATIENCE,
-        _transports=transports,
-        _channels=channels,
-    )
-    rpc.internal._unpickler = _Unpickler
-    try:
-        dist.autograd._init(identity)
-        # What init_rpc does, with our store: its own takes a URL, and numbers groups by process.
-        rpc._init_rpc_backend(
-            rpc.backend_registry.BackendType.TENSORPIPE, store, name, identity, None, options
-        )
-    except BaseException:
-        _close_agent()
-        raise
-
-
-def _close_agent() -> None:
-    if rpc.api._is_current_rpc_agent_set():
-        rpc.shutdown(graceful=False)
-    rpc.internal._unpickler = pickle.Unpickler

@@ -197,7 +197,8 @@ def test_kernels_that_are_killed_do_not_stand_in_the_way(job, kernel, run_path):
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     last.do("channel.close()")
     time.sleep(0.3)
-    assert sorted(os.listdir(run_path)) == ["events.jsonl", "job.json", "job.lock"]
+    left = sorted(name for name in os.listdir(run_path) if not name.startswith("."))
+    assert left == ["events.jsonl", "job.json", "job.lock"]
 
 
 def test_a_killed_job_is_told_at_once_and_found_dead_by_the_next_kernel(job, kernel):
@@ -383,6 +384,26 @@ def test_a_process_that_ends_without_detaching_ends_cleanly_and_frees_the_job(jo
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     time.sleep(0.2)
     assert json.loads(pathlib.Path(run_path, "job.json").read_text())["state"] == "waiting"
+
+
+def test_a_kernel_that_had_torch_before_sees_no_warnings_and_all_is_put_back(job, run_path):
+    code = (
+        "import ctypes, pickle, torch\n"
+        "from hessview.transport.rpc import RpcChannel\n"
+        "from hessview.transport.run_directory import RunDirectory\n"
+        "from torch.distributed.rpc import internal\n"
+        "level = ctypes.c_int.in_dll(ctypes.CDLL(torch._C.__file__), 'FLAGS_caffe2_log_level')\n"
+        f"channel = RpcChannel(RunDirectory.open({run_path!r}))\n"
+        "assert level.value == 2 and internal._unpickler is not pickle.Unpickler\n"
+        "channel.close()\n"
+        "assert level.value == 1 and internal._unpickler is pickle.Unpickler\n"
+        f"channel = RpcChannel(RunDirectory.open({run_path!r}))\n"
+        f"import os, signal; os.kill({job.pid}, signal.SIGKILL)\n"
+        "try: channel.events(0, 5)\n"
+        "except Exception: pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_job_that_ends_without_closing_ends_cleanly_and_says_so(run_path):
