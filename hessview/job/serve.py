@@ -19,6 +19,7 @@ from hessview.job.worker import Worker
 from hessview.messages import (
     Command,
     JobEnded,
+    JobStarted,
     Payload,
     RunEnded,
     command_from_json,
@@ -56,14 +57,9 @@ class Job:
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )
         description = self.worker.describe()
-        if self._rank == 0:
-            identity = uuid.uuid4().hex[:12]
-            self._log = EventLog(identity, directory.events_path if directory else None)
-            self._finish_cut_off_runs(self._log)
-            self._log.append(description)
-            self.mailbox = Mailbox(self._log)
-            if directory is not None:
-                self._host = RpcHost(directory, self.mailbox, job=identity)
+        with agree():
+            if self._rank == 0:
+                self._open_record(description)
         self._until: Callable[[], bool] = lambda: False
         self.closed = False
 
@@ -119,6 +115,15 @@ class Job:
         if self._directory is not None:
             self._directory.record_failure(self._rank, error)
         self.close(self._blame(error))
+
+    def _open_record(self, description: JobStarted) -> None:
+        identity = uuid.uuid4().hex[:12]
+        self._log = EventLog(identity, self._directory.events_path if self._directory else None)
+        self._finish_cut_off_runs(self._log)
+        self._log.append(description)
+        self.mailbox = Mailbox(self._log)
+        if self._directory is not None:
+            self._host = RpcHost(self._directory, self.mailbox, job=identity)
 
     def _broadcast(self, message: dict[str, Any]) -> dict[str, Any]:
         """Rank 0's message, on all ranks; an empty one costs a single number."""

@@ -1,0 +1,143 @@
+"""The main job end to end: a real model on two ranks, its spectrum, a report."""
+
+import contextlib
+import pathlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+from hessview.data.summary import ritz, summary
+from hessview.data.table import format_summary
+from hessview.errors import RecordError
+from hessview.messages import Density
+from hessview.page.report import report
+from hessview.session.launch import launch
+from hessview.session.run import Run
+
+# What fits 6 minutes (90 s) on two cores.
+_FULL: dict[str, Any] = {"model": "smollm2", "length": 256, "batch": 1, "tokens": 512}
+_QUICK: dict[str, Any] = {"model": "tiny", "length": 128, "batch": 4, "tokens": 4096}
+_SIZES = {False: (12, 2), True: (24, 4)}  # steps and probes, by quick
+
+
+def demo(
+    out: pathlib.Path,
+    *,
+    quick: bool = False,
+    ranks: int = 2,
+    steps: int | None = None,
+    probes: int | None = None,
+    tokens: int | None = None,
+) -> int:
+    """Measure a spectral density on a job of several ranks, and report it.
+
+    An interrupt ends the job and keeps what was measured.
+
+    Args:
+        out: Folder for the report and the run directory.
+        quick: A GPT of under a million parameters, trained on the spot, instead of
+            SmolLM2-135M.
+        ranks: How many processes share the model.
+        steps: Lanczos steps per probe.
+        probes: Random probe vectors.
+        tokens: Tokens of the data set, over all ranks.
+
+    Returns:
+        Exit code: 0, or 130 after an interrupt.
+
+    Raises:
+        HessviewError: The demo could not run, or its run failed.
+    """
+    options = dict(_QUICK if quick else _FULL)
+    if tokens is not None:
+        options["tokens"] = tokens
+    default = _SIZES[quick]
+    command = Density(
+        steps=default[0] if steps is None else steps,
+        probes=default[1] if probes is None else probes,
+    )
+    run_dir = out / "run"
+    run: Run | None = None
+    status = 0
+    with _terminated_as_interrupted():
+        try:
+            what = "trains a small GPT" if quick else "loads SmolLM2-135M"
+            print(f"torchrun starts {ranks} ranks; rank 0 {what} and all share it ...", flush=True)
+            with launch(ranks=ranks, run_dir=run_dir, **options) as session:
+                job = session.job
+                print(
+                    f"attached over torch.distributed.rpc: {job.parameters:,} parameters in "
+                    f"{len(job.blocks)} blocks on {job.world_size} ranks, loss {job.loss:.3f} "
+                    f"over {job.weight:,.0f} {job.weight_unit}",
+                    flush=True,
+                )
+                run = session.submit(command)
+                _watch(run)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the job has ended, what was measured is kept", flush=True)
+            status = 130
+        finally:
+            if run is not None:
+                _tell(run, out)
+    return status
+
+
+def _watch(run: Run) -> None:
+    """Show a progress bar with the time left until the run is over; raises as `Run.wait`."""
+    moved = threading.Event()
+    unsubscribe = run.on_change(moved.set)
+    total = run.command.total
+    with tqdm(total=total, unit="step", file=sys.stdout, dynamic_ncols=True) as bar:
+        over = False
+        while not over:
+            moved.wait(0.5)
+            moved.clear()
+            try:
+                run.wait(timeout=0)
+                over = True
+            except TimeoutError:
+                pass
+            finally:
+                _show(run, bar)
+    unsubscribe()
+
+
+def _show(run: Run, bar: "tqdm[Any]") -> None:
+    dataset = run.dataset
+    done = int(dataset.alpha.notnull().sum())
+    if done > bar.n:
+        nodes = ritz(dataset).node
+        bar.set_postfix_str(f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}")
+        bar.update(done - bar.n)
+    else:
+        bar.refresh()
+
+
+def _tell(run: Run, out: pathlib.Path) -> None:
+    try:
+        table = format_summary(summary(run.dataset))
+    except RecordError:
+        print("nothing was measured yet, so there is no report")
+        return
+    path = report(run, out / "report.html")
+    print(f"\n{table}\n")
+    print(f"report: {path}  (open it in a browser; it needs no network)")
+    print(f"record: {out / 'run'}  (in Python: hessview.open_runs({str(out / 'run')!r}))")
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Treat SIGTERM like an interrupt, so that no process is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
