@@ -1,5 +1,63 @@
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+from jupyter_page import JupyterLab
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """Chromium of the system; without it, tests are skipped, or fail where they must run."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        cure = "there is no Chromium; install it, such as with apt-get install chromium"
+        if os.environ.get("HESSVIEW_REQUIRE_BROWSER") == "1":
+            pytest.fail(cure)
+        pytest.skip(cure)
+    return {**browser_type_launch_args, "executable_path": found, "args": CHROMIUM}
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(tmp_path_factory):
+    """A JupyterLab server on 127.0.0.1 (see `jupyter_page.JupyterLab`)."""
+    server = JupyterLab(tmp_path_factory.mktemp("jupyterlab"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def open_notebook(jupyterlab, page):
+    """Write code cells into a notebook, open it and run it all: (page, path of the notebook)."""
+
+    def run(name, cells, *, width=1280, height=1000):
+        page.set_viewport_size({"width": width, "height": height})
+        path = jupyterlab.write(name, cells)
+        jupyterlab.open(page, path)
+        jupyterlab.run_all(page)
+        return page, path
+
+    return run
+
+
+@pytest.fixture
+def shots():
+    """Folder for pictures to look at; git ignores it."""
+    folder = Path(__file__).parent.parent / "test-results" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture

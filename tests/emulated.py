@@ -1,11 +1,13 @@
 """A job's events without a job: numpy Lanczos on a matrix with a network's kind of spectrum."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
 
-from hessview.data.collect import collect
+from hessview.data.collect import Collector, collect
 from hessview.messages import (
     Density,
     Event,
@@ -124,3 +126,43 @@ def events(run: str = "density-1", **options: object) -> list[Event]:
 def dataset(run: str = "density-1", **options: object) -> xr.Dataset:
     """The fold of `events`."""
     return collect(events(run, **options)).dataset(run)
+
+
+class LiveRun:
+    """A run whose events arrive one by one from a thread, as a session's do."""
+
+    def __init__(self, *, seconds: float = 0.05, **options: object) -> None:
+        self.id = "density-1"
+        self._collector = Collector()
+        self._callbacks: list[Callable[[], None]] = []
+        self._events = events(self.id, **options)
+        self._seconds = seconds
+        for _ in range(2):  # the job's word, and the command
+            self._collector.add(self._events.pop(0))
+        self._thread = threading.Thread(target=self._arrive, daemon=True)
+
+    def start(self) -> "LiveRun":
+        self._thread.start()
+        return self
+
+    def join(self) -> None:
+        self._thread.join()
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        return self._collector.dataset(self.id)
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    @property
+    def watchers(self) -> int:
+        return len(self._callbacks)
+
+    def _arrive(self) -> None:
+        for event in self._events:
+            time.sleep(self._seconds)
+            self._collector.add(event)
+            for callback in list(self._callbacks):
+                callback()

@@ -1,21 +1,15 @@
 """The page without scripts: a drawing and tables, for saved notebooks and careful readers."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import plotly.graph_objects as go
 import xarray as xr
 from markupsafe import Markup
 
 from hessview.errors import RecordError
-from hessview.page.wording import number
+from hessview.page.drawing import drawing
 from hessview.views import theme
 from hessview.views.density import density
-
-WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 708, 10, 262  # the plotting area
 
 
 def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
@@ -30,16 +24,27 @@ def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
     """
     sections = zip(runs, state["sections"], strict=True)
     body = Markup("").join(_section(ds, section) for ds, section in sections)
-    return Markup('<div style="font:14px/1.5 {};max-width:760px">{}</div>').format(theme.FONT, body)
+    return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
+
+
+_FRAME = Markup(
+    '<div style="max-width:760px;padding:12px 20px;border-radius:10px;background:{};color:{};'
+    'font:14px/1.5 {}">{}</div>'
+)
+_TABLE = Markup(
+    '<table><caption style="text-align:left;padding-top:12px"><strong>{}</strong></caption>'
+    "<tbody>{}</tbody></table>"
+)
+_ROW = Markup(
+    '<tr><th scope="row" style="text-align:left;padding-right:1em">{}</th><td>{}</td></tr>'
+)
 
 
 def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     status = section["status"]
     stand = f"{status['label']}, {status['done']} of {status['total']} steps"
     message = Markup("<p><strong>{}</strong></p>").format(status["message"])
-    tiles = [
-        (tile["label"], f"{tile['value']} {tile['note']}".strip()) for tile in section["tiles"]
-    ]
+    tiles = [(tile["label"], _value(tile)) for tile in section["tiles"]]
     return Markup("<h2>{}</h2><p>{}<br>{}</p>{}{}{}{}").format(
         section["title"],
         section["subtitle"],
@@ -51,102 +56,18 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     )
 
 
+def _value(tile: dict[str, str]) -> str:
+    value, note = tile["value"], tile["note"]
+    return f"{value} {note}" if note.startswith("±") else f"{value} ({note})"
+
+
 def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
-    row = Markup(
-        '<tr><th scope="row" style="text-align:left;padding-right:1em">{}</th><td>{}</td></tr>'
-    )
-    return Markup("<table><caption><strong>{}</strong></caption><tbody>{}</tbody></table>").format(
-        caption, Markup("").join(row.format(*entry) for entry in rows)
-    )
+    body = Markup("").join(_ROW.format(*row) for row in rows)
+    return _TABLE.format(caption, body)
 
 
 def _drawing(ds: xr.Dataset) -> Markup:
     try:
-        figure = density(ds)
+        return drawing(density(ds))
     except RecordError as error:
         return Markup("<p>{}</p>").format(str(error))
-    traces = {trace.meta["role"]: trace for trace in figure.data}
-    x_of, y_of = _scales(figure, traces)
-    low, high = traces["low"], traces["high"]
-    marks = []
-    if len(low.x):
-        around = [*_points(low, x_of, y_of), *reversed(_points(high, x_of, y_of))]
-        marks.append(f'<polygon points="{" ".join(around)}" fill="{theme.LIGHT["accent"]}33"/>')
-    for role, colour, dash in (("unfinished", "running", "2 4"), ("mean", "accent", "none")):
-        points = " ".join(_points(traces[role], x_of, y_of))
-        marks.append(
-            f'<polyline points="{points}" fill="none" stroke="{theme.LIGHT[colour]}" '
-            f'stroke-width="1.6" stroke-dasharray="{dash}"/>'
-        )
-    for x, y in zip(traces["located"].x, traces["located"].y, strict=True):
-        marks.append(
-            f'<circle cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="2.5" fill="{theme.LIGHT["ritz"]}"/>'
-        )
-    return Markup(
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
-        'aria-label="Spectral density over eigenvalue, logarithmic">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme.LIGHT["card"]}"/>'
-        f'<clipPath id="hess-area"><rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" '
-        f'height="{BOTTOM - TOP}"/></clipPath>'
-        f'<g clip-path="url(#hess-area)">{"".join(marks)}</g>'
-        f"{_axes(figure, traces, x_of, y_of)}</svg>"
-    )
-
-
-def _scales(figure: go.Figure, traces: dict[str, Any]) -> tuple[Any, Any]:
-    """Maps from eigenvalue and density to the drawing."""
-    at = max((trace.x for trace in traces.values()), key=len)
-    left, right = float(np.nanmin(at)), float(np.nanmax(at))
-    low, high = map(float, figure.layout.yaxis.range)
-
-    def x_of(value: float) -> float:
-        return LEFT + (RIGHT - LEFT) * (value - left) / (right - left)
-
-    def y_of(value: float) -> float:
-        share = (math.log10(value) - low) / (high - low)
-        return BOTTOM - (BOTTOM - TOP) * max(share, -0.1)
-
-    return x_of, y_of
-
-
-def _points(trace: Any, x_of: Any, y_of: Any) -> list[str]:
-    """Points of a curve, no denser than can be seen: in each half pixel, the highest."""
-    kept: dict[int, tuple[float, float]] = {}
-    for x, y in zip(trace.x, trace.y, strict=True):
-        at, height = x_of(x), y_of(y)
-        column = int(2 * at)
-        if column not in kept or height < kept[column][1]:
-            kept[column] = (at, height)
-    return [f"{x:.1f},{y:.1f}" for x, y in kept.values()]
-
-
-def _axes(figure: go.Figure, traces: dict[str, Any], x_of: Any, y_of: Any) -> str:
-    muted, line = theme.LIGHT["muted"], theme.LIGHT["line"]
-    low, high = figure.layout.yaxis.range
-    step = figure.layout.yaxis.dtick
-    parts = [
-        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="{line}"/>',
-        f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">eigenvalue λ</text>',
-        f'<text x="14" y="{(TOP + BOTTOM) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 14 {(TOP + BOTTOM) / 2})">density</text>',
-    ]
-    for power in np.arange(math.ceil(low), high, step):
-        parts.append(
-            f'<text x="{LEFT - 6}" y="{y_of(10.0**power) + 4:.1f}" text-anchor="end">'
-            f'10<tspan dy="-4" font-size="9">{power:.0f}</tspan></text>'
-        )
-    at = max((trace.x for trace in traces.values()), key=len)
-    for value in _round_numbers(float(np.nanmin(at)), float(np.nanmax(at))):
-        parts.append(
-            f'<text x="{x_of(value):.1f}" y="{BOTTOM + 16}" text-anchor="middle">'
-            f"{number(value) if value else 0}</text>"
-        )
-    return f'<g font-size="12" fill="{muted}">{"".join(parts)}</g>'
-
-
-def _round_numbers(low: float, high: float) -> list[float]:
-    """About eight round numbers between two ends."""
-    raw = (high - low) / 8
-    unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
-    return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -106,7 +106,7 @@ function xAxis(axis, nodes) {
 }
 
 function yAxis(scale, bottom, top) {
-  if (scale !== "log") return { type: "linear", range: [0, top * 1.06], dtick: null };
+  if (scale !== "log") return { type: "linear", range: [0, top * 1.06], dtick: null, tickfont: { size: 12 } };
   const high = top * (top / bottom) ** 0.06;
   const range = [Math.log10(bottom), Math.log10(high)];
   return { type: "log", range, dtick: Math.ceil((range[1] - range[0]) / TICKS) };

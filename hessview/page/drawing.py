@@ -1,0 +1,117 @@
+"""A density figure as SVG, for where no script runs."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from hessview.page.wording import MINUS
+from hessview.views import theme
+
+WIDTH, HEIGHT = 720, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 708, 10, 262  # the plotting area
+
+Scale = Callable[[float], float]
+
+
+def drawing(figure: go.Figure) -> Markup:
+    """Draw a density figure without scripts.
+
+    Args:
+        figure: What `views.density` made, on a linear eigenvalue axis.
+
+    Returns:
+        An SVG element.
+    """
+    traces = {trace.meta["role"]: trace for trace in figure.data}
+    x_of, y_of = _scales(figure, traces)
+    low, high = traces["low"], traces["high"]
+    marks = []
+    if len(low.x):
+        around = [*_points(low, x_of, y_of), *reversed(_points(high, x_of, y_of))]
+        marks.append(f'<polygon points="{" ".join(around)}" fill="{theme.LIGHT["accent"]}33"/>')
+    for role, colour, dash in (("unfinished", "running", "2 4"), ("mean", "accent", "none")):
+        points = " ".join(_points(traces[role], x_of, y_of))
+        marks.append(
+            f'<polyline points="{points}" fill="none" stroke="{theme.LIGHT[colour]}" '
+            f'stroke-width="1.6" stroke-dasharray="{dash}"/>'
+        )
+    for x, y in zip(traces["located"].x, traces["located"].y, strict=True):
+        marks.append(
+            f'<circle cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="2.5" fill="{theme.LIGHT["ritz"]}"/>'
+        )
+    return Markup(
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" '
+        'aria-label="Spectral density over eigenvalue, logarithmic">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{theme.LIGHT["card"]}"/>'
+        f'<clipPath id="hess-area"><rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" '
+        f'height="{BOTTOM - TOP}"/></clipPath>'
+        f'<g clip-path="url(#hess-area)">{"".join(marks)}</g>'
+        f"{_axes(figure, traces, x_of, y_of)}</svg>"
+    )
+
+
+def _scales(figure: go.Figure, traces: dict[str, Any]) -> tuple[Scale, Scale]:
+    """Maps from eigenvalue and density to the drawing."""
+    at = max((trace.x for trace in traces.values()), key=len)
+    left, right = float(np.nanmin(at)), float(np.nanmax(at))
+    low, high = map(float, figure.layout.yaxis.range)
+
+    def x_of(value: float) -> float:
+        return LEFT + (RIGHT - LEFT) * (value - left) / (right - left)
+
+    def y_of(value: float) -> float:
+        share = (math.log10(value) - low) / (high - low)
+        return BOTTOM - (BOTTOM - TOP) * max(share, -0.1)
+
+    return x_of, y_of
+
+
+def _points(trace: Any, x_of: Scale, y_of: Scale) -> list[str]:
+    """Points of a curve, no denser than can be seen: in each half pixel, the highest."""
+    kept: dict[int, tuple[float, float]] = {}
+    for x, y in zip(trace.x, trace.y, strict=True):
+        at, height = x_of(x), y_of(y)
+        column = int(2 * at)
+        if column not in kept or height < kept[column][1]:
+            kept[column] = (at, height)
+    return [f"{x:.1f},{y:.1f}" for x, y in kept.values()]
+
+
+def _axes(figure: go.Figure, traces: dict[str, Any], x_of: Scale, y_of: Scale) -> str:
+    muted, line = theme.LIGHT["muted"], theme.LIGHT["line"]
+    low, high = figure.layout.yaxis.range
+    step = figure.layout.yaxis.dtick
+    parts = [
+        f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="{line}"/>',
+        f'<text x="{(LEFT + RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">eigenvalue λ</text>',
+        f'<text x="14" y="{(TOP + BOTTOM) / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 14 {(TOP + BOTTOM) / 2})">density</text>',
+    ]
+    for power in np.arange(math.ceil(low), high, step):
+        parts.append(
+            f'<text x="{LEFT - 6}" y="{y_of(10.0**power) + 4:.1f}" text-anchor="end">'
+            f'10<tspan dy="-4" font-size="9">{_signed(power)}</tspan></text>'
+        )
+    at = max((trace.x for trace in traces.values()), key=len)
+    for value in _round_numbers(float(np.nanmin(at)), float(np.nanmax(at))):
+        parts.append(
+            f'<text x="{x_of(value):.1f}" y="{BOTTOM + 16}" text-anchor="middle">'
+            f"{_signed(value)}</text>"
+        )
+    return f'<g font-size="12" fill="{muted}">{"".join(parts)}</g>'
+
+
+def _signed(value: float) -> str:
+    return f"{value:g}".replace("-", MINUS)
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """About eight round numbers between two ends."""
+    raw = (high - low) / 8
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= raw)
+    return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]

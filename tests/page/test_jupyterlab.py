@@ -1,0 +1,80 @@
+"""The widget in a real JupyterLab, fed by a run that arrives from a thread."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulated import dataset
+
+from hessview.data.summary import ritz
+from hessview.spectral import quadrature
+
+pytestmark = pytest.mark.browser
+
+TESTS = str(Path(__file__).parent.parent)
+LIVE = f"""\
+import sys; sys.path.insert(0, {TESTS!r})
+from emulated import LiveRun
+from hessview.page.widget import view
+run = LiveRun(probes=3, steps=24, seconds=0.06)
+shown = view(run)
+shown"""
+
+CURVES = """() => Object.fromEntries(document.querySelector(".hess-plot")._fullData.map(
+  (trace) => [trace.meta.role, {x: Array.from(trace.x ?? []), y: Array.from(trace.y ?? [])}]))"""
+
+
+def plotted_mean(ds, x, sigma):
+    found = ritz(ds)
+    rows = [
+        quadrature.density(node, weight, x, sigma=sigma)
+        for node, weight in zip(found.node.values, found.weight.values, strict=True)
+    ]
+    return np.mean(rows, axis=0)
+
+
+def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyterlab, shots):
+    page, path = open_notebook(
+        "live", [LIVE, "_ = run.start()", "run.join(); assert shown.wait(10)"]
+    )
+    pill = page.locator(".hessview .hess-pill")
+    pill.filter(has_text=re.compile("queued|streaming")).wait_for(timeout=60_000)
+    pill.filter(has_text="streaming").wait_for(timeout=30_000)
+    page.locator(".hess-key").get_by_text("probe 2, at step").wait_for(timeout=30_000)
+    page.screenshot(path=shots / "jupyterlab_streaming.png")
+
+    # The kernel is busy with the last cell, and the slider still moves the curve.
+    before = page.locator(".hessview output").text_content()
+    page.locator(".hessview input[type=range]").fill("0.5")
+    page.wait_for_function(
+        f"() => document.querySelector('.hessview output').textContent !== {json.dumps(before)}"
+    )
+
+    pill.filter(has_text="done").wait_for(timeout=60_000)
+    assert page.locator(".hess-progress").is_hidden()
+    page.locator(".hess-key").get_by_text("mean of 3 probes").wait_for(timeout=10_000)
+    assert page.locator(".hessview input[type=range]").input_value() == "0.5"
+    page.locator(".hessview").get_by_role("button", name="auto").click()
+    page.wait_for_function("() => document.querySelector('.hessview button.hess-quiet').disabled")
+
+    mean = page.evaluate(CURVES)["mean"]
+    x, y = np.array(mean["x"]), np.array(mean["y"])
+    ds = dataset(probes=3, steps=24)
+    sigma = quadrature.default_sigma(ritz(ds).node.values, 24)
+    expected = plotted_mean(ds, x, sigma)
+    seen = y > y.min() * 1.001
+    assert seen.sum() > 100
+    np.testing.assert_allclose(y[seen], expected[seen], rtol=1e-6)
+    page.screenshot(path=shots / "jupyterlab_done.png")
+
+    # Nobody's window.Plotly is touched, and the saved notebook is small and still shows the end.
+    assert page.evaluate("() => !('Plotly' in window)")
+    jupyterlab.save(page)
+    saved = path.read_text()
+    assert len(saved) < 100_000
+    (output,) = json.loads(saved)["cells"][0]["outputs"]
+    assert "application/vnd.jupyter.widget-view+json" in output["data"]
+    assert "<svg" in "".join(output["data"]["text/html"])
+    assert "done, 72 of 72 steps" in "".join(output["data"]["text/html"])
