@@ -55,16 +55,13 @@ def blame(failures: Sequence[Failure], gone: Mapping[int, Process]) -> str:
     for failure in failures:
         if not failure.lost_peer:
             return f"rank {failure.rank} failed: {failure.error}"
-    silent = dict(gone)
-    for failure in failures:
-        silent.pop(failure.rank, None)
-    if len(silent) == 1:
-        ((rank, process),) = silent.items()
-        return f"rank {rank} ({process}) was killed without a word (out of memory?)"
+    said = {failure.rank for failure in failures}
+    silent = sorted(rank for rank in gone if rank not in said)
     if silent:
+        who = ", ".join(f"rank {rank} ({gone[rank]})" for rank in silent)
         return (
-            f"ranks {', '.join(map(str, sorted(silent)))} are gone without a word, killed by "
-            "torchrun or with it; the end of torchrun's output says why"
+            f"{who} was killed without a word, by the system (out of memory?), by hand, or with "
+            "torchrun; the end of torchrun's output says which"
         )
     if failures:
         return (

@@ -102,18 +102,16 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
 
 
 def _end(directory: RunDirectory, job: JobFile) -> str:
-    # Of an ended job all processes are gone; only what they said of themselves counts.
-    return blame(directory.failures(), {}) or job.reason
+    failures = directory.failures()
+    # The ranks of an ended job are all gone, which tells nothing where none of them complained.
+    return blame(failures, directory.gone_ranks() if failures else {}) or job.reason
 
 
 def _cause_of_death(directory: RunDirectory, job: JobFile) -> str:
-    cause = blame(directory.failures(), directory.gone_ranks())
-    if not cause and job.process.life() == "gone":
-        return (
-            f"rank 0 ({job.process}) was killed without a word, by torchrun or with it; the end "
-            "of torchrun's output says why"
-        )
-    return cause
+    gone = directory.gone_ranks()
+    if job.process.life() == "gone":
+        gone[0] = job.process
+    return blame(directory.failures(), gone)
 
 
 def _record(directory: RunDirectory) -> str:

@@ -14,8 +14,8 @@ ONE = Process(pid=11, started=0.0, boot="", host="node")
         ([(1, "ValueError: nan")], {}, "rank 1 failed: ValueError: nan"),
         ([(0, PEER), (1, "ValueError: nan")], {0: ONE, 1: ONE}, "rank 1 failed: ValueError: nan"),
         ([(0, PEER)], {0: ONE, 1: ONE}, "rank 1 (pid 11 on node) was killed without a word"),
-        ([], {3: ONE}, "rank 3 (pid 11 on node) was killed without a word (out of memory?)"),
-        ([], {1: ONE, 0: ONE}, "ranks 0, 1 are gone without a word"),
+        ([], {3: ONE}, "rank 3 (pid 11 on node) was killed without a word, by the system"),
+        ([], {1: ONE, 0: ONE}, "rank 0 (pid 11 on node), rank 1 (pid 11 on node) was killed"),
         ([(2, PEER)], {}, f"another rank was killed without a word; rank 2: {PEER}"),
     ],
 )
