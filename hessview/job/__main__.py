@@ -1,13 +1,14 @@
 """The job by itself: torchrun --nproc-per-node N -m hessview.job --model NAME --run-dir DIR."""
 
 import argparse
+import contextlib
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import psutil
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
@@ -15,10 +16,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from hessview.errors import HessviewError, JobError
 from hessview.job.models import DTYPES, MODELS, Options, build
 from hessview.job.serve import Job, shared_directory
+from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
 OWNER = "HESSVIEW_OWNER"
-"""Environment variable that names the process with which the job ends: "pid create_time"."""
+"""Environment variable that names the process with which the job ends: `Process`, as JSON."""
+
+_GRACE = 1.0  # seconds for rank 0 to say why the job ends
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,13 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 stop = _stop_on_signals()
                 job.run(until=lambda: stop() or _owner_gone())
     except HessviewError as error:
-        # The same on all ranks.
+        # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
         status = 2
         if rank == 0:
-            print(f"hessview: {error}", file=sys.stderr)
-            _leave_word(directory, arguments.run_dir, rank, error)
+            print(f"hessview: {error}", file=sys.stderr, flush=True)
+        _leave_word(directory, rank, error)
+        time.sleep(0 if rank == 0 else _GRACE)
     except Exception as error:
-        _leave_word(directory, arguments.run_dir, rank, error)
+        _leave_word(directory, rank, error)
         raise
     return status
 
@@ -120,21 +125,17 @@ def _stop_on_signals() -> Callable[[], bool]:
 
 def _owner_gone() -> bool:
     owner = os.environ.get(OWNER)
-    if not owner:
-        return False
-    pid, created = owner.split()
-    try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(created)) > 1.0)
-    except psutil.NoSuchProcess:
-        return True
+    return owner is not None and Process.from_json(json.loads(owner)).life() == "gone"
 
 
-def _leave_word(directory: RunDirectory | None, path: str, rank: int, error: BaseException) -> None:
-    """Write why this rank ends where a kernel will look for it."""
-    try:
-        (directory or RunDirectory.open(Path(path))).record_failure(rank, error)
-    except (HessviewError, OSError):
-        print(f"hessview: rank {rank} cannot write into {path}", file=sys.stderr)
+def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException) -> None:
+    """Write why this rank ends where a kernel will look for it.
+
+    Only once the directory is this job's: another job may live in it.
+    """
+    if directory is not None:
+        with contextlib.suppress(OSError):  # a full disk, say; the error itself counts
+            directory.record_failure(rank, error)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Job:
             if not message:
                 return
             if "close" in message:
-                self._end(message["close"])
+                self.close(message["close"])
                 return
             self._execute(message["run"], command_from_json(message["command"]), step)
             wait = 0.0
@@ -96,9 +96,15 @@ class Job:
             self.poll(wait=_TICK)
 
     def close(self, reason: str = "the job's script left the block of hessview.serve") -> None:
-        """Close the record and let attached kernels know; closing twice is allowed."""
+        """Close the record and let attached kernels know; all ranks call it together.
+
+        Closing twice is allowed.
+        """
         if not self.closed:
             self._end(reason)
+            if self._control is not None:
+                # A rank that went before rank 0 has said so would look like one that was killed.
+                dist.barrier(group=self._control)
 
     def __enter__(self) -> "Job":
         return self
@@ -114,7 +120,8 @@ class Job:
             return
         if self._directory is not None:
             self._directory.record_failure(self._rank, error)
-        self.close(self._blame(error))
+        if not self.closed:
+            self._end(self._blame(error))
 
     def _open_record(self, description: JobStarted) -> None:
         identity = uuid.uuid4().hex[:12]

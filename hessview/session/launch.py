@@ -3,9 +3,9 @@
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -13,15 +13,21 @@ from typing import Any
 
 import psutil
 
-from hessview.errors import HessviewError, InputError, JobError
+from hessview import errors
+from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
 from hessview.session.attach import attach_to
 from hessview.session.session import Session
 from hessview.transport.failure import blame
+from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
 _GRACE = 20.0  # seconds for a job to end by itself; a product that is being computed ends first
 _LOOK = 0.1
+_LOG = "job.log"
+_SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
 _TAIL = 15  # lines of the job's output that an error quotes
+_COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
+_NAMES = ("text", "dtype")
 
 
 def launch(
@@ -48,24 +54,30 @@ def launch(
 
     Raises:
         InputError: An argument is outside what is allowed, or the job refused it.
-        JobError: torchrun is missing, or the job did not start.
+        ObjectiveError: The objective cannot be differentiated as it is.
+        RunDirectoryError: The run directory is not safe.
+        JobError: torchrun is missing, another job lives in the run directory, this process is
+            attached to a job already, or the job did not start.
     """
     arguments = job_arguments(model, ranks=ranks, **options)
-    path = pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (path / "job.log").open("wb") as log:
+    directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
+    with (directory.path / _LOG).open("wb") as log:
         process = subprocess.Popen(
-            [*arguments, "--run-dir", str(path)],
+            [*arguments, "--run-dir", str(directory.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # an interrupt of this process is not one of the job
             env=_environment(),
         )
-    job = _Launched(process, path)
+    job = _Launched(process, directory)
     try:
+        # Here, not above: it loads torch, and meanwhile so do the ranks.
+        from hessview.transport.agent import refuse_second_agent
+
+        refuse_second_agent()
         job.wait_until_ready(timeout)
-        return attach_to(RunDirectory.open(path), stop=job.stop)
+        return attach_to(directory, stop=job.stop)
     except BaseException:
         job.stop()
         raise
@@ -92,9 +104,13 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         raise InputError(f"ranks={ranks!r} is not allowed; use a whole number >= 1.")
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
-    allowed = ("text", "tokens", "length", "batch", "dtype", "seed")
-    if unknown := sorted(set(options) - set(allowed)):
-        raise InputError(f"launch has no {unknown}; its options are {sorted(allowed)}.")
+    if unknown := sorted(set(options) - {*_COUNTS, *_NAMES}):
+        raise InputError(f"launch has no {unknown}; its options are {[*_COUNTS, *_NAMES]}.")
+    for name, least in _COUNTS.items():
+        value = options.get(name, least)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= least):
+            raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
     arguments = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     arguments += ["--nproc-per-node", str(ranks), "-m", "hessview.job", "--model", model]
     for name, value in options.items():
@@ -108,21 +124,19 @@ class _Launched:
     """A torchrun process and its run directory."""
 
     process: subprocess.Popen[bytes]
-    path: pathlib.Path
+    directory: RunDirectory
 
     def wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise self._why_it_ended()
-            with contextlib.suppress(JobError):
-                job = RunDirectory.open(self.path).read_job()
-                if job.state != "ended" and job.process.life() != "gone":
-                    return
+            if self._rank_0() is not None:
+                return
             time.sleep(_LOOK)
         raise JobError(
             f"the job was not ready after {timeout:g} s; raise timeout, or see "
-            f"{self.path / 'job.log'}."
+            f"{self.directory.path / _LOG}."
         )
 
     def stop(self) -> None:
@@ -143,11 +157,20 @@ class _Launched:
     def _end_by_rank_0(self) -> bool:
         """Let rank 0 close the record and tell the other ranks; whether all of it ended."""
         try:
-            os.kill(RunDirectory.open(self.path).read_job().process.pid, signal.SIGTERM)
-            self.process.wait(_GRACE)
-        except (JobError, ProcessLookupError, subprocess.TimeoutExpired):
-            return self.process.poll() is not None
-        return True
+            if (rank_0 := self._rank_0()) is not None:
+                rank_0.terminate()
+                self.process.wait(_GRACE)
+        except (psutil.NoSuchProcess, subprocess.TimeoutExpired):
+            pass
+        return self.process.poll() is not None
+
+    def _rank_0(self) -> psutil.Process | None:
+        """The process that serves the job, None before it does; never one of another job."""
+        try:
+            pid = self.directory.read_job().process.pid
+        except JobError:
+            return None
+        return next((child for child in self._children() if child.pid == pid), None)
 
     def _children(self) -> list[psutil.Process]:
         try:
@@ -156,21 +179,43 @@ class _Launched:
             return []
 
     def _why_it_ended(self) -> HessviewError:
-        failures = RunDirectory.open(self.path).failures()
+        failures = self.directory.failures()
+        for failure in failures:
+            name, _, text = failure.error.partition(": ")
+            kind = getattr(errors, name, None)
+            if isinstance(kind, type) and issubclass(kind, HessviewError):
+                return kind(text)  # as if it had been raised in this process
         if failures:
-            text = blame(failures, {})
-            kind = InputError if "InputError" in text else JobError
-            return kind(f"the job did not start: {text}")
-        tail = (self.path / "job.log").read_text(errors="replace").splitlines()[-_TAIL:]
+            return JobError(f"the job did not start: {blame(failures, {})}")
+        log = self.directory.path / _LOG
+        lines = log.read_text(errors="replace").splitlines()
+        for line in lines:
+            if line.startswith(_SAYS):
+                return JobError(line.removeprefix(_SAYS))
         return JobError(
             f"the job ended with code {self.process.returncode} before it was ready; the end of "
-            f"{self.path / 'job.log'}:\n" + "\n".join(tail)
+            f"{log}:\n" + "\n".join(lines[-_TAIL:])
         )
 
 
+def _vacant(path: pathlib.Path) -> RunDirectory:
+    """The run directory, made if it is not there; before minutes go into loading a model."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        pass  # not a directory, which is said below
+    except OSError as error:
+        raise RunDirectoryError(
+            f"run directory {path} cannot be made ({error}); choose another."
+        ) from error
+    directory = RunDirectory.open(path)
+    directory.refuse_second_job()
+    return directory
+
+
 def _environment() -> dict[str, str]:
-    own = psutil.Process()
-    environment = {**os.environ, "HESSVIEW_OWNER": f"{own.pid} {own.create_time()}"}
+    owner = json.dumps(dataclasses.asdict(Process.current()))
+    environment = {**os.environ, "HESSVIEW_OWNER": owner}
     environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if sys.platform == "linux":

@@ -1,8 +1,10 @@
 """One command's life, as a kernel sees it."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import xarray as xr
 
@@ -58,6 +60,11 @@ class Run:
         """What was measured so far; NaN means not yet. Its form is fixed from the start."""
         return self._owner.collector.dataset(self.id)
 
+    @property
+    def lost(self) -> JobLostError | None:
+        """Why nothing more can arrive here, None while it may."""
+        return self._owner.lost
+
     def wait(self, timeout: float | None = None) -> xr.Dataset:
         """Wait until the run is over; an interrupt stops the waiting, not the run.
 
@@ -74,19 +81,18 @@ class Run:
             TimeoutError: The run is not over yet, and goes on.
         """
         owner = self._owner
-        left = timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         with owner.changed:
             while self.state not in ENDED:
                 if owner.lost is not None:
                     raise owner.lost
-                if left is not None and left <= 0:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise TimeoutError(
                         f"run {self.id} is still {self.state} after {timeout:g} s and goes on; "
                         "wait again, look at .dataset, or .cancel() it."
                     )
-                glance = _GLANCE if left is None else min(_GLANCE, left)
-                owner.changed.wait(glance)
-                left = None if left is None else left - glance
+                owner.changed.wait(min(_GLANCE, left))
         if self.state == "failed":
             raise RunFailedError(f"{self.error} (run {self.id}; .dataset holds what was measured)")
         if self.state == "cancelled":
@@ -119,9 +125,9 @@ class Run:
     def __repr__(self) -> str:
         return f"<hessview.Run {self.id}: {self.command.name}, {self.state}>"
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
+    def _ipython_display_(self) -> None:
         # The one look upwards: what a run looks like belongs to the page, which is
         # loaded only where something is displayed.
         from hessview.page.widget import view
 
-        return view(self)._repr_mimebundle_(**options)
+        view(self)._ipython_display_()

@@ -74,7 +74,7 @@ class RunDirectory:
                 f"run directory {directory.path} cannot be made ({error}); choose another."
             ) from error
         directory._check()
-        directory._refuse_second_job()
+        directory.refuse_second_job()
         directory._take_lock()
         directory._sweep("claim-*", "release-*", "store-*", "rank-*", "failure-*", ".*.tmp")
         return directory
@@ -206,6 +206,28 @@ class RunDirectory:
         ranks = {rank: Process.from_json(data) for rank, data in self._by_rank("rank")}
         return {rank: process for rank, process in ranks.items() if process.life() == "gone"}
 
+    def refuse_second_job(self) -> None:
+        """Check that no job lives here.
+
+        Raises:
+            JobError: One does, or it may.
+        """
+        try:
+            job = self.read_job()
+        except JobError:  # none, damaged, or of another version: the lock alone must do
+            return
+        if job.state == "ended":
+            return
+        life = job.process.life()
+        if life == "elsewhere":
+            raise JobError(
+                f"run directory {self.path} names a job on another host ({job.process}), which "
+                "cannot be looked after from here; choose another run directory, or delete "
+                "job.json if that job has ended."
+            )
+        if life != "gone":
+            raise JobError(_second_job(self.path, f"{job.job} ({job.process})"))
+
     def close(self) -> None:
         """Give the directory up, so that another job may have it; closing twice is allowed."""
         if self._lock is not None:
@@ -233,23 +255,6 @@ class RunDirectory:
                 f"run directory {self.path} is open to others (mode {mode:04o}), who could run "
                 f"code in the job; close it with: chmod 700 {self.path}"
             )
-
-    def _refuse_second_job(self) -> None:
-        try:
-            job = self.read_job()
-        except JobError:  # none, damaged, or of another version: the lock alone must do
-            return
-        if job.state == "ended":
-            return
-        life = job.process.life()
-        if life == "elsewhere":
-            raise JobError(
-                f"run directory {self.path} names a job on another host ({job.process}), which "
-                "cannot be looked after from here; choose another run directory, or delete "
-                "job.json if that job has ended."
-            )
-        if life != "gone":
-            raise JobError(_second_job(self.path, f"{job.job} ({job.process})"))
 
     def _take_lock(self) -> None:
         # A record lock is not inherited by forked children, and ends with the process.
