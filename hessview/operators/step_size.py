@@ -14,10 +14,12 @@ import torch
 from hessview.operators.base import LossSurface
 
 ATTEMPTS = 6
-_SPREAD = 3.0  # accept rho within this factor of tau; errors stay within 0.9-2.9 of the best
+# Accept rho from tau/3 to 2 tau. Truncation grows with rho squared and rounding with 1/rho: for
+# SmolLM2's second Krylov vector the error was 0.3 % at 1.3 tau and 0.9 % at 2.5 tau.
+_LEAST, _MOST = 1 / 3, 2.0
 _LARGEST_CHANGE = 64.0  # of the step, from one attempt to the next
 _COLD = 1e-3  # first step, as a fraction of tau |theta|
-_STATIONARY = 0.1  # see `gradient_scale`
+_STATIONARY = 0.01  # see `gradient_scale`
 
 
 class StepSize:
@@ -45,8 +47,8 @@ class StepSize:
 
     def rho(self, step: float, norm: float) -> float:
         """Relative gradient change of a product of this norm at this step."""
-        scale = self.gradient_scale()
-        return step * norm / scale if scale > 0 else math.nan
+        gradient_norm = self._surface.gradient_norm
+        return step * norm / gradient_norm if gradient_norm > 0 else math.inf
 
     def next(self, step: float, norm: float) -> float | None:
         """Step for another attempt, or None where this product is to be taken.
@@ -62,8 +64,9 @@ class StepSize:
         self._latest = norm
         if math.isnan(self._typical):
             self._typical = norm
-        ratio = self.rho(step, norm) / self.tau
-        if math.isnan(ratio) or 1 / _SPREAD <= ratio <= _SPREAD:
+        scale = self.gradient_scale()
+        ratio = step * norm / (scale * self.tau) if scale > 0 else 1.0
+        if _LEAST <= ratio <= _MOST:
             return None
         change = min(max(1 / ratio, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE) if ratio else 64.0
         changed = self._bounded(step * change)
