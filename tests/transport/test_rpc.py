@@ -77,7 +77,7 @@ def test_a_wait_for_events_ends_with_the_first_one(job, kernel):
     one.do(ATTACH)
     one.start("channel.events(0, 20)")
     time.sleep(0.3)
-    job.do("from hessview.messages import *; job.mailbox.append(JobEnded(reason='x'))")
+    job.do("from hessview.messages import *; job.mailbox.appendJobEndedreason='x'"
     assert seconds(lambda: one.result()) < 0.5
     del two
 
@@ -376,9 +376,17 @@ def test_attaching_does_not_wait_for_a_busy_main_thread(puppet, kernel, run_path
 
 def test_a_process_that_ends_without_detaching_ends_cleanly_and_frees_the_job(job, run_path):
     code = (
+        "import contextlib\n"
+        "from hessview.errors import JobLostError\n"
         "from hessview.transport.rpc import RpcChannel\n"
         "from hessview.transport.run_directory import RunDirectory\n"
-        f"channel = RpcChannel(RunDirectory.open({run_path!r})); channel.events(0, 0)"
+        f"channel = RpcChannel(RunDirectory.open({run_path!r}))\n"
+        "import threading, time\n"
+        "def follow():\n"
+        "    with contextlib.suppress(JobLostError):\n"
+        "        while True: channel.events(0, 0)\n"
+        "for _ in range(3): threading.Thread(target=follow, daemon=True).start()\n"
+        "time.sleep(0.3)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
