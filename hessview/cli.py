@@ -1,12 +1,15 @@
 """The command line: demo, launch, report."""
 
 import argparse
+import logging
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from hessview.errors import HessviewError
+from hessview.errors import HessviewError, JobError
+
+_REFUSED = 2  # exit code of a rank when rank 0 has said in one line why there is no job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,15 +84,37 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from hessview.session.launch import job_arguments
+    from hessview.session.launch import job_arguments, job_environment
 
     options = {
         name: getattr(arguments, name)
         for name in ("text", "tokens", "length", "batch", "dtype", "seed")
     }
     command = job_arguments(arguments.model, ranks=arguments.ranks, **options)
-    # In this process's place, so that signals and output are torchrun's own.
-    os.execv(command[0], [*command, "--run-dir", arguments.run_dir])
+    os.environ.update(job_environment())  # before torch is loaded, which reads some of it
+    return _torchrun([*command, "--run-dir", arguments.run_dir])
+
+
+def _torchrun(arguments: Sequence[str]) -> int:
+    """Be torchrun, but for the pages that it writes when a rank fails."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        torchrun(list(arguments))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode != _REFUSED:  # otherwise rank 0 has said why
+            raise JobError(
+                f"rank {rank} ended with exit code {failure.exitcode} (negative: by a signal); "
+                "its own output, above, says why, if it could."
+            ) from error
+        return 1
+    except SignalException:
+        return 130
+    return 0
 
 
 def _report(arguments: argparse.Namespace) -> int:

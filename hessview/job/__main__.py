@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 job.run(until=lambda: stop() or _owner_gone())
     except HessviewError as error:
         # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
-        status = 2
+        status = 2  # `hessview launch` takes it for a refusal, and adds nothing
         if rank == 0:
             print(f"hessview: {error}", file=sys.stderr, flush=True)
         _leave_word(directory, rank, error)

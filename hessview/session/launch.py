@@ -23,6 +23,7 @@ from hessview.transport.run_directory import RunDirectory
 
 _GRACE = 20.0  # seconds for a job to end by itself; a product that is being computed ends first
 _LOOK = 0.1
+_TORCHRUN = "torch.distributed.run"
 _LOG = "job.log"
 _SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
 _TAIL = 15  # lines of the job's output that an error quotes
@@ -60,15 +61,16 @@ def launch(
             attached to a job already, or the job did not start.
     """
     arguments = job_arguments(model, ranks=ranks, **options)
+    owner = json.dumps(dataclasses.asdict(Process.current()))
     directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
     with (directory.path / _LOG).open("wb") as log:
         process = subprocess.Popen(
-            [*arguments, "--run-dir", str(directory.path)],
+            [sys.executable, "-m", _TORCHRUN, *arguments, "--run-dir", str(directory.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # an interrupt of this process is not one of the job
-            env=_environment(),
+            env={**os.environ, **job_environment(), "HESSVIEW_OWNER": owner},
         )
     job = _Launched(process, directory)
     try:
@@ -84,7 +86,7 @@ def launch(
 
 
 def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
-    """Command line that starts a job, without its run directory.
+    """What torchrun is given to start a job, without its run directory.
 
     Args:
         model: As in `launch`.
@@ -111,12 +113,20 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
             raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
-    arguments = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    arguments += ["--nproc-per-node", str(ranks), "-m", "hessview.job", "--model", model]
+    arguments = ["--standalone", "--nproc-per-node", str(ranks)]
+    arguments += ["-m", "hessview.job", "--model", model]
     for name, value in options.items():
         if value is not None:
             arguments += [f"--{name}", str(value)]
     return arguments
+
+
+def job_environment() -> dict[str, str]:
+    """Environment variables that suit a job on this machine, where the user set none."""
+    suited = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    if sys.platform == "linux":
+        suited["GLOO_SOCKET_IFNAME"] = "lo"  # all ranks are on this machine
+    return {name: os.environ.get(name, value) for name, value in suited.items()}
 
 
 @dataclasses.dataclass
@@ -211,16 +221,6 @@ def _vacant(path: pathlib.Path) -> RunDirectory:
     directory = RunDirectory.open(path)
     directory.refuse_second_job()
     return directory
-
-
-def _environment() -> dict[str, str]:
-    owner = json.dumps(dataclasses.asdict(Process.current()))
-    environment = {**os.environ, "HESSVIEW_OWNER": owner}
-    environment.setdefault("OMP_NUM_THREADS", "1")
-    environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    if sys.platform == "linux":
-        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
-    return environment
 
 
 def _fresh(model: str) -> pathlib.Path:
