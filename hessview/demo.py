@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hessview.commands import Density
 from hessview.data.summary import ritz, summary
 from hessview.data.table import format_summary
 from hessview.errors import RecordError
-from hessview.messages import Density
 from hessview.page.report import report
 from hessview.session.launch import launch
 from hessview.session.run import Run

@@ -1,4 +1,4 @@
-"""What kernel and job say to each other: commands go up, events come down.
+"""What kernel and job say to each other: `commands` go up, events come down.
 
 Every message is a frozen dataclass that validates itself when it is made, and
 crosses the wire and lies on disk as JSON. NaN means "not measured" and is null
@@ -10,91 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from hessview.errors import InputError, RecordError
+from hessview.errors import RecordError
 
 PROTOCOL = 1
 """Version of the messages; kernel and job must hold the same."""
 
 State = Literal["queued", "running", "done", "cancelled", "failed"]
 ENDED: frozenset[str] = frozenset({"done", "cancelled", "failed"})
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Density:
-    """Ask for a spectral density by stochastic Lanczos quadrature.
-
-    Attributes:
-        steps: Lanczos steps per probe, at most the number of parameters.
-        probes: Random probe vectors; with one there is no spread to report.
-        epsilon: Step along a unit-norm vector, or "auto" for the rule of `operators.step_size`.
-        seed: Seed of the probes; the same seed draws the same vectors on any number of ranks.
-        reorthogonalize: "full" (against all earlier vectors), "none", or how many of the
-            latest vectors (a window).
-        error_every: A second product at twice the step measures D, the error of the first, at
-            Lanczos steps 1, 2, 2 + error_every, 2 + 2 error_every, ...; 0 measures none.
-        operator: Name in `operators.OPERATORS`, or "package.module:name".
-    """
-
-    name: ClassVar[str] = "density"
-    steps: int = 64
-    probes: int = 4
-    epsilon: float | Literal["auto"] = "auto"
-    seed: int = 0
-    reorthogonalize: int | Literal["full", "none"] = "full"
-    error_every: int = 16
-    operator: str = "hessian"
-
-    def __post_init__(self) -> None:
-        _whole("steps", self.steps, 1)
-        _whole("probes", self.probes, 1)
-        _whole("error_every", self.error_every, 0)
-        _whole("seed", self.seed, 0)
-        if self.epsilon != "auto":
-            given: object = self.epsilon
-            number = isinstance(given, int | float) and not isinstance(given, bool)
-            if not number or not math.isfinite(self.epsilon) or self.epsilon <= 0:
-                raise InputError(
-                    f"epsilon={given!r} is not allowed; use a finite number > 0, the step along "
-                    'a unit-norm vector, or "auto".'
-                )
-        if self.reorthogonalize not in ("full", "none"):
-            window: object = self.reorthogonalize
-            if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-                raise InputError(
-                    f'reorthogonalize={window!r} is not allowed; use "full", "none", or the '
-                    "number of latest vectors (>= 1)."
-                )
-        if not isinstance(self.operator, str) or not self.operator:
-            raise InputError(f"operator={self.operator!r} is not allowed; use a name.")
-
-    def check(self, parameters: int) -> None:
-        """Refuse what a model of this size cannot give.
-
-        Args:
-            parameters: Number of parameters that the objective differentiates.
-
-        Raises:
-            InputError: More steps than parameters.
-        """
-        if self.steps > parameters:
-            raise InputError(
-                f"steps={self.steps} exceeds the {parameters:,} parameters; "
-                f"use steps <= {parameters}."
-            )
-
-    @property
-    def total(self) -> int:
-        """Number of readings that a full run gives."""
-        return self.steps * self.probes
-
-
-Command = Density
-COMMANDS: dict[str, type[Command]] = {Density.name: Density}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -236,28 +158,6 @@ class Event:
     job: str
     run: str
     payload: Payload
-
-
-def command_to_json(command: Command) -> dict[str, Any]:
-    """Command as a JSON object, with its name under "command"."""
-    return {"command": command.name, **dataclasses.asdict(command)}
-
-
-def command_from_json(data: Mapping[str, Any]) -> Command:
-    """Command from its JSON object.
-
-    Raises:
-        InputError: Unknown command or field, or a value outside what is allowed.
-    """
-    fields = dict(data)
-    name = fields.pop("command", None)
-    if name not in COMMANDS:
-        raise InputError(f"command {name!r} is unknown; use one of {sorted(COMMANDS)}.")
-    cls = COMMANDS[name]
-    known = {field.name for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(fields) - known):
-        raise InputError(f"{name} has no {unknown}; its fields are {sorted(known)}.")
-    return cls(**fields)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

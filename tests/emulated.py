@@ -7,18 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
+from hessview.commands import Density, command_to_json
 from hessview.data.collect import Collector, collect
-from hessview.messages import (
-    Density,
-    Event,
-    JobStarted,
-    Payload,
-    Reading,
-    RunEnded,
-    RunQueued,
-    RunStarted,
-    command_to_json,
-)
+from hessview.messages import Event, JobStarted, Payload, Reading, RunEnded, RunQueued, RunStarted
 
 OUTLIERS = np.array([41.3, 27.6, 19.5, 14.9, 11.8, 9.3, 7.4, 6.1, -1.9, -1.1])
 
@@ -137,6 +128,7 @@ class LiveRun:
         self._callbacks: list[Callable[[], None]] = []
         self._events = events(self.id, **options)
         self._seconds = seconds
+        self.lost: Exception | None = None
         for _ in range(2):  # the job's word, and the command
             self._collector.add(self._events.pop(0))
         self._thread = threading.Thread(target=self._arrive, daemon=True)
@@ -144,6 +136,10 @@ class LiveRun:
     def start(self) -> "LiveRun":
         self._thread.start()
         return self
+
+    def lose(self, error: Exception) -> None:
+        self.lost = error
+        self._tell()
 
     def join(self) -> None:
         self._thread.join()
@@ -163,6 +159,11 @@ class LiveRun:
     def _arrive(self) -> None:
         for event in self._events:
             time.sleep(self._seconds)
+            if self.lost is not None:
+                return
             self._collector.add(event)
-            for callback in list(self._callbacks):
-                callback()
+            self._tell()
+
+    def _tell(self) -> None:
+        for callback in list(self._callbacks):
+            callback()

@@ -14,11 +14,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview import __version__
+from hessview.commands import Command, command_from_json, command_to_json
 from hessview.data.schema import SCHEMAS, Coordinates, Schema
 from hessview.errors import InputError, RecordError, RecordWarning
 from hessview.messages import (
     ENDED,
-    Command,
     Event,
     JobEnded,
     JobStarted,
@@ -27,8 +27,6 @@ from hessview.messages import (
     RunQueued,
     RunStarted,
     State,
-    command_from_json,
-    command_to_json,
 )
 
 EPSILON_CONVENTION = "step along a unit-norm vector"

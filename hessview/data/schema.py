@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hessview.messages import Command, Density
+from hessview.commands import Density
 
-Coordinates = dict[str, NDArray[np.generic]]
+Coordinates = dict[str, NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Schema:
 
     dims: tuple[str, ...]
     variables: Mapping[str, Variable]
-    coordinates: Callable[[Command], Coordinates]
+    coordinates: Callable[[Any], Coordinates]
     descriptions: Mapping[str, Variable]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from hessview.messages import Density, Reading
+from hessview.commands import Density
+from hessview.messages import Reading
 from hessview.named import named
 from hessview.operators import OPERATORS
 from hessview.operators.base import LossSurface, Operator, Product

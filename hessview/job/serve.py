@@ -11,20 +11,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from hessview.commands import Command, command_from_json, command_to_json
 from hessview.errors import RecordError
 from hessview.eventlog import EventLog
 from hessview.job.agree import agree
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker
-from hessview.messages import (
-    Command,
-    JobEnded,
-    JobStarted,
-    Payload,
-    RunEnded,
-    command_from_json,
-    command_to_json,
-)
+from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
 from hessview.transport.failure import Failure, blame
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.rpc import RpcHost

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 import hessview
+from hessview.commands import Command, Density, LanczosCommand
 from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, sharding
 from hessview.job.agree import agree
@@ -18,7 +19,7 @@ from hessview.job.density import density
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
-from hessview.messages import Command, Density, JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Iterator[Reading]]] = {
     Density: density
@@ -110,6 +111,8 @@ class Worker:
 
     def _check_memory(self, command: Command) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""
+        if not isinstance(command, LanczosCommand):
+            return
         space = self.surface.space
         kept = {"full": command.steps, "none": 2}.get(str(command.reorthogonalize))
         rows = min(command.steps, kept or int(command.reorthogonalize))

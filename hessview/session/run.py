@@ -8,9 +8,10 @@ from typing import Protocol
 
 import xarray as xr
 
+from hessview.commands import Command
 from hessview.data.collect import Collector
 from hessview.errors import JobLostError, RunCancelledError, RunFailedError
-from hessview.messages import ENDED, Command, State
+from hessview.messages import ENDED, State
 
 _GLANCE = 0.5  # seconds; waits are cut up, so that an interrupt is heard on every platform
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal
 
+from hessview.commands import Command, Density
 from hessview.data.collect import Collector
 from hessview.errors import HessviewError, JobLostError
-from hessview.messages import Command, Density, JobEnded, JobStarted
+from hessview.messages import JobEnded, JobStarted
 from hessview.session.run import Run
 from hessview.transport.channel import Channel
 
@@ -77,7 +78,7 @@ class Session:
         error_every: int = Density.error_every,
         operator: str = Density.operator,
     ) -> Run:
-        """Ask for a spectral density; see `messages.Density` for the arguments.
+        """Ask for a spectral density; see `commands.Density` for the arguments.
 
         Returns:
             The run, at once; its dataset fills up while the ranks compute.

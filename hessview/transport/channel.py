@@ -3,7 +3,8 @@
 import time
 from typing import Protocol
 
-from hessview.messages import Command, Event
+from hessview.commands import Command
+from hessview.messages import Event
 from hessview.transport.mailbox import Mailbox
 
 _SLICE = 0.1  # seconds; a wait for events looks this often whether the line was closed

@@ -5,8 +5,9 @@ import json
 import time
 from typing import Any
 
+from hessview.commands import command_from_json
 from hessview.errors import HessviewError, JobError
-from hessview.messages import Event, command_from_json, event_to_json
+from hessview.messages import Event, event_to_json
 from hessview.transport.mailbox import Mailbox
 
 POLL = 2.0

@@ -3,8 +3,9 @@
 import collections
 import threading
 
+from hessview.commands import Command, command_to_json
 from hessview.eventlog import EventLog
-from hessview.messages import Command, Event, Payload, RunEnded, RunQueued, command_to_json
+from hessview.messages import Event, Payload, RunEnded, RunQueued
 
 
 class Mailbox:

@@ -19,9 +19,10 @@ import time
 from typing import Any
 
 from hessview import errors
+from hessview.commands import Command, command_to_json
 from hessview.errors import JobError, JobLostError
 from hessview.eventlog import read_events
-from hessview.messages import Command, Event, command_to_json, event_from_json
+from hessview.messages import Event, event_from_json
 from hessview.transport.agent import call, close_agent, open_agent, refuse_second_agent
 from hessview.transport.claim import Claim
 from hessview.transport.claiming import claim_job

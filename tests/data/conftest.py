@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 
-from hessview.messages import (
-    Density,
-    Event,
-    JobStarted,
-    Reading,
-    RunEnded,
-    RunQueued,
-    RunStarted,
-    command_to_json,
-)
+from hessview.commands import Density, command_to_json
+from hessview.messages import Event, JobStarted, Reading, RunEnded, RunQueued, RunStarted
 
 
 def job_started(parameters: int) -> JobStarted:

@@ -36,7 +36,10 @@ def kernel(puppet, run_path):
     """Makes kernels; `attach` is theirs to call."""
 
     def make():
-        made = puppet(f"from puppet import *; from hessview.messages import *; path = {run_path!r}")
+        made = puppet(
+            "from puppet import *; from hessview.commands import *; "
+            f"from hessview.messages import *; path = {run_path!r}"
+        )
         made.result()
         return made
 

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from hessview.commands import Density, command_to_json
 from hessview.eventlog import EventLog
-from hessview.messages import Density, JobEnded, command_to_json, event_from_json
+from hessview.messages import JobEnded, event_from_json
 from hessview.transport.desk import Desk
 from hessview.transport.mailbox import Mailbox
 

@@ -77,7 +77,7 @@ def test_a_wait_for_events_ends_with_the_first_one(job, kernel):
     one.do(ATTACH)
     one.start("channel.events(0, 20)")
     time.sleep(0.3)
-    job.do("from hessview.messages import *; job.mailbox.appendJobEndedreason='x'"
+    job.do("from hessview.messages import *; job.mailbox.append(JobEnded(reason='x'))")
     assert seconds(lambda: one.result()) < 0.5
     del two
 
