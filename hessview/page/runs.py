@@ -6,6 +6,10 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import xarray as xr
 
 from hessview.errors import InputError
+from hessview.messages import ENDED
+
+DETACHED = "detached"
+"""State of a run that may go on, but not before our eyes."""
 
 
 @runtime_checkable
@@ -15,6 +19,11 @@ class Live(Protocol):
     @property
     def dataset(self) -> xr.Dataset:
         """What is measured so far."""
+        ...
+
+    @property
+    def lost(self) -> Exception | None:
+        """Why nothing more can arrive, None while it may."""
         ...
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -48,8 +57,22 @@ def runs_of(given: Any) -> list[Live | xr.Dataset]:
 
 
 def dataset_of(run: Live | xr.Dataset) -> xr.Dataset:
-    """The dataset of a run, as it is now."""
-    return run if isinstance(run, xr.Dataset) else run.dataset
+    """The dataset of a run, as it is now.
+
+    Args:
+        run: A run or its dataset.
+
+    Returns:
+        The dataset. Of a run under way from which nothing more can arrive, the state is
+        `DETACHED` and the error says why.
+    """
+    if isinstance(run, xr.Dataset):
+        return run
+    lost = run.lost  # asked first: what was collected before the loss is in the dataset
+    ds = run.dataset
+    if lost is not None and ds.attrs.get("state") not in ENDED:
+        return ds.assign_attrs(state=DETACHED, error=str(lost))
+    return ds
 
 
 def _walk(given: Any) -> Iterator[Live | xr.Dataset]:

@@ -95,7 +95,7 @@ def _density_panel(ds: xr.Dataset) -> Json:
         panel["message"] = (
             "The run ended before its first Lanczos step."
             if ended
-            else "The first Lanczos step is on its way."
+            else "No Lanczos step is measured yet."
         )
         return panel
     node, weight = found.node.values, found.weight.values

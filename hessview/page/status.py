@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.schema import SCHEMAS
-from hessview.messages import ENDED
 from hessview.page.wording import duration
 
 LABELS = {"running": "streaming"}
@@ -28,7 +27,7 @@ def status(ds: xr.Dataset, *, final: bool = False) -> dict[str, Any]:
     """
     state = str(ds.attrs.get("state", "done"))
     message = str(ds.attrs.get("error", ""))
-    if final and state not in ENDED:
+    if final and state in ("queued", "running"):
         state, message = "unfinished", UNFINISHED
     done, total = progress(ds)
     seconds = ds.seconds.values if "seconds" in ds else np.array([])

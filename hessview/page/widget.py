@@ -10,7 +10,7 @@ import traitlets
 from hessview.messages import ENDED
 from hessview.page.fallback import fallback
 from hessview.page.module import module
-from hessview.page.runs import dataset_of, is_live, runs_of
+from hessview.page.runs import DETACHED, dataset_of, is_live, runs_of
 from hessview.page.state import page_state
 
 SECONDS_BETWEEN = 0.1  # ten pictures a second look continuous, and leave the kernel its time
@@ -34,9 +34,9 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, runs: Any) -> None:
-        self._runs = runs_of(runs)
-        self._changed = threading.Event()
+        self._changed = threading.Event()  # first: traitlets closes a widget that failed here
         self._closing = False
+        self._runs = runs_of(runs)
         self._display: Any = None
         super().__init__(state=self._fold())
         live = [run for run in self._runs if is_live(run)]
@@ -76,7 +76,8 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
             began = time.monotonic()
             if not self._closing:
                 self.state = self._fold()
-            if all(section["status"]["state"] in ENDED for section in self.state["sections"]):
+            states = {section["status"]["state"] for section in self.state["sections"]}
+            if states <= ENDED | {DETACHED}:
                 break
             time.sleep(max(0.0, SECONDS_BETWEEN - (time.monotonic() - began)))
         for unsubscribe in self._unsubscribe:

@@ -113,7 +113,7 @@ def grid(on: Axis, nodes: ArrayLike, sigma: float) -> Array:
     width = on.width(sigma)
     beyond = max(REACH * width, PADDING * float(np.ptp(at)))
     low, high = at.min() - beyond, at.max() + beyond
-    wanted = math.ceil(POINTS_PER_SIGMA * (high - low) / width) + 1
+    wanted = math.floor(POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
     points = min(max(wanted, LEAST_POINTS), MOST_POINTS)
     return np.sort(np.concatenate([np.linspace(low, high, points), at]))
 

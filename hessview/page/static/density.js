@@ -26,7 +26,7 @@ export function gridOf(axis, nodes, sigma) {
   const least = Math.min(...at), most = Math.max(...at);
   const beyond = Math.max(REACH * width, PADDING * (most - least));
   const low = least - beyond, high = most + beyond;
-  const wanted = Math.ceil((POINTS_PER_SIGMA * (high - low)) / width) + 1;
+  const wanted = Math.round((POINTS_PER_SIGMA * (high - low)) / width) + 1;
   const points = Math.min(Math.max(wanted, LEAST_POINTS), MOST_POINTS);
   const grid = new Float64Array(points + at.length);
   for (let i = 0; i < points; i++) grid[i] = low + ((high - low) * i) / (points - 1);

@@ -1,0 +1,304 @@
+"""The report in Chromium, from a file, with the network off."""
+
+import csv
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+from emulated import LiveRun, dataset
+
+from hessview.data.summary import ritz
+from hessview.errors import InputError
+from hessview.page.module import module
+from hessview.page.report import report
+from hessview.page.state import page_state
+from hessview.spectral import quadrature
+from hessview.views import broadening
+from hessview.views.density import density
+
+CURVES = """() => Object.fromEntries(document.querySelector(".hess-plot")._fullData.map((trace) =>
+  [trace.meta.role, {x: Array.from(trace.x ?? []), y: Array.from(trace.y ?? [])}]))"""
+OVERLAPS = """() => {
+  const groups = [".hess-tiles > div", ".hess-tiles dt, .hess-tiles strong, .hess-tiles small",
+    ".hess-key li", ".hess-controls input[type=range], .hess-controls label, .hess-controls output,"
+    + ".hess-controls button, .hess-controls legend", "header h2, header p, header .hess-pill",
+    ".hess-plot .xtick text", ".hess-plot .ytick text", ".hess-facts dt, .hess-facts dd"];
+  const found = [];
+  for (const group of groups) {
+    const boxes = [...document.querySelectorAll(group)].map((e) => [e, e.getBoundingClientRect()])
+      .filter(([, box]) => box.width);
+    for (const [e, box] of boxes) {
+      if (box.left < 0 || box.right > innerWidth + 1) found.push(`${e.textContent} is cut`);
+    }
+    boxes.forEach(([a, p], i) => boxes.slice(i + 1).forEach(([b, q]) => {
+      const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+      const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+      if (across <= 1 || down <= 1 || a.contains(b)) return;
+      found.push(`${a.textContent} lies on ${b.textContent}`);
+    }));
+  }
+  if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways");
+  return found;
+}"""
+
+
+@pytest.fixture
+def open_report(tmp_path, new_context):
+    """Write a report and open it offline; at the end, nothing was asked for nor complained of."""
+    heard = []
+
+    def run(runs, *, width=1180, dark=False, scripts=True, **options):
+        path = report(runs, tmp_path / "report.html", **options)
+        context = new_context(
+            offline=True,
+            viewport={"width": width, "height": 1000},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
+        page = context.new_page()
+        page.on("request", lambda r: heard.append(r.url) if r.url != path.as_uri() else None)
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
+        page.goto(path.as_uri())
+        if scripts:
+            page.wait_for_function("() => document.querySelector('.hess-plot')")
+        return page
+
+    yield run
+    assert heard == []
+
+
+def drawn(page):
+    page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData")
+    return {
+        role: {axis: np.array(values) for axis, values in curve.items()}
+        for role, curve in page.evaluate(CURVES).items()
+    }
+
+
+def slide(page, position):
+    """Move the slider, and wait until the curve is drawn anew."""
+    page.evaluate(
+        """async (position) => {
+          const slider = document.querySelector("input[type=range]");
+          const plot = document.querySelector(".hess-plot");
+          const redrawn = new Promise((resolve) => plot.once("plotly_afterplot", resolve));
+          slider.value = position;
+          slider.dispatchEvent(new Event("input", { bubbles: true }));
+          await redrawn;
+        }""",
+        str(position),
+    )
+
+
+def mean_density(ds, x, sigma):
+    found = ritz(ds)
+    return np.mean(
+        [
+            quadrature.density(node, weight, x, sigma=sigma)
+            for node, weight in zip(found.node.values, found.weight.values, strict=True)
+        ],
+        axis=0,
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("axis", broadening.AXES)
+@pytest.mark.parametrize("stop", [None, 70], ids=["whole", "under way"])
+def test_the_page_computes_what_numpy_computes(page, axis, stop):
+    ds = dataset(probes=3, steps=30, stop=stop, end="done" if stop is None else "")
+    (section,) = page_state([ds])["sections"]
+    panel = section["panels"][0]
+    sigmas = [factor * panel["sigma"][axis] for factor in (0.1, 0.7, 1.0, 20.0)]
+    page.goto("about:blank")
+    computed = page.evaluate(
+        """async ([source, panel, axis, sigmas]) => {
+          const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+          const { arrays } = await import(url);
+          return sigmas.map((sigma) => {
+            const { traces, ...layout } = arrays(panel, { axis, sigma, scale: "log" });
+            const plain = Object.entries(traces).map(([role, { x, y }]) =>
+              [role, { x: Array.from(x), y: Array.from(y) }]);
+            return { traces: Object.fromEntries(plain), layout };
+          });
+        }""",
+        [module(), panel, axis, sigmas],
+    )
+    assert page.evaluate("() => 'Plotly' in window") is False
+    for sigma, own in zip(sigmas, computed, strict=True):
+        compare(own["traces"], own["layout"], density(ds, sigma=sigma, axis=axis))
+
+
+def compare(traces, layout, figure):
+    for trace in figure.data:
+        for name in ("x", "y"):
+            own = np.array(traces[trace.meta["role"]][name], dtype=float)
+            expected = np.array(trace[name], dtype=float)
+            np.testing.assert_allclose(own, expected, rtol=1e-6, atol=1e-9 if name == "x" else 0)
+    np.testing.assert_allclose(layout["yaxis"]["range"], figure.layout.yaxis.range, rtol=1e-6)
+    assert layout["yaxis"]["dtick"] == figure.layout.yaxis.dtick
+    assert layout["edge"] == pytest.approx(figure.layout.shapes[0].x1)
+    ticks = figure.layout.xaxis
+    np.testing.assert_allclose(layout["xaxis"].get("tickvals", []), ticks.tickvals or [], atol=1e-9)
+    assert tuple(layout["xaxis"].get("ticktext", ())) == (ticks.ticktext or ())
+
+
+@pytest.mark.browser
+def test_the_slider_moves_the_curve_to_numpys_numbers(open_report, shots):
+    ds = dataset(probes=4, steps=40)
+    page = open_report(ds)
+    sigma = quadrature.default_sigma(ritz(ds).node.values, 40)
+    for position in (0, 0.6, -0.4):
+        slide(page, position)
+        mean = drawn(page)["mean"]
+        expected = mean_density(ds, mean["x"], sigma * 10**position)
+        seen = mean["y"] > mean["y"].min() * 1.001
+        assert seen.sum() > 100
+        np.testing.assert_allclose(mean["y"][seen], expected[seen], rtol=1e-6)
+    page.screenshot(path=shots / "report_light.png", full_page=True)
+
+
+@pytest.mark.browser
+def test_keys_move_the_slider_and_the_button_brings_it_back(open_report):
+    page = open_report(dataset(probes=2, steps=20))
+    slider = page.get_by_role("slider", name="Kernel width σ")
+    before = page.locator("output").text_content()
+    slider.press("ArrowRight")
+    page.wait_for_function("(b) => document.querySelector('output').textContent !== b", arg=before)
+    assert slider.get_attribute("aria-valuetext") == f"σ = {page.locator('output').text_content()}"
+    page.get_by_role("button", name="auto").click()
+    page.wait_for_function("(b) => document.querySelector('output').textContent === b", arg=before)
+
+
+@pytest.mark.browser
+def test_both_axes_can_be_chosen(open_report, shots):
+    ds = dataset(probes=4, steps=40)
+    page = open_report(ds)
+    page.get_by_role("radio", name="symlog").check()
+    page.wait_for_function(
+        "() => document.querySelector('.hess-plot')._fullLayout?.xaxis.tickmode === 'array'"
+    )
+    mean = drawn(page)["mean"]
+    expected = density(ds, axis="symlog").data[2]
+    np.testing.assert_allclose(mean["x"], expected.x, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(mean["y"], expected.y, rtol=1e-6)
+    assert "at λ = 0" in page.locator("output").text_content()
+    page.screenshot(path=shots / "report_symlog.png", full_page=True)
+    page.get_by_role("group", name="Density axis").get_by_role("radio", name="linear").check()
+    page.wait_for_function(
+        "() => document.querySelector('.hess-plot')._fullLayout.yaxis.type === 'linear'"
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_overlaps_on_a_narrow_page(open_report, shots, dark):
+    page = open_report(dataset(probes=3, steps=30, stop=70, end=""), width=480, dark=dark)
+    drawn(page)
+    assert page.evaluate(OVERLAPS) == []
+    page.screenshot(path=shots / f"report_narrow_{'dark' if dark else 'light'}.png", full_page=True)
+    page.get_by_role("radio", name="symlog").check()
+    page.wait_for_timeout(200)
+    assert page.evaluate(OVERLAPS) == []
+
+
+@pytest.mark.browser
+def test_dark_and_light_follow_the_system_and_the_button(open_report, shots):
+    page = open_report(dataset(probes=2, steps=20), dark=True)
+    colour = "() => document.querySelector('.hess-plot')._fullData[2].line.color"
+    drawn(page)
+    assert page.locator(".hessview").get_attribute("data-theme") == "dark"
+    assert page.evaluate(colour) == "#7fabff"
+    page.screenshot(path=shots / "report_dark.png", full_page=True)
+    page.get_by_role("button", name="Switch to light colours").click()
+    page.wait_for_function(f"() => ({colour})() === '#2155d6'")
+    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == (
+        "rgb(244, 246, 251)"
+    )
+
+
+@pytest.mark.browser
+def test_a_hostile_name_stays_a_name(open_report, tmp_path):
+    name = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\u2028&amp;"
+    page = open_report(dataset(probes=1, steps=10, model=name, error=name, end="failed"))
+    drawn(page)
+    assert page.locator(".hessview h2").text_content() == name
+    assert page.locator(".hess-message").text_content() == name
+    assert page.locator("img").count() == 0
+    assert page.title() != "owned"
+
+
+@pytest.mark.browser
+def test_without_scripts_a_drawing_and_tables_remain(open_report, shots):
+    page = open_report(dataset(probes=2, steps=20, end="cancelled", stop=25), scripts=False)
+    page.screenshot(path=shots / "report_no_script.png", full_page=True)
+    assert page.locator("svg polyline").count() == 2
+    assert page.get_by_text("cancelled, 25 of 40 steps").is_visible()
+    assert page.get_by_role("rowheader", name="Largest eigenvalue").is_visible()
+
+
+@pytest.mark.browser
+def test_the_readings_can_be_downloaded(open_report, tmp_path):
+    ds = dataset(probes=2, steps=6)
+    page = open_report(ds)
+    files = {}
+    for kind in ("CSV", "JSON"):
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name=kind).click()
+        files[kind] = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(files[kind])
+    assert files["CSV"].name == "hessview-density-1.csv"
+    rows = list(csv.DictReader(files["CSV"].read_text().splitlines()))
+    assert [float(row["alpha"]) for row in rows] == ds.alpha.values.ravel().tolist()
+    assert rows[1]["error"] == ""
+    record = json.loads(files["JSON"].read_text())
+    assert record["attrs"]["digest"] == ds.attrs["digest"]
+    assert len(record["rows"]) == 12
+
+
+@pytest.mark.browser
+def test_several_runs_stand_below_each_other(open_report, shots):
+    runs = [
+        dataset("one", probes=1, steps=20),
+        dataset("two", probes=2, steps=20, stop=30, end="failed", error="rank 1 was killed"),
+        dataset("three", stop=-1, end=""),
+    ]
+    page = open_report(runs, title="Three runs")
+    drawn(page)
+    assert page.get_by_role("heading", level=1).text_content() == "Three runs"
+    assert page.locator(".hess-pill").all_text_contents() == ["done", "failed", "unfinished"]
+    assert page.get_by_text("No Lanczos step is measured yet.").is_visible()
+    page.screenshot(path=shots / "report_three.png", full_page=True)
+
+
+def test_the_file_is_small_and_carries_its_policy(tmp_path):
+    path = report(dataset(probes=4, steps=64), tmp_path / "new" / "report.html")
+    text = path.read_text(encoding="utf-8")
+    assert path.is_absolute()
+    assert len(text.encode()) < 2_000_000
+    assert "default-src 'none'; script-src 'sha256-" in html.unescape(text)
+    assert not re.search(r"(src|href)=.?https?:", text.replace(module(), ""))
+    assert "<title>Curvature of SmolLM2-135M-Instruct</title>" in text
+
+
+def test_runs_and_trees_are_accepted(tmp_path):
+    run = LiveRun(probes=1, steps=4, seconds=0)
+    run.start().join()
+    tree = xr.DataTree.from_dict({"a": dataset("a", probes=1, steps=4)})
+    assert "density-1" in report(run, tmp_path / "run.html").read_text()
+    assert report(tree, str(tmp_path / "tree.html")).exists()
+
+
+def test_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"there is no run to show; pass runs"):
+        report([], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_path_that_cannot_be_written_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be written \(.*\); choose another path"):
+        report(dataset(probes=1, steps=4), tmp_path)

@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+from emulated import dataset
+
+from hessview.data.summary import ritz, summary
+from hessview.page.state import page_state
+from hessview.page.status import progress
+
+
+def section(**options):
+    (only,) = page_state([dataset(**options)])["sections"]
+    return only
+
+
+def tile(found, label):
+    (only,) = [tile for tile in found["tiles"] if tile["label"] == label]
+    return only
+
+
+@pytest.mark.parametrize("stop", [-1, 0, 1, 17, 60, None])
+@pytest.mark.parametrize("end", ["", "done", "cancelled", "failed"])
+def test_every_stage_of_a_run_is_valid_json(stop, end):
+    state = page_state([dataset(probes=2, steps=20, stop=stop, end=end)], final=True)
+    json.dumps(state, allow_nan=False)
+
+
+def test_a_streaming_state_is_small():
+    assert len(json.dumps(page_state([dataset(probes=4, steps=64)]))) < 25_000
+
+
+def test_a_run_under_way_tells_how_far_it_is_and_how_long_it_takes():
+    found = section(probes=4, steps=48, stop=60, end="")
+    assert found["status"] == {
+        "state": "running",
+        "label": "streaming",
+        "message": "",
+        "done": 60,
+        "total": 192,
+        "left": "about 3 min 05 s left",  # 132 steps of 1.4 s
+    }
+    assert tile(found, "Lanczos steps")["value"] == "60"
+    assert tile(found, "Lanczos steps")["note"] == "of 192, 4 probes × 48"
+
+
+def test_a_queued_run_shows_that_nothing_is_measured():
+    found = section(stop=-1, end="")
+    assert found["status"]["label"] == "queued"
+    assert found["panels"][0]["message"] == "No Lanczos step is measured yet."
+    assert "figure" not in found["panels"][0]
+    assert tile(found, "Largest eigenvalue")["note"] == "not measured yet"
+
+
+def test_a_failed_run_says_why_and_keeps_what_it_has():
+    found = section(stop=60, end="failed", error="rank 1 raised ValueError: no")
+    assert found["status"]["state"] == "failed"
+    assert found["status"]["message"] == "rank 1 raised ValueError: no"
+    assert found["status"]["left"] == ""
+    assert found["panels"][0]["figure"]
+    assert section(stop=0, end="failed")["panels"][0]["message"].startswith("The run ended before")
+
+
+def test_tiles_show_the_summary_with_its_uncertainty():
+    ds = dataset(probes=4, steps=48)
+    (found,) = page_state([ds])["sections"]
+    numbers = summary(ds)
+    largest = float(numbers.value.sel(quantity="largest"))
+    assert tile(found, "Largest eigenvalue")["value"] == f"{largest:.2f}" == "41.30"
+    assert tile(found, "Largest eigenvalue")["note"] == "± 0.01"
+    assert tile(found, "Smallest eigenvalue")["value"] == "−1.90"
+    assert "standard error over 4 probes" in tile(found, "Trace")["basis"]
+    assert "unresolved" in tile(found, "Negative mass")["note"]
+
+
+def test_one_probe_is_called_one_probe():
+    found = section(probes=1, steps=30)
+    assert tile(found, "Trace")["note"] == "1 probe"
+    assert tile(found, "Negative mass")["note"].startswith("1 probe, ")
+    assert "1 probe" in found["panels"][0]["subtitle"]
+
+
+def test_the_page_gets_the_nodes_and_weights_themselves():
+    ds = dataset(probes=3, steps=30, stop=70, end="")
+    found = ritz(ds)
+    (only,) = page_state([ds])["sections"]
+    probes = only["panels"][0]["probes"]
+    assert [probe["whole"] for probe in probes] == [True, True, False]
+    for probe, given in enumerate(probes):
+        there = np.isfinite(found.node.values[probe])
+        np.testing.assert_allclose(given["nodes"], found.node.values[probe][there], rtol=1e-9)
+        np.testing.assert_allclose(given["weights"], found.weight.values[probe][there], rtol=1e-9)
+
+
+def test_a_probe_that_broke_down_is_not_waited_for():
+    ds = dataset(probes=2, steps=10, stop=13, end="")
+    assert progress(ds) == (13, 20)
+    ds["beta"][1, 2] = 0.0  # the third step of the second probe is its last
+    assert progress(ds) == (13, 13)
+
+
+def test_a_final_page_promises_nothing():
+    (found,) = page_state([dataset(stop=60, end="")], final=True)["sections"]
+    assert found["status"]["state"] == "unfinished"
+    assert found["status"]["left"] == ""
+    assert "written while the run was under way" in found["status"]["message"]
+
+
+def test_a_final_page_holds_every_reading():
+    ds = dataset(probes=2, steps=10, stop=13, end="cancelled")
+    (found,) = page_state([ds], final=True)["sections"]
+    record = found["record"]
+    assert record["columns"][:4] == ["probe", "step", "alpha", "beta"]
+    assert len(record["rows"]) == 13
+    assert record["rows"][12][:2] == [1, 3]
+    assert record["rows"][12][2] == float(ds.alpha[1, 2])
+    assert record["rows"][1][record["columns"].index("error")] is None
+    assert record["attrs"]["model"] == "SmolLM2-135M-Instruct"
+
+
+def test_provenance_is_complete_and_in_words():
+    ds = dataset()
+    (found,) = page_state([ds])["sections"]
+    rows = dict(found["provenance"])
+    assert rows["Parameters"] == "134,515,008"
+    assert rows["Data"] == "4,096 tokens"
+    assert rows["Device mesh"] == "shard 2"
+    assert "torch 2.13.0" in rows["Versions"]
+    assert rows["Seed of the probes"] == "0"
+    assert len(rows) == len(found["provenance"])
+    labelled = page_state([ds.assign_attrs(surprise="kept")])["sections"][0]["provenance"]
+    assert ["surprise", "kept"] in labelled
+
+
+def test_two_models_are_both_named():
+    runs = [dataset("a", model="one"), dataset("b", model="two"), dataset("c", model="one")]
+    state = page_state(runs)
+    assert state["title"] == "one, two"
+    assert [section["id"] for section in state["sections"]] == ["a", "b", "c"]
