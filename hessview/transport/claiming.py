@@ -38,7 +38,9 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
             opened = _wait_until_open(directory, job, claim, deadline)
             if opened is not None:
                 return opened, claim
-        elif (holder := directory.read_claim(job.epoch)) is not None and _holds(directory, holder):
+        elif (holder := directory.read_claim(job.epoch)) is not None and _holds(
+            directory, job, holder
+        ):
             if not force:
                 raise JobBusyError(
                     f"job {job.job} is held by {holder}; wait until it detaches, take over with "
@@ -49,9 +51,12 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
         time.sleep(_TICK)
 
 
-def _holds(directory: RunDirectory, holder: Claim) -> bool:
+def _holds(directory: RunDirectory, job: JobFile, holder: Claim) -> bool:
     """Whether a claim stands, rather than waits for the job to notice that it does not."""
-    return directory.read_release(holder) is None and holder.process.life() != "gone"
+    if directory.read_release(holder) is not None or holder.process.life() == "gone":
+        return False
+    # A job moves on before it forgets: had the release just been forgotten, this would show.
+    return directory.read_job().epoch == job.epoch
 
 
 def _wait_until_open(

@@ -109,13 +109,14 @@ class RpcHost:
             except (JobError, RuntimeError) as error:
                 reason = str(error)
         epoch = self._job.epoch
-        self._publish(
-            epoch=epoch + 1,
-            token=secrets.token_hex(32),
-            state="waiting",
-            left=claim.identity,
-            left_reason=reason,
-        )
+        if self._job.state != "ended":
+            self._publish(
+                epoch=epoch + 1,
+                token=secrets.token_hex(32),
+                state="waiting",
+                left=claim.identity,
+                left_reason=reason,
+            )
         # Not before: the claim is what keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
 

@@ -279,6 +279,17 @@ def test_the_end_of_the_job_is_told_after_the_last_event(job, kernel):
         one.do(ATTACH)
 
 
+def test_a_job_that_ended_never_says_otherwise(job, kernel):
+    one = kernel()
+    one.do(ATTACH)
+    job.do(
+        "states = []; publish = job.directory.publish\n"
+        "job.directory.publish = lambda file: (states.append(file.state), publish(file))\n"
+        "job.host.close('enough')"
+    )
+    assert set(job.do("states")) == {"ended"}
+
+
 def test_the_end_of_the_job_ends_a_wait(job, kernel):
     one = kernel()
     one.do(ATTACH)
