@@ -20,7 +20,7 @@ def puppet():
 
 @pytest.fixture
 def run_path(tmp_path):
-    return str(tmp_path / "run")
+    return str(tmp_path / "run #1? é")  # a path is not a URL
 
 
 @pytest.fixture

@@ -122,8 +122,8 @@ def test_readers_see_the_old_or_the_new_job_file_and_no_part_of_one(directory):
     done = threading.Event()
 
     def write():
-        for size in range(500):
-            directory.publish(job_file(reason="x" * (size * 40)))
+        for size in range(200):
+            directory.publish(job_file(reason="x" * (size * 100)))
         done.set()
 
     thread = threading.Thread(target=write)
