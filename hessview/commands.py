@@ -1,8 +1,9 @@
 """What a kernel can ask for: commands, which refuse what makes no sense when they are made."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from hessview.errors import InputError
@@ -17,8 +18,8 @@ class Command:
         seed: Seed of the probes; the same seed draws the same vectors on any number of ranks.
         epsilon: Step along a unit-norm vector, or "auto" for the rule of `operators.step_size`.
         operator: Name in `operators.OPERATORS`, or "package.module:name".
-        parameters: Patterns of parameter names ("*" any text, "?" any character); the operator
-            is restricted to those that match one.
+        subset: Patterns of parameter names ("*" any text, "?" any character); the operator is
+            restricted to the parameters that match one.
     """
 
     name: ClassVar[str]
@@ -26,7 +27,7 @@ class Command:
     seed: int = 0
     epsilon: float | Literal["auto"] = "auto"
     operator: str = "hessian"
-    parameters: tuple[str, ...] = ("*",)
+    subset: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
         _whole("probes", self.probes, 1)
@@ -35,12 +36,12 @@ class Command:
             _positive("epsilon", self.epsilon, ', the step along a unit-norm vector, or "auto"')
         if not isinstance(self.operator, str) or not self.operator:
             raise InputError(f"operator={self.operator!r} is not allowed; use a name.")
-        given: object = self.parameters
-        patterns = (given,) if isinstance(given, str) else self.parameters
-        object.__setattr__(self, "parameters", tuple(patterns))
-        if not self.parameters or not all(isinstance(p, str) and p for p in self.parameters):
+        given: object = self.subset
+        patterns = (given,) if isinstance(given, str) else self.subset
+        object.__setattr__(self, "subset", tuple(patterns))
+        if not self.subset or not all(isinstance(p, str) and p for p in self.subset):
             raise InputError(
-                f"parameters={patterns!r} is not allowed; use patterns of parameter names."
+                f"subset={patterns!r} is not allowed; use patterns of parameter names."
             )
 
     def check(self, parameters: int) -> None:
@@ -103,12 +104,158 @@ class LanczosCommand(Command):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Density(LanczosCommand):
-    """Ask for a spectral density by stochastic Lanczos quadrature."""
+    """Ask for a spectral density by stochastic Lanczos quadrature.
+
+    Attributes:
+        tolerance: End the run once the relative standard error of `quantity` over probes is
+            below this; None runs all probes.
+        quantity: What has to settle: "trace", "frobenius_norm", "largest" or "smallest".
+    """
 
     name: ClassVar[str] = "density"
+    tolerance: float | None = None
+    quantity: str = "trace"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("quantity", self.quantity, ("trace", "frobenius_norm", "largest", "smallest"))
+        if self.tolerance is not None:
+            _positive("tolerance", self.tolerance, ", or None")
+            if self.probes < 2:
+                raise InputError(
+                    f"tolerance={self.tolerance} with probes={self.probes} has no spread to judge "
+                    "by; use probes >= 2, the most that may be drawn."
+                )
 
 
-COMMANDS: dict[str, type[Command]] = {cls.name: cls for cls in (Density,)}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accuracy(Command):
+    """Ask how accurate products are, over the finite-difference step: the V.
+
+    Attributes:
+        epsilons: Steps along unit vectors, ascending; the automatic one is measured besides.
+        top: Whether to measure the top eigenvector's direction besides the random probes.
+        reference: "exact" (double backward, small models), "richardson" (extrapolated finite
+            differences), or "auto" (exact where it fits).
+    """
+
+    name: ClassVar[str] = "accuracy"
+    probes: int = 2
+    epsilons: tuple[float, ...] = ()
+    top: bool = True
+    reference: Literal["auto", "exact", "richardson"] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "epsilons", _ascending("epsilons", self.epsilons))
+        _one_of("reference", self.reference, ("auto", "exact", "richardson"))
+
+    @property
+    def total(self) -> int:
+        """Number of readings that a full run gives."""
+        return (self.probes + self.top) * (len(self.epsilons) + 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpsilonSweep(LanczosCommand):
+    """Ask for the spectrum at each of several steps, with the same probes.
+
+    Attributes:
+        epsilons: Steps along unit vectors, ascending.
+    """
+
+    name: ClassVar[str] = "epsilon_sweep"
+    probes: int = 1
+    epsilons: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "epsilons", _ascending("epsilons", self.epsilons))
+
+    @property
+    def total(self) -> int:
+        """Number of readings that a full run gives."""
+        return self.steps * self.probes * len(self.epsilons)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FractionSweep(LanczosCommand):
+    """Ask for the spectrum on growing parts of the data, with the same probes.
+
+    Attributes:
+        fractions: Parts of the batches, from the first on, ascending, in (0, 1].
+    """
+
+    name: ClassVar[str] = "fraction_sweep"
+    probes: int = 1
+    fractions: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fractions = _ascending("fractions", self.fractions)
+        if fractions[-1] > 1:
+            raise InputError(
+                f"fractions={list(fractions)!r} is not allowed; use numbers in (0, 1], the parts "
+                "of the data set."
+            )
+        object.__setattr__(self, "fractions", fractions)
+
+    @property
+    def total(self) -> int:
+        """Number of readings that a full run gives."""
+        return self.steps * self.probes * len(self.fractions)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Coupling(Command):
+    """Ask how strongly blocks of parameters are coupled by the operator.
+
+    Attributes:
+        blocks: Pairs of a block's name and the pattern of its parameters' names; () takes the
+            job's blocks. Parameters that match none are left alone.
+    """
+
+    name: ClassVar[str] = "coupling"
+    blocks: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given: object = self.blocks
+        pairs = given.items() if isinstance(given, Mapping) else self.blocks
+        object.__setattr__(self, "blocks", tuple((str(k), str(v)) for k, v in pairs))
+        if len(self.blocks) == 1:
+            raise InputError(
+                f"blocks={dict(self.blocks)!r} is one block, which is coupled to nothing; use two "
+                "or more."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Benchmark(Command):
+    """Ask what gradients, products and Lanczos steps cost here.
+
+    Attributes:
+        probes: Repetitions of every measurement.
+        operators: Names of the operators to time.
+        depths: Lanczos steps at which a step is timed.
+    """
+
+    name: ClassVar[str] = "benchmark"
+    probes: int = 3
+    operators: tuple[str, ...] = ("hessian",)
+    depths: tuple[int, ...] = (1, 10, 50)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for depth in self.depths:
+            _whole("depths", depth, 1)
+        object.__setattr__(self, "operators", tuple(self.operators))
+        object.__setattr__(self, "depths", tuple(sorted(set(self.depths))))
+
+
+COMMANDS: dict[str, type[Command]] = {
+    cls.name: cls for cls in (Density, Accuracy, EpsilonSweep, FractionSweep, Coupling, Benchmark)
+}
 
 
 def command_to_json(command: Command) -> dict[str, Any]:
@@ -131,12 +278,15 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
     known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(fields) - known):
         raise InputError(f"{name} has no {unknown}; its fields are {sorted(known)}.")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return cls(**values)
+    return cls(**{key: _tupled(value) for key, value in fields.items()})
 
 
 def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return [_listed(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _whole(name: str, value: object, least: int) -> None:
@@ -148,3 +298,20 @@ def _positive(name: str, value: object, rest: str = "") -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
         raise InputError(f"{name}={value!r} is not allowed; use a finite number > 0{rest}.")
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name}={value!r} is not allowed; use one of {list(allowed)}.")
+
+
+def _ascending(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    for number in numbers:
+        _positive(name, number)
+    if not numbers or any(b <= a for a, b in itertools.pairwise(numbers)):
+        raise InputError(
+            f"{name}={list(numbers)!r} is not allowed; use one or more numbers, ascending and "
+            "each once."
+        )
+    return numbers

@@ -87,26 +87,31 @@ class RunStarted:
         training_step: Step of the surrounding training loop, None outside of one.
         loss: Mean loss at the weights of this run.
         gradient_norm: Norm of the gradient at the weights of this run.
+        parameters: Number of parameters that the run is restricted to, None for all of the job's.
+        notes: What else holds for the whole run, by name; it goes into the dataset's attrs.
     """
 
     kind: ClassVar[str] = "run_started"
     training_step: int | None
     loss: float
     gradient_norm: float
+    parameters: int | None = None
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One row of a run's dataset.
+    """Some numbers of a run's dataset.
 
     Attributes:
-        index: Position along each dimension, such as {"probe": 0, "step": 3}; counted from 0.
-        values: Value of each variable there.
+        index: Position along dimensions, such as {"probe": 0, "step": 3}; counted from 0.
+        values: Value of each variable there: a number, or a list where one of the variable's
+            dimensions is not in the index.
     """
 
     kind: ClassVar[str] = "reading"
     index: dict[str, int]
-    values: dict[str, float]
+    values: dict[str, float | list[float]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,9 +191,7 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
             if field.type is float and fields.get(field.name, 0.0) is None:
                 fields[field.name] = math.nan
         if cls is Reading:
-            fields["values"] = {
-                key: math.nan if value is None else value for key, value in fields["values"].items()
-            }
+            fields["values"] = {key: _numbers(value) for key, value in fields["values"].items()}
         return Event(payload=cls(**fields), **head)
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(
@@ -202,4 +205,12 @@ def _finite(value: Any) -> Any:
         return None
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
     return value
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_numbers(entry) for entry in value]
+    return math.nan if value is None else value

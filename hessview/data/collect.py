@@ -149,7 +149,10 @@ class Collector:
         except (InputError, TypeError) as error:
             _warn(f"run {event.run!r} is left out: its command cannot be read ({error}).")
             return
-        self._runs[event.run] = _Run(command, event.job)
+        if command.name not in SCHEMAS:
+            _warn(f"run {event.run!r} is left out: there is no schema for {command.name!r}.")
+            return
+        self._runs[event.run] = _Run(command, event.job, self._jobs.get(event.job))
 
     def _end_runs(self, why: str) -> None:
         """A run cannot outlive its job; a resumed one starts anew in the next."""
@@ -177,7 +180,7 @@ def collect(events: Iterable[Event]) -> Collector:
 class _Run:
     """One run's arrays and state."""
 
-    def __init__(self, command: Command, job: str) -> None:
+    def __init__(self, command: Command, job: str, description: JobStarted | None) -> None:
         self.command = command
         self.job = job
         self.state: State = "queued"
@@ -185,10 +188,15 @@ class _Run:
         self.started: RunStarted | None = None
         self.time = math.nan
         self._schema: Schema = SCHEMAS[command.name]
-        self._coordinates: Coordinates = self._schema.coordinates(command)
-        self._shape = tuple(len(self._coordinates[dim]) for dim in self._schema.dims)
+        self._coordinates: Coordinates = self._schema.coordinates(command, description)
+        self._sizes = {dim: len(self._coordinates[dim]) for dim in self._schema.dims}
+        self._dims = {
+            name: variable.dims or self._schema.dims
+            for name, variable in self._schema.variables.items()
+        }
         self._arrays: dict[str, NDArray[np.float64]] = {
-            name: np.full(self._shape, math.nan) for name in self._schema.variables
+            name: np.full([self._sizes[dim] for dim in dims], math.nan)
+            for name, dims in self._dims.items()
         }
 
     def start(self, event: Event, started: RunStarted) -> None:
@@ -196,28 +204,34 @@ class _Run:
         self.job, self.started, self.time = event.job, started, event.time
 
     def read(self, name: str, reading: Reading) -> None:
-        dims = self._schema.dims
-        position = tuple(reading.index.get(dim, -1) for dim in dims)
-        inside = all(0 <= at < size for at, size in zip(position, self._shape, strict=True))
-        if len(reading.index) != len(dims) or not inside:
-            sizes = dict(zip(dims, self._shape, strict=True))
-            _warn(f"a reading of run {name!r} at {reading.index} is left out: outside {sizes}.")
+        index = reading.index
+        if not all(0 <= at < self._sizes.get(dim, 0) for dim, at in index.items()):
+            _warn(f"a reading of run {name!r} at {index} is left out: outside {self._sizes}.")
             return
         for variable, value in reading.values.items():
-            if variable in self._arrays:
-                self._arrays[variable][position] = value
-            else:
+            dims = self._dims.get(variable, ())
+            place = tuple(index.get(dim, slice(None)) for dim in dims)
+            if not dims:
                 _warn(f"variable {variable!r} of run {name!r} is left out: not in its schema.")
+            elif not set(index) <= set(dims) or self._arrays[variable][place].shape != np.shape(
+                value
+            ):
+                _warn(
+                    f"variable {variable!r} of run {name!r} at {index} is left out: its shape does "
+                    f"not fit {dict(zip(dims, self._arrays[variable].shape, strict=True))}."
+                )
+            else:
+                self._arrays[variable][place] = value
 
     def dataset(self, attrs: dict[str, Any]) -> xr.Dataset:
         schema = self._schema
         return xr.Dataset(
             {
-                name: (schema.dims, self._arrays[name].copy(), dataclasses.asdict(variable))
+                name: (self._dims[name], self._arrays[name].copy(), variable.attrs)
                 for name, variable in schema.variables.items()
             },
             {
-                name: (name, values, dataclasses.asdict(schema.descriptions[name]))
+                name: (name, values, schema.descriptions[name].attrs)
                 for name, values in self._coordinates.items()
             },
             attrs,
@@ -239,7 +253,9 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
         known |= {"job_seed": fields.pop("seed"), **fields}
     if run.started is not None:
         started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)
-        known |= {"started": started.isoformat(), **dataclasses.asdict(run.started)}
+        fields = dataclasses.asdict(run.started)
+        known |= {"started": started.isoformat(), **fields.pop("notes")}
+        known |= {key: value for key, value in fields.items() if value is not None}
     return {key: _plain(value) for key, value in known.items() if not _missing(value)}
 
 
@@ -248,7 +264,7 @@ def _missing(value: Any) -> bool:
 
 
 def _plain(value: Any) -> str | int | float:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         return json.dumps(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)  # netCDF and Zarr hold no larger integer

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hessview.commands import Density
+from hessview.messages import JobStarted
 
 Coordinates = dict[str, NDArray[Any]]
 
@@ -19,10 +20,17 @@ class Variable:
     Attributes:
         units: Units, "1" if it has none.
         long_name: What it is, in words.
+        dims: Dimensions, a part of the schema's in the same order; None for all of them.
     """
 
     units: str
     long_name: str
+    dims: tuple[str, ...] | None = None
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Attributes of the variable in a dataset."""
+        return {"units": self.units, "long_name": self.long_name}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,19 +38,20 @@ class Schema:
     """The form of a command's dataset.
 
     Attributes:
-        dims: Dimensions, in order; each reading carries a position along every one.
-        variables: Measured variables, each over all dims.
-        coordinates: Coordinates along dims, known from the command before anything is measured.
+        dims: Dimensions, in order.
+        variables: Measured variables.
+        coordinates: Coordinates along dims, from the command and what the job said of itself;
+            known before anything is measured.
         descriptions: Units and long name of each coordinate.
     """
 
     dims: tuple[str, ...]
     variables: Mapping[str, Variable]
-    coordinates: Callable[[Any], Coordinates]
+    coordinates: Callable[[Any, JobStarted | None], Coordinates]
     descriptions: Mapping[str, Variable]
 
 
-def _density_coordinates(command: Density) -> Coordinates:
+def _density_coordinates(command: Density, job: JobStarted | None) -> Coordinates:
     return {"probe": np.arange(command.probes), "step": np.arange(1, command.steps + 1)}
 
 

@@ -104,8 +104,9 @@ def test_provenance_is_complete_and_plain(events):
         "mesh": '{"shard": 2}',
         "model": "org/model <b>é</b>",
         "operator": "hessian",
-        "parameters": 60,
+        "parameters": 60,  # of the job; the run is not restricted
         "probes": 3,
+        "quantity": "trace",
         "reorthogonalize": "full",
         "revision": "",
         "run": "a",
@@ -113,6 +114,7 @@ def test_provenance_is_complete_and_plain(events):
         "started": "2026-09-21T14:13:23+00:00",
         "state": "done",
         "steps": 5,
+        "subset": '["*"]',
         "tau": 4.9e-3,
         "training_step": 300,
         "versions": '{"hessview": "0.1.0", "torch": "2.13.0"}',
@@ -179,7 +181,6 @@ def test_an_ended_run_keeps_its_state_when_the_job_ends(events):
         {"probe": 3, "step": 0},
         {"probe": 0, "step": 5},
         {"probe": -1, "step": 0},
-        {"probe": 0},
         {"probe": 0, "step": 0, "epsilon": 1},
     ],
 )
@@ -190,6 +191,23 @@ def test_a_reading_outside_the_command_is_left_out(index, events):
     with pytest.warns(RecordWarning, match=r"run 'a' at .* is left out: outside \{'probe': 3"):
         collector.add(Event(seq=9, time=0.0, job="job-1", run="a", payload=reading))
     xr.testing.assert_identical(collector.dataset("a"), before)
+
+
+def test_a_reading_of_another_shape_is_left_out(events):
+    collector = collect(events[:3])
+    before = collector.dataset("a")
+    for value in (1.0, [1.0, 2.0]):
+        reading = Reading(index={"probe": 0}, values={"alpha": value})
+        with pytest.warns(RecordWarning, match=r"'alpha' of run 'a' at .* does not fit"):
+            collector.add(Event(seq=9, time=0.0, job=f"job-{value}", run="a", payload=reading))
+    xr.testing.assert_identical(collector.dataset("a"), before)
+
+
+def test_a_list_fills_the_dimensions_that_the_index_lacks(events):
+    collector = collect(events[:3])
+    reading = Reading(index={"probe": 1}, values={"alpha": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    collector.add(Event(seq=9, time=0.0, job="job-1", run="a", payload=reading))
+    assert collector.dataset("a").alpha.sel(probe=1).values.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_a_variable_outside_the_schema_is_left_out(events):
