@@ -29,6 +29,7 @@ _SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
 _TAIL = 15  # lines of the job's output that an error quotes
 _COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
 _NAMES = ("text", "dtype")
+_DTYPES = ("float32", "float64", "bfloat16")
 
 
 def launch(
@@ -113,6 +114,8 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
             raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
+    if (dtype := options.get("dtype")) not in (None, *_DTYPES):
+        raise InputError(f"dtype={dtype!r} is not allowed; use one of {sorted(_DTYPES)}.")
     arguments = ["--standalone", "--nproc-per-node", str(ranks)]
     arguments += ["-m", "hessview.job", "--model", model]
     for name, value in options.items():

@@ -1,0 +1,64 @@
+"""Jobs that somebody started from a shell."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from hessview.errors import JobError
+from hessview.transport.run_directory import RunDirectory
+
+HESSVIEW = str(Path(sys.executable).parent / "hessview")
+JOBS = Path(__file__).parent / "jobs"
+READY_SECONDS = 90
+
+
+class ShellJob:
+    """A command that starts a job, its run directory, and the processes of its ranks."""
+
+    def __init__(self, folder, *command):
+        self.path = folder / "run"
+        self._log = (folder / "output").open("w")
+        self.process = subprocess.Popen(
+            [*command, "--run-dir", str(self.path)],
+            cwd=JOBS,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def output(self):
+        return Path(self._log.name).read_text()
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            with contextlib.suppress(JobError):
+                if RunDirectory.open(self.path).read_job().state == "waiting":
+                    return self
+            alive = self.process.poll() is None and time.monotonic() < deadline
+            assert alive, self.output
+            time.sleep(0.05)
+
+    @property
+    def rank_0(self):
+        return psutil.Process(RunDirectory.open(self.path).read_job().process.pid)
+
+    def end(self):
+        """End it without a word; nothing of it is left."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(self.process.pid)
+            for one in [*top.children(recursive=True), top]:
+                one.kill()
+        self.process.wait(10)
+        self._log.close()
+
+
+def measured(run):
+    """How many readings a run has."""
+    return int(run.dataset.alpha.notnull().sum())
