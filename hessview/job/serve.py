@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable
 from types import TracebackType
@@ -24,6 +25,7 @@ from hessview.transport.rpc import RpcHost
 from hessview.transport.run_directory import RunDirectory
 
 _IDLE_LIMIT = datetime.timedelta(days=30)  # how long ranks wait for rank 0 to poll again
+_SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 _TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
 
 
@@ -171,8 +173,15 @@ class Job:
     def _blame(self, error: BaseException) -> str:
         """What began it: this rank's own error, or that of a rank which it was waiting for."""
         own = Failure.of(self._rank, error)
-        others = self._directory.failures() if self._directory is not None else []
-        return blame([*others, own], {})
+        if self._directory is None:
+            return blame([own], {})
+        deadline = time.monotonic() + _SETTLE
+        while True:
+            failures, gone = self._directory.failures(), self._directory.gone_ranks()
+            known = gone or any(not failure.lost_peer for failure in [*failures, own])
+            if known or time.monotonic() > deadline:
+                return blame([*failures, own], gone)
+            time.sleep(0.02)
 
     @staticmethod
     def _finish_cut_off_runs(log: EventLog) -> None:
