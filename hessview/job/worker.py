@@ -11,10 +11,12 @@ import torch
 import torch.distributed as dist
 
 import hessview
-from hessview.commands import Command, Density, LanczosCommand
+from hessview.commands import Command, Coupling, Density, LanczosCommand
 from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, sharding
 from hessview.job.agree import agree
+from hessview.job.blocks import job_blocks
+from hessview.job.coupling import coupling
 from hessview.job.density import density
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
@@ -22,7 +24,8 @@ from hessview.job.surface import ShardedLoss
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Iterator[Reading]]] = {
-    Density: density
+    Density: density,
+    Coupling: coupling,
 }
 """Estimators by command: called with the command and the loss, they yield readings."""
 
@@ -44,7 +47,7 @@ class Worker:
         self.reduction = Reduction()
         with agree():
             checks.check_mode(objective.module)
-            self.blocks = _blocks(objective)
+            self.blocks = job_blocks(objective)
             self._digest = objective.digest()
             self.surface = ShardedLoss(objective, self.reduction)
         self._neighbours = _ranks_on_this_host()
@@ -128,19 +131,6 @@ class Worker:
                 f"{rows} vectors, {need / 1e9:.1f} GB a rank, and {free / 1e9:.1f} GB are free; "
                 f"use steps <= {fits}, reorthogonalize={fits} (a window), or more ranks."
             )
-
-
-def _blocks(objective: Objective) -> dict[str, list[str]]:
-    known = list(sharding.trainable(objective.module))
-    if objective.blocks is None:
-        return sharding.blocks(objective.module)
-    for block, names in objective.blocks.items():
-        if unknown := [name for name in names if name not in known]:
-            raise InputError(
-                f"block {block!r} names {unknown}, which the module does not have among its "
-                f"differentiated parameters; they are {known[:8]}{'...' if known[8:] else ''}."
-            )
-    return {block: list(names) for block, names in objective.blocks.items()}
 
 
 def _check_digests(digest: str) -> None:

@@ -1,13 +1,11 @@
-"""What each command's dataset holds: dimensions, coordinates, variables, units."""
+"""The form of a dataset: dimensions, coordinates, variables, units."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from hessview.commands import Density
 from hessview.messages import JobStarted
 
 Coordinates = dict[str, NDArray[Any]]
@@ -49,28 +47,3 @@ class Schema:
     variables: Mapping[str, Variable]
     coordinates: Callable[[Any, JobStarted | None], Coordinates]
     descriptions: Mapping[str, Variable]
-
-
-def _density_coordinates(command: Density, job: JobStarted | None) -> Coordinates:
-    return {"probe": np.arange(command.probes), "step": np.arange(1, command.steps + 1)}
-
-
-DENSITY = Schema(
-    dims=("probe", "step"),
-    variables={
-        "alpha": Variable(units="loss", long_name="Lanczos diagonal coefficient"),
-        "beta": Variable(units="loss", long_name="Lanczos off-diagonal coefficient, to next step"),
-        "epsilon": Variable(units="1", long_name="finite-difference step along a unit vector"),
-        "rho": Variable(units="1", long_name="relative gradient change of the product"),
-        "error": Variable(units="1", long_name="relative error D of the product, by a second step"),
-        "gradients": Variable(units="1", long_name="gradients that the product cost"),
-        "seconds": Variable(units="s", long_name="time for the Lanczos step"),
-    },
-    coordinates=_density_coordinates,
-    descriptions={
-        "probe": Variable(units="1", long_name="random probe vector"),
-        "step": Variable(units="1", long_name="Lanczos step, counted from 1"),
-    },
-)
-
-SCHEMAS: dict[str, Schema] = {Density.name: DENSITY}
