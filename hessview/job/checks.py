@@ -3,6 +3,7 @@
 import math
 
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from hessview.errors import ObjectiveError
 from hessview.job.surface import ShardedLoss
@@ -14,12 +15,19 @@ _TRIES = 4
 
 
 def check_mode(module: nn.Module) -> None:
-    """Refuse modules that draw random numbers or move buffers in a forward pass.
+    """Refuse modules that draw random numbers, move buffers, or keep gradients to their rank.
 
     Raises:
-        ObjectiveError: Dropout or batch normalisation in training mode.
+        ObjectiveError: Dropout or batch normalisation in training mode, or gradients that are
+            not summed over the ranks, as while they are accumulated over micro-batches.
     """
     for name, child in module.named_modules():
+        if not _sums_gradients(child):
+            raise ObjectiveError(
+                f"gradient synchronisation is off in {name or 'the module'!r}, so that ranks keep "
+                "their gradients to themselves; call set_requires_gradient_sync(True) first (with "
+                "DistributedDataParallel, leave no_sync())."
+            )
         if not child.training:
             continue
         if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
@@ -92,3 +100,12 @@ def check_gradient(surface: ShardedLoss) -> None:
             "DistributedDataParallel with their own averaging, keep gradient synchronisation "
             "on, and return (summed loss, number of terms) from the loss function."
         )
+
+
+def _sums_gradients(module: nn.Module) -> bool:
+    if isinstance(module, FSDPModule):
+        groups = module._get_fsdp_state()._fsdp_param_groups
+        return all(group.reduce_grads and group.all_reduce_grads for group in groups)
+    if isinstance(module, nn.parallel.DistributedDataParallel):
+        return bool(module.require_backward_grad_sync)
+    return True
