@@ -91,7 +91,9 @@ def _watch(run: Run) -> None:
     moved = threading.Event()
     unsubscribe = run.on_change(moved.set)
     total = run.command.total
-    with tqdm(total=total, unit="step", file=sys.stdout, dynamic_ncols=True) as bar:
+    # A terminal's bar lives; a file gets a line now and then.
+    pace = 0.1 if sys.stdout.isatty() else 15.0
+    with tqdm(total=total, unit="step", file=sys.stdout, ncols=100, mininterval=pace) as bar:
         over = False
         while not over:
             moved.wait(0.5)
@@ -111,9 +113,10 @@ def _show(run: Run, bar: "tqdm[Any]") -> None:
     done = int(dataset.alpha.notnull().sum())
     if done > bar.n:
         nodes = ritz(dataset).node
-        bar.set_postfix_str(f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}")
+        extremes = f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}"
+        bar.set_postfix_str(extremes, refresh=False)
         bar.update(done - bar.n)
-    else:
+    elif sys.stdout.isatty():
         bar.refresh()
 
 
