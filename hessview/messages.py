@@ -121,11 +121,13 @@ class RunEnded:
     Attributes:
         state: "done", "cancelled" or "failed".
         error: What happened and what to do, "" when done.
+        note: What else is to be said, such as why the run ended before its last probe.
     """
 
     kind: ClassVar[str] = "run_ended"
     state: State
     error: str = ""
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

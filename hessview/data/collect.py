@@ -78,7 +78,7 @@ class Collector:
                         run.start(event, started)
                 case RunEnded() as ended:
                     if run := self._known(event):
-                        run.state, run.error = ended.state, ended.error
+                        run.state, run.error, run.note = ended.state, ended.error, ended.note
                 case JobStarted() as job:
                     self._end_runs("another job took the record over")
                     self._jobs[event.job] = job
@@ -185,6 +185,7 @@ class _Run:
         self.job = job
         self.state: State = "queued"
         self.error = ""
+        self.note = ""
         self.started: RunStarted | None = None
         self.time = math.nan
         self._schema: Schema = SCHEMAS[command.name]
@@ -243,6 +244,7 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
     known: dict[str, Any] = {
         "state": run.state,
         "error": run.error,
+        **({"note": run.note} if run.note else {}),
         **command_to_json(run.command),
         "epsilon_convention": EPSILON_CONVENTION,
         "hessview_version": __version__,

@@ -1,11 +1,12 @@
 """Readings of a spectral density: Lanczos coefficients, probe by probe."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from torch import Tensor
 
 from hessview.commands import Density
+from hessview.job.settling import Coefficients, settled
 from hessview.messages import Reading
 from hessview.named import named
 from hessview.operators import OPERATORS
@@ -13,7 +14,7 @@ from hessview.operators.base import LossSurface, Operator, Product
 from hessview.spectral.lanczos import lanczos
 
 
-def density(command: Density, surface: LossSurface) -> Iterator[Reading]:
+def density(command: Density, surface: LossSurface) -> Generator[Reading, None, str]:
     """Run Lanczos from each random probe.
 
     Args:
@@ -23,9 +24,14 @@ def density(command: Density, surface: LossSurface) -> Iterator[Reading]:
     Yields:
         A reading a Lanczos step: coefficients, and what made the product trustworthy. A probe
         whose process broke down ends with beta = 0, before its last step.
+
+    Returns:
+        Why the run ended before its last probe, "" if it did not.
     """
     operator = named("operator", command.operator, OPERATORS)(surface, command.epsilon)
+    finished: list[Coefficients] = []
     for probe in range(command.probes):
+        finished.append(([], []))
         products = _Latest(operator, command.error_every)
         started = time.perf_counter()
         steps = lanczos(
@@ -51,6 +57,11 @@ def density(command: Density, surface: LossSurface) -> Iterator[Reading]:
                 },
             )
             started = now
+            finished[-1][0].append(step.alpha)
+            finished[-1][1].append(step.beta)
+        if probe + 1 < command.probes and (reason := settled(command, finished)):
+            return reason
+    return ""
 
 
 class _Latest:

@@ -3,7 +3,7 @@
 import importlib
 import platform
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import psutil
@@ -23,11 +23,13 @@ from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
-ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Iterator[Reading]]] = {
+Readings = Generator[Reading, None, str | None]
+ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
     Density: density,
     Coupling: coupling,
 }
-"""Estimators by command: called with the command and the loss, they yield readings."""
+"""Estimators by command: called with the command and the loss, they yield readings, and may
+return why they ended early."""
 
 _VERSIONS = ("torch", "transformers", "numpy")
 
@@ -104,13 +106,13 @@ class Worker:
                 loss=self.surface.loss,
                 gradient_norm=self.surface.gradient_norm,
             )
-            yield from ESTIMATORS[type(command)](command, self.surface)
+            note = yield from ESTIMATORS[type(command)](command, self.surface)
         except RunCancelledError as error:
             yield RunEnded(state="cancelled", error=str(error))
         except HessviewError as error:
             yield RunEnded(state="failed", error=str(error))
         else:
-            yield RunEnded(state="done")
+            yield RunEnded(state="done", note=note or "")
 
     def _check_memory(self, command: Command) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""

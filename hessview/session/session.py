@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -77,6 +77,9 @@ class Session:
         reorthogonalize: int | Literal["full", "none"] = Density.reorthogonalize,
         error_every: int = Density.error_every,
         operator: str = Density.operator,
+        subset: str | Sequence[str] = Density.subset,
+        tolerance: float | None = Density.tolerance,
+        quantity: str = Density.quantity,
     ) -> Run:
         """Ask for a spectral density; see `commands.Density` for the arguments.
 
@@ -96,6 +99,9 @@ class Session:
                 reorthogonalize=reorthogonalize,
                 error_every=error_every,
                 operator=operator,
+                subset=(subset,) if isinstance(subset, str) else tuple(subset),
+                tolerance=tolerance,
+                quantity=quantity,
             )
         )
 
