@@ -88,8 +88,22 @@ def next_token_loss(module: nn.Module, batch: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The summed loss in nats, and the number of predicted tokens.
     """
-    logits = module(input_ids=batch, use_cache=False).logits[:, :-1]
+    total = _cross_entropy(next_token_logits(module, batch), batch, reduction="sum")
+    return total, torch.tensor(float(batch[:, 1:].numel()))
+
+
+def next_token_logits(module: nn.Module, batch: Tensor) -> Tensor:
+    """Logits of each next token, shape (sequence, token - 1, vocabulary)."""
+    logits: Tensor = module(input_ids=batch, use_cache=False).logits[:, :-1]
+    return logits
+
+
+def next_token_terms(logits: Tensor, batch: Tensor) -> Tensor:
+    """Cross entropy of each next token in nats, shape (sequence * (token - 1),)."""
+    return _cross_entropy(logits, batch, reduction="none")
+
+
+def _cross_entropy(logits: Tensor, batch: Tensor, *, reduction: str) -> Tensor:
     wide = logits if logits.dtype == torch.float64 else logits.float()
     targets = batch[:, 1:].flatten()
-    total = F.cross_entropy(wide.flatten(0, 1), targets, reduction="sum")
-    return total, torch.tensor(float(targets.numel()))
+    return F.cross_entropy(wide.flatten(0, 1), targets, reduction=reduction)

@@ -15,7 +15,13 @@ from torch.distributed.device_mesh import DeviceMesh
 from hessview.errors import InputError
 from hessview.job import sharding, tiny
 from hessview.job.agree import agree
-from hessview.job.batches import next_token_loss, read_text, token_batches
+from hessview.job.batches import (
+    next_token_logits,
+    next_token_loss,
+    next_token_terms,
+    read_text,
+    token_batches,
+)
 from hessview.job.objective import Objective
 from hessview.named import named
 
@@ -117,6 +123,8 @@ def causal_lm(
         revision=revision,
         weight_unit="tokens",
         seed=options.seed,
+        outputs=next_token_logits,
+        terms=next_token_terms,
     )
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from hessview.errors import InputError
 
 Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
+Outputs = Callable[[nn.Module, Any], Tensor]
+Terms = Callable[[Tensor, Any], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Objective:
         revision: Revision or file of the weights.
         weight_unit: What the weights count, such as "tokens".
         seed: Seed of model and data, for the record.
+        outputs: outputs(module, batch) -> z: what the loss is a function of, such as logits.
+            Gauss-Newton and Fisher need it, and terms.
+        terms: terms(z, batch) -> the loss of each sample or token, shape (term,); they sum to
+            the loss's total.
     """
 
     module: nn.Module
@@ -42,6 +48,8 @@ class Objective:
     revision: str = ""
     weight_unit: str = "terms"
     seed: int = 0
+    outputs: Outputs | None = None
+    terms: Terms | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):

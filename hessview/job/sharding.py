@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
@@ -83,9 +84,14 @@ def reshard(module: nn.Module) -> None:
 def recover(module: nn.Module) -> None:
     """Bring FSDP back to rest after an exception inside of forward or backward."""
     for child in module.modules():
-        if isinstance(child, FSDPModule):
+        if isinstance(child, FSDPModule) and child._get_fsdp_state()._is_root is not False:
             child.reset_iter_state()
-            return
+    # Gradients that were not reduced yet would be added to those of the next pass.
+    for group in groups(module):
+        for parameter in group.fsdp_params:
+            parameter.unsharded_accumulated_grad = None
+            if hasattr(parameter, "_unsharded_param"):
+                parameter._unsharded_param.grad = None
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -126,18 +132,22 @@ def data_parallel(module: nn.Module) -> tuple[int, int]:
     """This rank's position among the ranks that share the data out, and their number."""
     if not dist.is_initialized():
         return 0, 1
-    for child in module.modules():
-        if isinstance(child, FSDPModule):
-            groups = child._get_fsdp_state()._fsdp_param_groups
-            if groups:
-                mesh = groups[0].mesh_info.mesh
-                coordinate = mesh.get_coordinate()
-                assert coordinate is not None, "a rank outside of its own mesh"
-                position = 0
-                for axis, index in enumerate(coordinate):
-                    position = position * mesh.size(axis) + index
-                return position, math.prod(mesh.shape)
+    for group in groups(module):
+        mesh = group.mesh_info.mesh
+        coordinate = mesh.get_coordinate()
+        assert coordinate is not None, "a rank outside of its own mesh"
+        position = 0
+        for axis, index in enumerate(coordinate):
+            position = position * mesh.size(axis) + index
+        return position, math.prod(mesh.shape)
     return dist.get_rank(), dist.get_world_size()
+
+
+def groups(module: nn.Module) -> list[FSDPParamGroup]:
+    """Groups of parameters that FSDP gathers and reduces together; none in a plain module."""
+    states = [m._get_fsdp_state() for m in module.modules() if isinstance(m, FSDPModule)]
+    # Modules that were sharded together share one state.
+    return [group for state in dict.fromkeys(states) for group in state._fsdp_param_groups]
 
 
 def mesh_of(module: nn.Module) -> dict[str, int]:

@@ -1,16 +1,23 @@
 """The loss of an objective over the ranks' shards, with its gradient."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hessview.errors import ObjectiveError
+from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
+from hessview.job.gathered import double_backward
+from hessview.job.lending import accumulating, wide_reduction
+from hessview.job.memory import require_memory
 from hessview.job.objective import Objective
+from hessview.job.portion import BatchPortion
+from hessview.job.routing import Routing
+from hessview.operators.base import Portion
 from hessview.spectral.vectors import Space
 
 
@@ -20,24 +27,35 @@ class ShardedLoss:
     Args:
         objective: What is differentiated.
         reduce: Sums numbers over all ranks, shape (number,) to (number,).
+        subset: Patterns of parameter names; the others stay where they are, as constants.
 
     Raises:
         ObjectiveError: No parameter to differentiate, or one that is neither sharded nor
             replicated over the job's ranks.
+        InputError: A pattern that matches no parameter.
     """
 
-    def __init__(self, objective: Objective, reduce: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        reduce: Callable[[Tensor], Tensor],
+        *,
+        subset: Sequence[str] = ("*",),
+    ) -> None:
         self.objective = objective
         self._module = objective.module
-        self._parameters = list(sharding.trainable(self._module).values())
-        if not self._parameters:
+        trainable = sharding.trainable(self._module)
+        if not trainable:
             raise ObjectiveError(
                 "no parameter has requires_grad; turn it on for those to be differentiated."
             )
+        names = _matching(list(trainable), subset)
+        self._trainable = list(trainable.values())
+        self._parameters = [value for name, value in trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         self.space = Space(
-            sharding.pieces(self._module),
+            [piece for piece in sharding.pieces(self._module) if piece.name in names],
             reduce=reduce,
             dtype=wide,
             device=sharding.local(self._parameters[0]).device,
@@ -49,6 +67,8 @@ class ShardedLoss:
         # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self._copies = world // self._ranks
+        self._routing = Routing(self._module)
+        self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
         self.weight = 1.0
         self.loss = math.nan
         self.gradient_norm = math.nan
@@ -106,6 +126,96 @@ class ShardedLoss:
         total, _ = self._pass(out, factor, self._ranks / self.weight)
         return total / self.weight
 
+    def combination(self, out: Tensor, points: Sequence[tuple[Callable[[], None], float]]) -> float:
+        """Add a combination of gradients at several points, summed over ranks only once.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            points: For each point, what moves the parameters there, and the gradient's factor.
+
+        Returns:
+            This rank's share of the sum of the mean losses at all points.
+        """
+        total = 0.0
+        with torch.enable_grad(), self._own_gradients(), accumulating(self._module) as reduce:
+            for number, (move, factor) in enumerate(points, start=1):
+                move()
+                scale = factor * self._ranks / self.weight
+                last = reduce if number == len(points) else None
+                total += self._backward(scale, before_last=last)[0]
+            self._collect(out, 1.0)
+        return total / self.weight
+
+    def pull_back(
+        self, out: Tensor, cotangent: Callable[[Portion], Callable[[Tensor], Tensor]]
+    ) -> float:
+        """Add J^T u / weight to a vector, J the Jacobian of the outputs at the present point.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            cotangent: Called with each portion before its outputs z are computed; it may
+                displace the parameters and must bring them back. Gives u as a function of z.
+
+        Returns:
+            This rank's share of the mean loss, computed from the terms.
+
+        Raises:
+            ObjectiveError: The objective does not say what outputs and terms are.
+        """
+        total = 0.0
+        with torch.enable_grad(), self._own_gradients():
+            for batch, counted in self._batches():
+                portion = BatchPortion(self.objective, batch, counted)
+                with torch.no_grad():
+                    make = cotangent(portion)
+                outputs = portion.outputs()
+                leaf = outputs.detach().requires_grad_()
+                pulled = make(leaf).to(outputs.dtype)
+                scale = self._ranks / self.weight if counted else 0.0
+                torch.autograd.backward(outputs, pulled.mul_(scale))
+                if counted:
+                    total += float(portion.terms(leaf.detach()).sum())
+            self._collect(out, 1.0)
+        return total / (self._copies * self.weight)
+
+    def double_backward(self, out: Tensor, vector: Tensor) -> None:
+        """Add the exact Hessian product, on gathered parameters, to a vector.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            vector: Shape (local_size,).
+
+        Raises:
+            ObjectiveError: The module cannot be differentiated twice.
+        """
+        if self._copies > 1:
+            raise ObjectiveError(
+                "second derivatives are not right under tensor parallelism; use "
+                'operator="hessian", which is.'
+            )
+        space = self.space
+        own = [batch for batch, counted in self._batches() if counted]
+        parts = double_backward(self.objective, own, space.pieces, space.split(vector))
+        for part, found in zip(space.split(out), parts, strict=True):
+            part.add_(found, alpha=1 / self.weight)
+
+    def choices(self) -> list[Tensor]:
+        """Which experts the routers of a mixture chose in the latest pass; [] without routers."""
+        return self._routing.choices()
+
+    def require_memory(self, need: int, what: str, cure: str) -> None:
+        """Refuse what does not fit; all ranks call it together.
+
+        Args:
+            need: Bytes on this rank.
+            what: What they are for.
+            cure: What else can be done.
+
+        Raises:
+            InputError: A rank has less; on all ranks alike.
+        """
+        require_memory(self.space.device, need, what, cure)
+
     def value(self) -> float:
         """Mean loss over all ranks at the present parameters, without a gradient."""
         share = 0.0
@@ -124,19 +234,33 @@ class ShardedLoss:
         Returns:
             This rank's shares of the summed loss and of the summed weight.
         """
-        sums = [0.0, 0.0]
-        with torch.enable_grad(), self._own_gradients():
-            for batch, counted in self._batches():
-                total, weight = self._terms(batch)
-                # Gradients are averaged over the ranks; the scale turns that into a sum.
-                torch.autograd.backward(total * (scale if counted else 0.0))
-                if counted:
-                    sums[0] += float(total.detach())
-                    sums[1] += weight
-            for part, parameter in zip(self.space.split(out), self._parameters, strict=True):
-                if parameter.grad is not None:
-                    part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
-        return sums[0] / self._copies, sums[1] / self._copies
+        with torch.enable_grad(), self._own_gradients(), self._routing.watched():
+            sums = self._backward(scale)
+            self._collect(out, factor)
+        return sums
+
+    def _backward(
+        self, scale: float, before_last: Callable[[], None] | None = None
+    ) -> tuple[float, float]:
+        """Backpropagate every batch's loss, times a scale; returns this rank's shares."""
+        loss = weights = 0.0
+        batches = list(self._batches())
+        for number, (batch, counted) in enumerate(batches, start=1):
+            if before_last is not None and number == len(batches):
+                before_last()
+            total, weight = self._terms(batch)
+            # Gradients are averaged over the ranks; the scale turns that into a sum.
+            torch.autograd.backward(total * (scale if counted else 0.0))
+            if counted:
+                loss += float(total.detach())
+                weights += weight
+        return loss / self._copies, weights / self._copies
+
+    def _collect(self, out: Tensor, factor: float) -> None:
+        """Add the .grad fields to a vector."""
+        for part, parameter in zip(self.space.split(out), self._parameters, strict=True):
+            if parameter.grad is not None:
+                part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
 
     def _batches(self) -> Iterator[tuple[Any, bool]]:
         """This rank's batches; ranks with fewer go through one more that does not count.
@@ -168,14 +292,34 @@ class ShardedLoss:
     @contextmanager
     def _own_gradients(self) -> Iterator[None]:
         """Lend the .grad fields out, and give them back as they were."""
-        lent = [parameter.grad for parameter in self._parameters]
-        for parameter in self._parameters:
+        lent = [parameter.grad for parameter in self._trainable]
+        for parameter in self._trainable:
             parameter.grad = None
         try:
-            yield
-        except BaseException:
+            with wide_reduction(self._module):
+                yield
+        except BaseException as error:
             sharding.recover(self._module)
+            if isinstance(error, RuntimeError) and "nference" in str(error):
+                raise ObjectiveError(_INFERENCE) from error
             raise
         finally:
-            for parameter, gradient in zip(self._parameters, lent, strict=True):
+            for parameter, gradient in zip(self._trainable, lent, strict=True):
                 parameter.grad = gradient
+
+
+_INFERENCE = (
+    "the module was last run under torch.inference_mode, and its tensors cannot be "
+    "differentiated; evaluate under torch.no_grad instead, or make the module anew."
+)
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            some = f"{list(names[:8])}{'...' if names[8:] else ''}"
+            raise InputError(
+                f"subset={pattern!r} matches none of the {len(names)} differentiated parameters; "
+                f"they are {some}."
+            )
+    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}

@@ -4,9 +4,18 @@ from collections.abc import Callable
 from typing import Literal
 
 from hessview.operators.base import LossSurface, Operator
-from hessview.operators.hessian import Hessian
+from hessview.operators.exact import ExactHessian
+from hessview.operators.hessian import ForwardHessian, FourthOrderHessian, Hessian
+from hessview.operators.one_reduction import OneReductionHessian
+from hessview.operators.outputs import Fisher, GaussNewton
 
 OPERATORS: dict[str, Callable[[LossSurface, float | Literal["auto"]], Operator]] = {
     "hessian": Hessian,
+    "hessian_one_reduction": OneReductionHessian,
+    "hessian_fourth_order": FourthOrderHessian,
+    "hessian_forward": ForwardHessian,
+    "gauss_newton": GaussNewton,
+    "fisher": Fisher,
+    "exact": ExactHessian,
 }
 """Operators by name: called with a loss surface and an epsilon."""

@@ -1,11 +1,29 @@
 """What an operator is, and what it needs to know of a loss."""
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
 from hessview.spectral.vectors import Space
+
+
+class Portion(Protocol):
+    """A part of the data that goes through the model at once (a micro-batch)."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is this rank's own; others only keep the ranks in step."""
+        ...
+
+    def outputs(self) -> Tensor:
+        """The model's outputs z at the present parameters, without a graph."""
+        ...
+
+    def terms(self, outputs: Tensor) -> Tensor:
+        """The loss of each term (sample, token) as a function of the outputs, shape (term,)."""
+        ...
 
 
 class LossSurface(Protocol):
@@ -14,14 +32,18 @@ class LossSurface(Protocol):
     Attributes:
         space: The space of its parameters.
         machine_epsilon: Machine epsilon of the data type in which gradients are computed.
+        loss: Mean loss at the undisplaced parameters.
         gradient_norm: Norm of the gradient at the undisplaced parameters.
         parameter_norm: Norm of the undisplaced parameters.
+        module_size: Number of parameters of the whole module, differentiated or not.
     """
 
     space: Space
     machine_epsilon: float
+    loss: float
     gradient_norm: float
     parameter_norm: float
+    module_size: int
 
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
@@ -43,6 +65,65 @@ class LossSurface(Protocol):
         """
         ...
 
+    def combination(self, out: Tensor, points: Sequence[tuple[Callable[[], None], float]]) -> float:
+        """Add a combination of gradients at several points, summed over ranks only once.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            points: For each point, what moves the parameters there, and the gradient's factor.
+
+        Returns:
+            This rank's share of the sum of the mean losses at all points.
+        """
+        ...
+
+    def pull_back(
+        self, out: Tensor, cotangent: Callable[[Portion], Callable[[Tensor], Tensor]]
+    ) -> float:
+        """Add J^T u / weight to a vector, J the Jacobian of the outputs at the present point.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            cotangent: Called with each portion before its outputs z are computed; it may
+                displace the parameters and must bring them back. Gives u as a function of z.
+
+        Returns:
+            This rank's share of the mean loss, computed from the terms.
+
+        Raises:
+            ObjectiveError: The objective does not say what outputs and terms are.
+        """
+        ...
+
+    def double_backward(self, out: Tensor, vector: Tensor) -> None:
+        """Add the exact Hessian product, on gathered parameters, to a vector.
+
+        Args:
+            out: Shape (local_size,), changed in place.
+            vector: Shape (local_size,).
+
+        Raises:
+            ObjectiveError: The module cannot be differentiated twice.
+        """
+        ...
+
+    def choices(self) -> list[Tensor]:
+        """Which experts the routers of a mixture chose in the latest pass; [] without routers."""
+        ...
+
+    def require_memory(self, need: int, what: str, cure: str) -> None:
+        """Refuse what does not fit; all ranks call it together.
+
+        Args:
+            need: Bytes on this rank.
+            what: What they are for.
+            cure: What else can be done.
+
+        Raises:
+            InputError: A rank has less; on all ranks alike.
+        """
+        ...
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Product:
@@ -51,10 +132,14 @@ class Product:
     Attributes:
         vector: The product, shape (local_size,).
         norm: Norm of the product over all ranks, for a unit-norm vector.
-        epsilon: Finite-difference step along the unit-norm vector.
-        rho: Relative gradient change |g+ - g-| / (2 |g|) that this step gave.
-        error: Measured relative error D = |Hv(h) - Hv(2h)| / |Hv(h)|; NaN if not asked for.
-        gradients: How many gradients were computed for it.
+        epsilon: Finite-difference step along the unit-norm vector; NaN where there is none.
+        rho: Relative change that this step gave, of the gradient: |g+ - g-| / (2 |g|), or of the
+            outputs, for operators that are made of them.
+        error: Measured relative error D = |Hv(h) - Hv(2h)| / |Hv(h)|; NaN if not asked for, or
+            if there is no step.
+        gradients: What it cost, in gradients; a forward pass alone counts as a third of one.
+        flips: Share of the routers' choices that differ between both sides of the step; NaN
+            where there are no routers.
     """
 
     vector: Tensor
@@ -62,11 +147,18 @@ class Product:
     epsilon: float
     rho: float
     error: float
-    gradients: int
+    gradients: float
+    flips: float = float("nan")
 
 
 class Operator(Protocol):
-    """A symmetric linear operator on the parameters' space."""
+    """A symmetric linear operator on the parameters' space.
+
+    Attributes:
+        about: What it is and how accurate, in a few words, for the record.
+    """
+
+    about: ClassVar[str]
 
     def matvec(self, vector: Tensor, *, measure_error: bool = False) -> Product:
         """Product with a unit-norm vector.

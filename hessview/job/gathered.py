@@ -1,0 +1,137 @@
+"""Second derivatives on gathered parameters, for models small enough that ranks hold all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_map
+
+from hessview.errors import ObjectiveError
+from hessview.job import sharding
+from hessview.job.lending import without_hooks
+from hessview.job.objective import Objective
+from hessview.spectral.vectors import Piece
+
+
+def double_backward(
+    objective: Objective,
+    batches: Sequence[Any],
+    pieces: Sequence[Piece],
+    direction: Sequence[Tensor],
+) -> list[Tensor]:
+    """Hessian of the summed loss of all ranks' batches, times a direction.
+
+    Plain tensors stand in for the sharded parameters, and FSDP's hooks are set aside: under
+    them, torch has no second derivatives (torch 2.13). All ranks call it together.
+
+    Args:
+        objective: What is differentiated.
+        batches: This rank's own batches.
+        pieces: What this rank holds of each parameter to be differentiated.
+        direction: A local part for each piece, in the data type to compute in.
+
+    Returns:
+        The local part of the product for each piece.
+
+    Raises:
+        ObjectiveError: The module cannot be differentiated twice.
+    """
+    names = [piece.name for piece in pieces]
+    directions = _whole(pieces, direction)
+    with without_hooks(objective.module):
+        state = _state(objective.module, direction[0].dtype)
+        plain = {sharding.plain_name(key): key for key in state}
+        leaves = [state[plain[name]].requires_grad_() for name in names]
+        called = _Called(objective)
+        stand_in = {f"module.{key}": value for key, value in state.items()}
+        sums = [torch.zeros_like(leaf) for leaf in leaves]
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            for batch in batches:
+                cast = tree_map(lambda leaf: _cast(leaf, direction[0].dtype), batch)
+                total = functional_call(called, stand_in, (cast,))
+                for product, part in zip(sums, _products(total, leaves, directions), strict=True):
+                    product.add_(part)
+    for product in sums:
+        _sum_over_ranks(product)
+    return [_box(product, piece) for product, piece in zip(sums, pieces, strict=True)]
+
+
+def _products(
+    total: Tensor, leaves: Sequence[Tensor], directions: Sequence[Tensor]
+) -> list[Tensor]:
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    try:
+        slopes = torch.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+        pairs = zip(slopes, directions, strict=True)
+        terms = [(s * d).sum() for s, d in pairs if s is not None and s.requires_grad]
+        if terms:
+            found = torch.autograd.grad(torch.stack(terms).sum(), leaves, allow_unused=True)
+    except RuntimeError as error:
+        first = str(error).strip().split("\n")[0]
+        raise ObjectiveError(
+            f"the module cannot be differentiated twice ({first}); use kernels that can, such as "
+            'attn_implementation="eager", or operator="hessian", which needs first derivatives '
+            "only."
+        ) from error
+    return [
+        torch.zeros_like(leaf) if part is None else part
+        for leaf, part in zip(leaves, found, strict=True)
+    ]
+
+
+class _Called(nn.Module):
+    """The loss as a module's forward, for functional_call."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.module = objective.module
+        self._loss = objective.loss
+
+    def forward(self, batch: Any) -> Tensor:
+        result = self._loss(self.module, batch)
+        return result[0] if isinstance(result, tuple) else result
+
+
+def _state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Whole parameters and buffers, new tensors, in one floating data type."""
+    state: dict[str, Tensor] = {}
+    for key, tensor in (*module.named_parameters(), *module.named_buffers()):
+        whole = tensor.detach()
+        whole = whole.full_tensor() if isinstance(whole, DTensor) else whole
+        cast: Tensor = _cast(whole, dtype)
+        state[key] = cast.clone() if cast is whole else cast
+    return state
+
+
+def _cast(leaf: Any, dtype: torch.dtype) -> Any:
+    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+
+def _whole(pieces: Sequence[Piece], parts: Sequence[Tensor]) -> list[Tensor]:
+    """Whole tensors from the ranks' boxes."""
+    result = []
+    for piece, part in zip(pieces, parts, strict=True):
+        whole = torch.zeros(piece.full_shape, dtype=part.dtype, device=part.device)
+        if piece.owned:
+            _box(whole, piece).copy_(part)
+        _sum_over_ranks(whole)
+        result.append(whole)
+    return result
+
+
+def _box(whole: Tensor, piece: Piece) -> Tensor:
+    """The part of a whole tensor that a rank holds, as a view."""
+    for axis, (first, length) in enumerate(zip(piece.offset, piece.shape, strict=True)):
+        # An empty shard may say that it begins behind the end.
+        whole = whole.narrow(axis, min(first, whole.shape[axis] - length), length)
+    return whole
+
+
+def _sum_over_ranks(tensor: Tensor) -> None:
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(tensor)

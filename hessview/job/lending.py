@@ -1,0 +1,98 @@
+"""Switches of FSDP and DDP that are borrowed for a while and given back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.nn.parallel import DistributedDataParallel
+
+from hessview.job.sharding import groups
+
+
+@contextmanager
+def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Let gradients add up on each rank, unreduced.
+
+    Args:
+        module: Sharded, replicated or plain.
+
+    Yields:
+        What to call before the last forward and backward pass, which then reduces the sum.
+    """
+    lent = [(group, group.reduce_grads, group.all_reduce_grads) for group in groups(module)]
+    replicas = [child for child in module.modules() if isinstance(child, DistributedDataParallel)]
+    wanted = [replica.require_backward_grad_sync for replica in replicas]
+
+    def reduce(value: bool = True) -> None:
+        for group, *_ in lent:
+            group.reduce_grads = group.all_reduce_grads = value
+        for replica in replicas:
+            replica.require_backward_grad_sync = value
+
+    reduce(False)
+    try:
+        yield reduce
+    finally:
+        for group, scatter, gather in lent:
+            group.reduce_grads, group.all_reduce_grads = scatter, gather
+        for replica, value in zip(replicas, wanted, strict=True):
+            replica.require_backward_grad_sync = value
+
+
+@contextmanager
+def wide_reduction(module: nn.Module) -> Iterator[None]:
+    """Sum gradients over ranks in float32 where the user's policy says something narrower.
+
+    Sums in bfloat16 cost 30 % of a difference of gradients.
+
+    Args:
+        module: Sharded, replicated or plain.
+    """
+    for child in module.modules():
+        if isinstance(child, FSDPModule):
+            child._get_fsdp_state()._lazy_init()  # which would set the data types anew
+    lent = []
+    for group in groups(module):
+        parameters = group.fsdp_params
+        types = {group._reduce_dtype or p.param_dtype or p.orig_dtype for p in parameters}
+        if any(torch.finfo(dtype).bits < 32 for dtype in types):
+            lent.append((group, group._reduce_dtype, [p.reduce_dtype for p in parameters]))
+            group._reduce_dtype = torch.float32
+            for parameter in parameters:
+                parameter.reduce_dtype = torch.float32
+    try:
+        yield
+    finally:
+        for group, dtype, dtypes in lent:
+            group._reduce_dtype = dtype
+            for parameter, own in zip(group.fsdp_params, dtypes, strict=True):
+                parameter.reduce_dtype = own
+
+
+@contextmanager
+def without_hooks(module: nn.Module) -> Iterator[None]:
+    """Set FSDP's hooks and DDP's synchronisation aside, with parameters sharded.
+
+    Args:
+        module: Sharded, replicated or plain.
+    """
+    lent = []
+    for child in module.modules():
+        if isinstance(child, FSDPModule):
+            child.reshard()
+            state = child._get_fsdp_state()
+            handles = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
+            for hooks in (child._forward_pre_hooks, child._forward_hooks):
+                lent.append((hooks, list(hooks.items())))
+                for handle in handles:
+                    if handle is not None and handle.id in hooks:
+                        del hooks[handle.id]
+    try:
+        with accumulating(module):
+            yield
+    finally:
+        for hooks, items in lent:
+            hooks.clear()
+            hooks.update(items)
