@@ -25,6 +25,8 @@ LABELS = {
     "compute_dtype": "Computing dtype",
     "steps": "Lanczos steps",
     "probes": "Probes",
+    "tolerance": "Tolerance",
+    "quantity": "Quantity within tolerance",
     "seed": "Seed of the probes",
     "job_seed": "Seed of model and data",
     "epsilon": "Step ε asked for",
@@ -55,7 +57,8 @@ def provenance(ds: xr.Dataset) -> list[list[str]]:
     Returns:
         Rows in the order of `LABELS`, then the rest by name; empty values are left out.
     """
-    attrs = {str(key): value for key, value in ds.attrs.items() if key not in HIDDEN}
+    hidden = HIDDEN if "tolerance" in ds.attrs else HIDDEN | {"quantity"}
+    attrs = {str(key): value for key, value in ds.attrs.items() if key not in hidden}
     names = [name for name in LABELS if name in attrs] + sorted(attrs.keys() - LABELS)
     rows = [[LABELS.get(name, name), _text(name, attrs[name], ds.attrs)] for name in names]
     return [row for row in rows if row[1]]

@@ -44,27 +44,25 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False) -> Json:
     return {
         "title": ", ".join(dict.fromkeys(titles)),
         "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
-        "sections": [_section(ds, final) for ds in runs],
+        "sections": [_section(ds, final=final, alone=len(runs) == 1) for ds in runs],
     }
 
 
-def _section(ds: xr.Dataset, final: bool) -> Json:
+def _section(ds: xr.Dataset, *, final: bool, alone: bool) -> Json:
+    command = str(ds.attrs.get("command", "density"))
+    run = str(ds.attrs.get("run", ""))
     section: Json = {
-        "id": str(ds.attrs.get("run", "")),
+        "id": run,
         "title": str(ds.attrs.get("model", "hessview")),
-        "subtitle": _subtitle(ds),
+        "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
         "status": status(ds, final=final),
-        "tiles": tiles(ds),
-        "panels": [PANELS[command](ds)] if (command := _command(ds)) in PANELS else [],
+        "tiles": tiles(ds) if command == "density" else [],
+        "panels": [PANELS[command](ds)] if command in PANELS else [],
         "provenance": provenance(ds),
     }
     if final:
         section["record"] = _record(ds)
     return section
-
-
-def _command(ds: xr.Dataset) -> str:
-    return str(ds.attrs.get("command", "density"))
 
 
 def _subtitle(ds: xr.Dataset) -> str:

@@ -57,5 +57,5 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     first = next(iter(SCHEMAS[str(ds.attrs.get("command", "density"))].variables))
     done = int(np.isfinite(ds[first].values).sum())
     beta = np.atleast_2d(ds["beta"].values) if "beta" in ds else np.ones((1, 1))
-    after_breakdown = np.logical_or.accumulate(beta == 0, axis=1)[:, :-1]
+    after_breakdown = np.logical_or.accumulate(beta == 0, axis=-1)[..., :-1]
     return done, int(ds[first].size - after_breakdown.sum())

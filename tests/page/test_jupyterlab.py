@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emulated import dataset
+from overlaps import OVERLAPS
 
 from hessview.data.summary import ritz
 from hessview.spectral import quadrature
@@ -78,3 +79,49 @@ def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyter
     assert "application/vnd.jupyter.widget-view+json" in output["data"]
     assert "<svg" in "".join(output["data"]["text/html"])
     assert "done, 72 of 72 steps" in "".join(output["data"]["text/html"])
+
+
+STILL = f"""\
+import sys; sys.path.insert(0, {TESTS!r})
+from emulated import dataset
+from hessview.page.widget import view
+view(dataset(probes=3, steps=24, stop=60, end="failed", error="rank 1 was killed."))"""
+
+
+def test_the_page_keeps_to_itself_among_jupyterlabs_styles(open_notebook, shots):
+    page, _ = open_notebook("still", [STILL])
+    page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData", timeout=60_000)
+    assert page.evaluate(OVERLAPS) == []
+    page.screenshot(path=shots / "jupyterlab_light.png")
+
+    page.evaluate(
+        "() => window.jupyterapp.commands.execute("
+        "'apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    )
+    page.locator(".hessview[data-theme=dark]").wait_for(timeout=20_000)
+    page.wait_for_function(
+        "() => document.querySelector('.hess-plot')._fullData[2].line.color === '#7fabff'"
+    )
+    page.screenshot(path=shots / "jupyterlab_dark.png")
+
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page.set_viewport_size({"width": 560, "height": 1300})
+    page.wait_for_function("() => document.querySelector('.hess-plot')._fullLayout.width < 440")
+    assert page.evaluate(OVERLAPS) == []
+    page.screenshot(path=shots / "jupyterlab_narrow.png")
+
+    # Arrow keys belong to the slider here, not to the notebook.
+    before = page.locator(".hessview output").text_content()
+    page.locator(".hessview input[type=range]").press("ArrowRight")
+    page.wait_for_function(
+        f"() => document.querySelector('.hessview output').textContent !== {json.dumps(before)}"
+    )
+
+
+def test_a_reloaded_page_shows_the_run_again(open_notebook, jupyterlab):
+    page, path = open_notebook("reload", [STILL])
+    page.locator(".hess-pill").filter(has_text="failed").wait_for(timeout=60_000)
+    jupyterlab.save(page)
+    jupyterlab.open(page, path)
+    page.locator(".hess-pill").filter(has_text="failed").wait_for(timeout=60_000)
+    page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData", timeout=20_000)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from emulated import LiveRun, dataset
+from overlaps import OVERLAPS
 
 from hessview.data.summary import ritz
 from hessview.errors import InputError
@@ -21,28 +22,6 @@ from hessview.views.density import density
 
 CURVES = """() => Object.fromEntries(document.querySelector(".hess-plot")._fullData.map((trace) =>
   [trace.meta.role, {x: Array.from(trace.x ?? []), y: Array.from(trace.y ?? [])}]))"""
-OVERLAPS = """() => {
-  const groups = [".hess-tiles > div", ".hess-tiles dt, .hess-tiles strong, .hess-tiles small",
-    ".hess-key li", ".hess-controls input[type=range], .hess-controls label, .hess-controls output,"
-    + ".hess-controls button, .hess-controls legend", "header h2, header p, header .hess-pill",
-    ".hess-plot .xtick text", ".hess-plot .ytick text", ".hess-facts dt, .hess-facts dd"];
-  const found = [];
-  for (const group of groups) {
-    const boxes = [...document.querySelectorAll(group)].map((e) => [e, e.getBoundingClientRect()])
-      .filter(([, box]) => box.width);
-    for (const [e, box] of boxes) {
-      if (box.left < 0 || box.right > innerWidth + 1) found.push(`${e.textContent} is cut`);
-    }
-    boxes.forEach(([a, p], i) => boxes.slice(i + 1).forEach(([b, q]) => {
-      const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-      const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-      if (across <= 1 || down <= 1 || a.contains(b)) return;
-      found.push(`${a.textContent} lies on ${b.textContent}`);
-    }));
-  }
-  if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways");
-  return found;
-}"""
 
 
 @pytest.fixture

@@ -137,3 +137,4 @@ def test_two_models_are_both_named():
     state = page_state(runs)
     assert state["title"] == "one, two"
     assert [section["id"] for section in state["sections"]] == ["a", "b", "c"]
+    assert state["sections"][1]["subtitle"].endswith(" · run b")

@@ -168,7 +168,7 @@ export function densityPanel(host, { id, chosen }) {
   ]);
   host.append(key, plot, waiting, controls);
 
-  let panel = null, palette = null, pending = 0;
+  let panel = null, palette = null, pending = 0, across = 0;
   const widen = (value) => { chosen.widening = value; slider.value = String(value); schedule(); };
   slider.addEventListener("input", () => widen(Number(slider.value)));
   auto.addEventListener("click", () => widen(0));
@@ -182,7 +182,8 @@ export function densityPanel(host, { id, chosen }) {
     plot.hidden = key.hidden = controls.hidden = !drawable;
     waiting.hidden = drawable;
     waiting.textContent = panel?.message ?? "";
-    if (!drawable || !plot.clientWidth) return; // not on the page yet: the observer calls again
+    across = plot.clientWidth || across; // JupyterLab hides all for a moment when its theme changes
+    if (!drawable || !across) return; // not on the page yet: the observer calls again
     const sigma = panel.sigma[chosen.axis] * 10 ** chosen.widening;
     const width = `σ = ${rounded(sigma)}${chosen.axis === "symlog" ? " at λ = 0" : ""}`;
     shown.textContent = width.slice(4);
@@ -198,8 +199,8 @@ export function densityPanel(host, { id, chosen }) {
       data.map((trace) => ({ ...trace, ...traces[trace.meta.role] })),
       {
         ...layout,
-        height: plot.clientWidth < 560 ? 340 : 400,
-        width: plot.clientWidth,
+        height: across < 560 ? 340 : 400,
+        width: across,
         margin: { l: 56, r: 12, t: 8, b: 44 },
         showlegend: false, // the page's own wraps better
         xaxis: { ...layout.xaxis, ...xaxis },
