@@ -221,8 +221,19 @@ class Coupling(Command):
     def __post_init__(self) -> None:
         super().__post_init__()
         given: object = self.blocks
-        pairs = given.items() if isinstance(given, Mapping) else self.blocks
-        object.__setattr__(self, "blocks", tuple((str(k), str(v)) for k, v in pairs))
+        pairs: Any = tuple(given.items()) if isinstance(given, Mapping) else given
+        words = isinstance(pairs, tuple) and all(
+            isinstance(pair, tuple)
+            and len(pair) == 2
+            and all(w and isinstance(w, str) for w in pair)
+            for pair in pairs
+        )
+        if not words or len(dict(pairs)) < len(pairs):
+            raise InputError(
+                f"blocks={given!r} is not allowed; use a mapping from names to patterns of "
+                'parameter names, such as {"attention": "*attn*", "mlp": "*mlp*"}.'
+            )
+        object.__setattr__(self, "blocks", pairs)
         if len(self.blocks) == 1:
             raise InputError(
                 f"blocks={dict(self.blocks)!r} is one block, which is coupled to nothing; use two "

@@ -1,10 +1,12 @@
 """Readings of block coupling: one product per probe and block, and one with the whole probe."""
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from hessview.commands import Coupling
@@ -20,11 +22,8 @@ from hessview.spectral.coupling import Blocks
 Make = Callable[[LossSurface, float | Literal["auto"]], Operator]
 
 
-def coupling(command: Coupling, surface: ShardedLoss) -> Iterator[Reading]:
+def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None, None]:
     """Perturb the blocks of each probe one at a time, and read all blocks' responses.
-
-    The step of a block is chosen with the first probe and kept for the others. With the first
-    probe each block is measured at twice the step as well: what changes is noise.
 
     Args:
         command: How many probes, and which blocks.
@@ -32,7 +31,8 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Iterator[Reading]:
 
     Yields:
         A reading per (probe, column), and one per probe that holds the whole product against
-        the block-diagonal one. Blocks of the job outside of the surface stay NaN.
+        the block-diagonal one. Noise and D are measured with the first probe. Blocks of the job
+        that lie outside of the surface stay NaN.
 
     Raises:
         InputError: Fewer than two blocks, one that is empty, or two that overlap.
@@ -40,63 +40,50 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Iterator[Reading]:
     names, members = _members(command, surface)
     where = [names.index(name) for name in members]
     blocks = Blocks(surface.space, list(members.values()))
-    make: Make = named("operator", command.operator, OPERATORS)
-    chosen = make(surface, command.epsilon)
-    whole: Operator | None = None
-    columns: dict[int, Operator] = {}
+    steps = _Steps(named("operator", command.operator, OPERATORS), surface, command.epsilon)
+
+    def row(values: Tensor) -> list[float]:
+        spread = torch.full((len(names),), math.nan, dtype=torch.float64)
+        spread[where] = values
+        return spread.tolist()
 
     for probe in range(command.probes):
         accumulator = mathematics.Coupling(blocks, surface.space.probe(command.seed, probe))
-        length = float(accumulator.norms.norm())
         # First, so that the rule for the step meets an ordinary direction before small blocks.
-        product = (whole or chosen).matvec(accumulator.vector / length, measure_error=True)
-        whole = whole or _at(make, surface, product) or chosen
-        hv = product.vector.mul_(length)
-        for column, norm in enumerate(accumulator.norms.tolist()):
+        whole = _measure(steps, blocks, accumulator.vector, accumulator.norms.norm(), key=None)
+        for column, norm in enumerate(accumulator.norms):
             started = time.perf_counter()
-            direction = blocks.part(accumulator.vector, column).div_(norm)
-            response = columns.get(column, chosen).matvec(direction)
-            noise: list[float] = [math.nan] * len(blocks)
-            extra = 0
-            if column not in columns:
-                columns[column] = _at(make, surface, response) or chosen
-                if second := _at(make, surface, response, factor=2.0):
-                    repeated = second.matvec(direction)
-                    extra = repeated.gradients
-                    change = repeated.vector.sub_(response.vector).mul_(norm)
-                    noise = blocks.inner((change, change))[0].sqrt().tolist()
-                    del repeated, change
-            found = accumulator.add(column, response.vector.mul_(norm))
+            part = blocks.part(accumulator.vector, column)
+            measured = _measure(steps, blocks, part, norm, key=column)
+            found = accumulator.add(column, measured.vector)
             yield Reading(
                 index={"probe": probe, "column": where[column]},
                 values={
-                    "response_norm": _spread(found.response_norm.tolist(), where, len(names)),
-                    "noise": _spread(noise, where, len(names)),
-                    "form": _spread(found.form.tolist(), where, len(names)),
-                    "epsilon": response.epsilon,
-                    "rho": response.rho,
-                    "error": _ratio(noise, found.response_norm),
-                    "gradients": float(response.gradients + extra),
+                    "response_norm": row(found.response_norm),
+                    "noise": row(measured.noise),
+                    "form": row(found.form),
+                    "epsilon": measured.epsilon,
+                    "rho": measured.rho,
+                    "error": float(measured.noise.norm() / found.response_norm.norm()),
+                    "gradients": measured.gradients,
                     "seconds": time.perf_counter() - started,
                 },
             )
-        comparison = accumulator.compare(hv)
+        result = accumulator.compare(whole.vector)
         yield Reading(
             index={"probe": probe},
             values={
-                "product_norm": comparison.product_norm,
-                "diagonal_norm": comparison.diagonal_norm,
-                "block_error": comparison.block_error,
-                "cosine": comparison.cosine,
-                "kappa": comparison.kappa,
-                "disagreement": comparison.disagreement,
-                "row_error": _spread(comparison.row_error.tolist(), where, len(names)),
-                "row_disagreement": _spread(
-                    comparison.row_disagreement.tolist(), where, len(names)
-                ),
-                "product_epsilon": product.epsilon,
-                "product_rho": product.rho,
-                "product_error": product.error,
+                "product_norm": result.product_norm,
+                "diagonal_norm": result.diagonal_norm,
+                "block_error": result.block_error,
+                "cosine": result.cosine,
+                "kappa": result.kappa,
+                "disagreement": result.disagreement,
+                "row_error": row(result.row_error),
+                "row_disagreement": row(result.row_disagreement),
+                "product_epsilon": whole.epsilon,
+                "product_rho": whole.rho,
+                "product_error": float(whole.noise.norm()) / (result.product_norm or math.nan),
             },
         )
 
@@ -115,22 +102,53 @@ def _members(command: Coupling, surface: ShardedLoss) -> tuple[list[str], dict[s
     return list(blocks), members
 
 
-def _at(
-    make: Make, surface: ShardedLoss, product: Product, *, factor: float = 1.0
-) -> Operator | None:
-    """The operator at a multiple of a product's step, None for one that takes no step."""
-    step = product.epsilon * factor
-    return make(surface, step) if math.isfinite(step) and step > 0 else None
+class _Steps:
+    """Lets the rule choose each direction's step with the first probe, and keeps it for the others.
+
+    So the noise that was measured with the first probe is that of the others too, which cost no
+    search for the step.
+    """
+
+    def __init__(self, make: Make, surface: LossSurface, epsilon: float | Literal["auto"]) -> None:
+        self._make = make
+        self._surface = surface
+        self._rule = make(surface, epsilon)
+        self._kept: dict[int | None, Operator] = {}
+
+    def products(self, key: int | None, direction: Tensor) -> tuple[Product, Product | None]:
+        """Product with a unit-norm vector; the first of its key at twice the step as well."""
+        if key in self._kept:
+            return self._kept[key].matvec(direction), None
+        product = self._rule.matvec(direction)
+        if not product.epsilon > 0:  # an operator that takes no step
+            self._kept[key] = self._rule
+            return product, None
+        self._kept[key] = self._make(self._surface, product.epsilon)
+        return product, self._make(self._surface, 2 * product.epsilon).matvec(direction)
 
 
-def _ratio(noise: list[float], response: Tensor) -> float:
-    norm = float(response.norm())
-    return math.hypot(*noise) / norm if norm > 0 else math.nan
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Measured:
+    vector: Tensor
+    noise: Tensor  # norm of its change at twice the step, shape (block,)
+    epsilon: float
+    rho: float
+    gradients: float
 
 
-def _spread(values: list[float], where: list[int], size: int) -> list[float]:
-    """Values of the measured blocks at their places among all blocks, NaN at the others."""
-    row = [math.nan] * size
-    for place, value in zip(where, values, strict=True):
-        row[place] = value
-    return row
+def _measure(
+    steps: _Steps, blocks: Blocks, vector: Tensor, norm: Tensor, *, key: int | None
+) -> _Measured:
+    """Product with a vector of this norm, from that with the unit vector."""
+    product, second = steps.products(key, vector / norm.to(vector))
+    noise = torch.full((len(blocks),), math.nan, dtype=torch.float64)
+    if second is not None:
+        change = second.vector.sub_(product.vector)
+        noise = norm * blocks.inner((change, change))[0].sqrt()
+    return _Measured(
+        vector=product.vector.mul_(norm.to(vector)),
+        noise=noise,
+        epsilon=product.epsilon,
+        rho=product.rho,
+        gradients=float(product.gradients + (second.gradients if second else 0)),
+    )

@@ -3,14 +3,14 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
 
-from hessview.commands import Command, Density
+from hessview.commands import Command
 from hessview.data.collect import Collector
 from hessview.errors import HessviewError, JobLostError
 from hessview.messages import JobEnded, JobStarted
+from hessview.session.asking import Asking
 from hessview.session.run import Run
 from hessview.transport.channel import Channel
 
@@ -18,7 +18,7 @@ _POLL = 2.0  # seconds that the job may hold a request for events
 _FIRST = 30.0  # seconds for the first events, which a job has before it can be attached to
 
 
-class Session:
+class Session(Asking):
     """Asks a job for curvature and collects what arrives.
 
     Made by `hessview.attach`, `hessview.launch` or `hessview.local`. Earlier runs of the job
@@ -66,44 +66,6 @@ class Session:
     def runs(self) -> list[Run]:
         """All runs of the job's record, the oldest first."""
         return [self._run(run) for run in self.collector.runs]
-
-    def density(
-        self,
-        *,
-        steps: int = Density.steps,
-        probes: int = Density.probes,
-        epsilon: float | Literal["auto"] = Density.epsilon,
-        seed: int = Density.seed,
-        reorthogonalize: int | Literal["full", "none"] = Density.reorthogonalize,
-        error_every: int = Density.error_every,
-        operator: str = Density.operator,
-        subset: str | Sequence[str] = Density.subset,
-        tolerance: float | None = Density.tolerance,
-        quantity: str = Density.quantity,
-    ) -> Run:
-        """Ask for a spectral density; see `commands.Density` for the arguments.
-
-        Returns:
-            The run, at once; its dataset fills up while the ranks compute.
-
-        Raises:
-            InputError: An argument is outside what is allowed; nothing was sent.
-            JobLostError: The job is gone.
-        """
-        return self.submit(
-            Density(
-                steps=steps,
-                probes=probes,
-                epsilon=epsilon,
-                seed=seed,
-                reorthogonalize=reorthogonalize,
-                error_every=error_every,
-                operator=operator,
-                subset=(subset,) if isinstance(subset, str) else tuple(subset),
-                tolerance=tolerance,
-                quantity=quantity,
-            )
-        )
 
     def submit(self, command: Command) -> Run:
         """Send a command to the job.

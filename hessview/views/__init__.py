@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
+from hessview.views.coupling import coupling
 from hessview.views.density import density
 
-VIEWS: dict[str, Callable[..., go.Figure]] = {"density": density}
+VIEWS: dict[str, Callable[..., go.Figure]] = {"coupling": coupling, "density": density}
 """The view of each command's dataset, by the command's name."""
 
-__all__ = ["VIEWS", "density"]
+__all__ = ["VIEWS", "coupling", "density"]

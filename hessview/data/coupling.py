@@ -1,0 +1,169 @@
+"""What a coupling run says, how far it is to be trusted, and whether noise makes it worthless."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview.data.summary import NOT_A_DERIVATIVE
+from hessview.errors import RecordError
+
+Array = NDArray[np.float64]
+
+BLURRED = 0.1  # noise of this size can be told from the drawn numbers, all of the order of 1
+TRUSTED, DOUBTED, WORTHLESS = "trustworthy", "blurred by noise", "dominated by noise"
+NOT_MEASURED = "not measured"
+QUANTITIES = ("block_error", "cosine", "kappa")
+
+
+def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
+    """Numbers of a coupling run, each with its spread over probes, its noise and a verdict.
+
+    With Rademacher probes of unit norm over P parameters, P |(H v_c)_b|^2 averages to the
+    squared Frobenius norm of the block H_bc, which is that of H_cb.
+
+    Args:
+        ds: A coupling dataset, whole or still running.
+
+    Returns:
+        Over quantity (block_error, cosine, kappa): value (mean over probes), spread (standard
+        error), noise, uncertainty (both), expected (what isotropic probes and exact products
+        give beside the other quantities), verdict, and basis (where the uncertainty is from).
+        Over (block, column): frobenius, the estimated norm of H_bc in units of the loss, its
+        spread and noise; coefficient, which is frobenius over the geometric mean of those of
+        the two diagonal blocks, at most 1 for positive operators; and verdict_of_cell.
+        Over block: row_error, row_spread, row_noise, verdict_of_row.
+        NaN is what was not measured, such as a spread over 1 probe.
+
+    Raises:
+        RecordError: Not a coupling.
+    """
+    if not {"response_norm", "disagreement"} <= set(ds):
+        raise RecordError(
+            f"the dataset holds {sorted(map(str, ds.data_vars))}, not response_norm and "
+            "disagreement; pass the dataset of a coupling run."
+        )
+    return xr.Dataset(
+        {**_headline(ds), **_matrix(ds), **_rows(ds)}, attrs={**ds.attrs, "comment": COMMENT}
+    )
+
+
+COMMENT = (
+    "noise of block_error, cosine and kappa: Hv and the sum of its columns are one vector that "
+    "was computed twice, by independent steps; what they disagree by, in units of |Hv| (of "
+    "|H_B v| for cosine and kappa), bounds the error of either to first order. "
+    "Independent errors of Hv and H_B v raise block_error, even beyond 1, and lower cosine and "
+    "kappa; exact products have kappa 1 on average, block_error below 1 and cosine "
+    "sqrt(1 - block_error^2). "
+    "noise of a cell: the change of the response when the step doubles, with the first probe."
+)
+
+
+def verdict(noise: float, *, scale: float = 1.0) -> str:
+    """Whether a number is to be believed, in words.
+
+    Args:
+        noise: Size of its error.
+        scale: The size that the number would have to be told apart from 0.
+    """
+    if not noise >= 0 or not scale >= 0:
+        return NOT_MEASURED
+    if noise == 0:
+        return TRUSTED
+    share = noise / scale if scale > 0 else np.inf
+    if share >= NOT_A_DERIVATIVE:
+        return WORTHLESS
+    return DOUBTED if share >= BLURRED else TRUSTED
+
+
+def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    value, spread = _average(np.stack([ds[name].values for name in QUANTITIES], axis=-1))
+    error, cosine, _ = value
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own = _mean(ds.diagonal_norm.values / ds.product_norm.values)
+        noise = _root_mean_square(ds.disagreement.values) / np.array([1.0, own, own])
+    numbers = {
+        "value": value,
+        "spread": spread,
+        "noise": noise,
+        "uncertainty": np.hypot(spread, noise),
+        "expected": np.sqrt(np.clip(1 - np.array([cosine, error, 0.0]) ** 2, 0, 1)),
+    }
+    probes = int(np.isfinite(ds.disagreement.values).sum())
+    words = {
+        "verdict": np.array([verdict(one) for one in noise.tolist()], dtype=object),
+        "basis": np.array([_basis(probes, one) for one in noise.tolist()], dtype=object),
+    }
+    coords = {"quantity": np.array(QUANTITIES, dtype=object)}
+    return {
+        name: xr.DataArray(
+            array, coords, ("quantity",), attrs={"units": "1"} if name in numbers else {}
+        )
+        for name, array in {**numbers, **words}.items()
+    }
+
+
+def _basis(probes: int, noise: float) -> str:
+    if not probes:
+        return "no probe is finished yet"
+    spread = f"standard error over {probes} probes" if probes > 1 else "1 probe, no spread"
+    return f"{spread} and noise {noise:.1e}: {verdict(noise)}"
+
+
+def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    parameters = float(ds.attrs.get("parameters", np.nan))
+    squares, spreads = _average(parameters * ds.response_norm.values**2)
+    norm = np.sqrt(squares)
+    noise = np.sqrt(parameters) * _root_mean_square(ds.noise.values)
+    own = np.sqrt(np.diagonal(norm))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = spreads / (2 * norm)  # delta method
+        coefficient = norm / np.outer(own, own)
+    words = np.vectorize(lambda n, s: verdict(n, scale=s), otypes=[object])
+    values: dict[str, tuple[Array, str, str]] = {
+        "frobenius": (norm, "loss", "Frobenius norm of the block of the operator"),
+        "frobenius_spread": (spread, "loss", "standard error over probes"),
+        "frobenius_noise": (noise, "loss", "norm that noise alone would have"),
+        "coefficient": (coefficient, "1", "norm over those of the two diagonal blocks"),
+        "verdict_of_cell": (words(noise, norm) if norm.size else norm, "", "trust in the cell"),
+    }
+    coords = {"block": ds.block, "column": ds.column}
+    return {
+        name: xr.DataArray(
+            array, coords, ("block", "column"), attrs={"units": units, "long_name": meaning}
+        )
+        for name, (array, units, meaning) in values.items()
+    }
+
+
+def _rows(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    error, spread = _average(ds.row_error.values)
+    noise = _root_mean_square(ds.row_disagreement.values)
+    values = {
+        "row_error": error,
+        "row_spread": spread,
+        "row_noise": noise,
+        "verdict_of_row": np.array([verdict(float(one)) for one in noise], dtype=object),
+    }
+    return {
+        name: xr.DataArray(array, {"block": ds.block}, ("block",)) for name, array in values.items()
+    }
+
+
+def _average(samples: Array) -> tuple[Array, Array]:
+    """Mean over measured probes (the first axis) and its standard error; one has no spread."""
+    count = np.isfinite(samples).sum(axis=0)
+    mean = _mean(samples)
+    squares = np.nansum((samples - mean) ** 2, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(squares / (count - 1) / count)
+    return mean, np.where(count > 1, spread, np.nan)
+
+
+def _mean(samples: Array) -> Array:
+    count = np.isfinite(samples).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(samples, axis=0) / np.where(count, count, np.nan))
+
+
+def _root_mean_square(samples: Array) -> Array:
+    return np.asarray(np.sqrt(_mean(samples**2)))
