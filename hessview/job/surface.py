@@ -226,7 +226,9 @@ class ShardedLoss:
         # Forward alone leaves the root gathered, as it is now.
         self.refresh()
         share /= self._copies * self.weight
-        return float(self.space.reduce(torch.tensor([share], dtype=torch.float64)))
+        return float(
+            self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
+        )
 
     def _pass(self, out: Tensor, factor: float, scale: float) -> tuple[float, float]:
         """Add factor * gradient of (scale / ranks * summed loss).
@@ -300,7 +302,7 @@ class ShardedLoss:
                 yield
         except BaseException as error:
             sharding.recover(self._module)
-            if isinstance(error, RuntimeError) and "nference" in str(error):
+            if isinstance(error, RuntimeError) and "nference tensor" in str(error):
                 raise ObjectiveError(_INFERENCE) from error
             raise
         finally:

@@ -6,25 +6,30 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-import psutil
 import torch
 import torch.distributed as dist
 
 import hessview
-from hessview.commands import Command, Coupling, Density, LanczosCommand
+from hessview.commands import Benchmark, Command, Coupling, Density, LanczosCommand
 from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, sharding
 from hessview.job.agree import agree
+from hessview.job.benchmark import benchmark
 from hessview.job.blocks import job_blocks
 from hessview.job.coupling import coupling
 from hessview.job.density import density
+from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
+from hessview.job.ties import untied
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.named import named
+from hessview.operators import OPERATORS
 
 Readings = Generator[Reading, None, str | None]
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
+    Benchmark: benchmark,
     Density: density,
     Coupling: coupling,
 }
@@ -52,11 +57,12 @@ class Worker:
             self.blocks = job_blocks(objective)
             self._digest = objective.digest()
             self.surface = ShardedLoss(objective, self.reduction)
-        self._neighbours = _ranks_on_this_host()
+        self._neighbours = ranks_on_this_host()
         with agree():
             _check_digests(self._digest)
         checks.check_determinism(self.surface)
         checks.check_gradient(self.surface)
+        self.notes = untied(self.surface)
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""
@@ -96,17 +102,21 @@ class Worker:
             did; only errors that all ranks meet alike are told so, others are raised.
         """
         try:
-            command.check(self.surface.space.size)
             checks.check_mode(self.surface.objective.module)
+            surface = self._restricted(command)
+            command.check(surface.space.size)
+            about = getattr(named("operator", command.operator, OPERATORS), "about", "")
             with agree():
-                self._check_memory(command)
-            self.surface.measure()
+                self._check_memory(command, surface)
+            surface.measure()
             yield RunStarted(
                 training_step=training_step,
-                loss=self.surface.loss,
-                gradient_norm=self.surface.gradient_norm,
+                loss=surface.loss,
+                gradient_norm=surface.gradient_norm,
+                parameters=None if surface is self.surface else surface.space.size,
+                notes={"about_operator": about} | self.notes,
             )
-            note = yield from ESTIMATORS[type(command)](command, self.surface)
+            note = yield from ESTIMATORS[type(command)](command, surface)
         except RunCancelledError as error:
             yield RunEnded(state="cancelled", error=str(error))
         except HessviewError as error:
@@ -114,18 +124,22 @@ class Worker:
         else:
             yield RunEnded(state="done", note=note or "")
 
-    def _check_memory(self, command: Command) -> None:
+    def _restricted(self, command: Command) -> ShardedLoss:
+        """The loss as a function of the parameters that the command names."""
+        if command.subset == Command.subset:
+            return self.surface
+        with agree():
+            return ShardedLoss(self.surface.objective, self.reduction, subset=command.subset)
+
+    def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""
         if not isinstance(command, LanczosCommand):
             return
-        space = self.surface.space
+        space = surface.space
         kept = {"full": command.steps, "none": 2}.get(str(command.reorthogonalize))
         rows = min(command.steps, kept or int(command.reorthogonalize))
         need = rows * space.local_size * space.dtype.itemsize
-        if space.device.type == "cuda":
-            free = torch.cuda.mem_get_info(space.device)[0]
-        else:
-            free = psutil.virtual_memory().available // self._neighbours
+        free = free_memory(space.device, self._neighbours)
         if need > free:
             fits = max(2, rows * free // need)
             raise InputError(
@@ -146,14 +160,6 @@ def _check_digests(digest: str) -> None:
                 f"rank {rank} has other batches than rank 0; give every rank the whole data set, "
                 "in the same order: each takes its own share of it."
             )
-
-
-def _ranks_on_this_host() -> int:
-    if not dist.is_initialized():
-        return 1
-    hosts: list[str] = [""] * dist.get_world_size()
-    dist.all_gather_object(hosts, socket.gethostname())
-    return hosts.count(socket.gethostname())
 
 
 def _versions() -> dict[str, str]:
