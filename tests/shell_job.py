@@ -62,3 +62,25 @@ class ShellJob:
 def measured(run):
     """How many readings a run has."""
     return int(run.dataset.alpha.notnull().sum())
+
+
+def ranks_of(path):
+    """Processes of the job, the lowest rank first."""
+    found = [
+        one
+        for one in psutil.process_iter()
+        if "hessview.job" in (line := cmdline(one)) and str(path) in line and "-u" in line
+    ]
+    return sorted(found, key=lambda one: int(one.environ()["RANK"]))
+
+
+def cmdline(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def processes_of(path):
+    """All processes that name the run directory."""
+    return [one.pid for one in psutil.process_iter() if str(path) in cmdline(one)]

@@ -4,7 +4,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from hessview.commands import Command, Coupling, Density
+from hessview.commands import Benchmark, Command, Coupling, Density
 from hessview.errors import InputError
 from hessview.messages import JobStarted
 from hessview.session.run import Run
@@ -57,6 +57,38 @@ class Asking(abc.ABC):
                 subset=(subset,) if isinstance(subset, str) else tuple(subset),
                 tolerance=tolerance,
                 quantity=quantity,
+            )
+        )
+
+    def benchmark(
+        self,
+        *,
+        operators: Sequence[str] = Benchmark.operators,
+        depths: Sequence[int] = Benchmark.depths,
+        repetitions: int = Benchmark.probes,
+        epsilon: float | Literal["auto"] = Benchmark.epsilon,
+    ) -> Run:
+        """Ask what gradients, products and Lanczos steps cost; see `data.benchmark`.
+
+        Args:
+            operators: Names of the operators whose products are timed.
+            depths: Lanczos steps at which a step is timed.
+            repetitions: How often everything is timed.
+            epsilon: Step along a unit-norm vector.
+
+        Returns:
+            The run, at once.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing was sent.
+            JobLostError: The job is gone.
+        """
+        return self.submit(
+            Benchmark(
+                operators=tuple(operators),
+                depths=tuple(depths),
+                probes=repetitions,
+                epsilon=epsilon,
             )
         )
 

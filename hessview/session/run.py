@@ -1,5 +1,6 @@
 """One command's life, as a kernel sees it."""
 
+import logging
 import math
 import threading
 import time
@@ -12,6 +13,8 @@ from hessview.commands import Command
 from hessview.data.collect import Collector
 from hessview.errors import JobLostError, RunCancelledError, RunFailedError
 from hessview.messages import ENDED, State
+
+_log = logging.getLogger(__name__)
 
 _GLANCE = 0.5  # seconds; waits are cut up, so that an interrupt is heard on every platform
 
@@ -121,7 +124,10 @@ class Run:
     def tell(self) -> None:
         """Call back whoever asked for it; called by the session."""
         for callback in list(self._callbacks):
-            callback()
+            try:
+                callback()
+            except Exception:  # somebody else's; the events that follow must still arrive
+                _log.exception("a callback of run %s failed", self.id)
 
     def __repr__(self) -> str:
         return f"<hessview.Run {self.id}: {self.command.name}, {self.state}>"

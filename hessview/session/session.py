@@ -149,6 +149,8 @@ class Session(Asking):
             except HessviewError as error:
                 if not self._closing.is_set():
                     self._lose(JobLostError(str(error)))
+            except Exception as error:  # otherwise whoever waits for a run would do so for ever
+                self._lose(JobLostError(f"events cannot be read ({error!r}); attach again."))
 
     def _fetch(self, wait: float) -> None:
         events = self._channel.events(self._seen, wait)

@@ -187,6 +187,17 @@ def test_on_change_calls_back_until_it_is_ended(late_session):
     assert len(calls) == count
 
 
+def test_callback_that_raises_stops_nothing(late_session, caplog):
+    run = late_session.density(steps=3, probes=1)
+    run.on_change(lambda: 1 / 0)
+    calls = []
+    run.on_change(lambda: calls.append(1))
+    run.wait(60)
+    until(lambda: len(calls) >= 3)
+    assert f"a callback of run {run.id} failed" in caplog.text
+    assert late_session.density(steps=2, probes=1).wait(60).attrs["state"] == "done"
+
+
 def test_loss_that_raises_fails_the_run_and_not_the_session():
     bad = threading.Event()
 

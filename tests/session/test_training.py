@@ -1,0 +1,51 @@
+"""A training script that serves its model between its steps."""
+
+import sys
+
+import numpy as np
+import pytest
+from shell_job import ShellJob
+
+import hessview
+from hessview.errors import JobLostError
+
+pytestmark = pytest.mark.ranks
+
+
+@pytest.fixture
+def training(tmp_path):
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    job = ShellJob(tmp_path, *torchrun, "--nproc-per-node", "2", "training.py")
+    try:
+        yield job.wait_until_ready()
+    finally:
+        job.end()
+
+
+def test_spectra_of_a_model_while_it_trains(training, until):
+    with hessview.attach(training.path) as session:
+        runs = [session.density(steps=4, probes=1, seed=3) for _ in range(2)]
+        first, last = [run.wait(60) for run in runs]
+        later = session.density(steps=4, probes=1, seed=3).wait(60)
+        assert session.job.model == "training"
+        assert session.job.world_size == 2
+
+    # Both were asked for at once, so that one poll may have answered both.
+    assert 0 <= first.attrs["training_step"] <= last.attrs["training_step"]
+    assert last.attrs["training_step"] < later.attrs["training_step"]
+    assert later.attrs["loss"] < first.attrs["loss"]
+    assert np.isfinite(later.alpha).all()
+    assert not later.alpha.identical(first.alpha)
+
+    with hessview.attach(training.path) as session:  # a second kernel, later on
+        assert len(session.runs) == 3
+        run = session.density(steps=4, probes=1, seed=3)
+        assert run.wait(60).attrs["training_step"] > later.attrs["training_step"]
+
+        (training.path / "enough").touch()
+        assert training.process.wait(60) == 0, training.output
+        until(lambda: session.lost is not None)
+        with pytest.raises(JobLostError, match=r"the job's script left the block of hessview"):
+            session.density(steps=2, probes=1)
+    assert "trained for" in training.output
+    assert len(hessview.open_runs(training.path).children) == 4

@@ -1,0 +1,123 @@
+import re
+
+import pytest
+from emulated import payloads
+from shell_job import HESSVIEW, ShellJob
+
+from hessview.cli import main
+from hessview.eventlog import EventLog
+
+TEXT_OF_3_BYTES = "abc"
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A record of one run, without a job."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    log = EventLog("job", folder / "events.jsonl")
+    for payload in payloads(probes=2, steps=6):
+        log.append(payload, run="" if payload.kind == "job_started" else "density-1")
+    log.close()
+    return folder
+
+
+def error_of(capsys, *arguments):
+    """What a command that is refused prints."""
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    return line
+
+
+def test_report_of_a_run_directory(run_dir, capsys):
+    assert main(["report", str(run_dir)]) == 0
+    assert capsys.readouterr().out == f"wrote {run_dir / 'report.html'}\n"
+    assert "SmolLM2-135M" in (run_dir / "report.html").read_text()
+
+
+def test_report_goes_where_it_is_told(run_dir, tmp_path):
+    assert main(["report", str(run_dir), "--out", str(tmp_path / "new" / "page.html")]) == 0
+    assert (tmp_path / "new" / "page.html").exists()
+    assert not (run_dir / "report.html").exists()
+
+
+def test_report_without_a_record(tmp_path, capsys):
+    assert error_of(capsys, "report", str(tmp_path / "no")).startswith(
+        f"hessview: {tmp_path / 'no'} is not a directory; pass the run directory"
+    )
+    assert "holds no events.jsonl; pass the run directory" in error_of(
+        capsys, "report", str(tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--steps", "0"], "steps=0 is not allowed; use a whole number >= 1."),
+        (["--probes", "-1"], "probes=-1 is not allowed; use a whole number >= 1."),
+        (["--tokens", "0"], "tokens=0 is not allowed; use a whole number >= 1."),
+        (["--ranks", "0"], "ranks=0 is not allowed; use a whole number >= 1."),
+    ],
+)
+def test_bad_demo_options_start_nothing(tmp_path, capsys, arguments, text):
+    line = error_of(capsys, "demo", "--quick", "--out", str(tmp_path / "out"), *arguments)
+    assert line == f"hessview: {text}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_into_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "out").write_text("kept")
+    line = error_of(capsys, "demo", "--quick", "--out", str(tmp_path / "out"))
+    assert re.search(r"run directory .* cannot be made \(.*\); choose another", line)
+    assert (tmp_path / "out").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--ranks", "0"], "ranks=0 is not allowed; use a whole number >= 1."),
+        (["--batch", "0"], "batch=0 is not allowed; use a whole number >= 1."),
+        (["--length", "1"], "length=1 is not allowed; use a whole number >= 2."),
+        (["--dtype", "int8"], "dtype='int8' is not allowed; use one of ['bfloat16', 'float32', "),
+    ],
+)
+def test_bad_launch_options_start_nothing(tmp_path, capsys, arguments, text):
+    line = error_of(capsys, "launch", "tiny", "--run-dir", str(tmp_path / "run"), *arguments)
+    assert line.startswith(f"hessview: {text}")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["launch"], ["launch", "tiny"], ["demo", "--steps", "few"], ["dance"]],
+)
+def test_command_lines_that_make_no_sense_end_with_one_line(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("hessview")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in ("demo", "launch", "report"))
+
+
+@pytest.mark.ranks
+def test_launch_that_the_job_refuses_says_why_in_one_line(tmp_path):
+    text = tmp_path / "text"
+    text.write_text(TEXT_OF_3_BYTES)
+    job = ShellJob(tmp_path, HESSVIEW, "launch", "tiny", "--ranks", "2", "--text", str(text))
+    try:
+        assert job.process.wait(60) == 1
+    finally:
+        job.end()
+    said = [line for line in job.output.splitlines() if line.startswith("hessview: ")]
+    assert said == [
+        "hessview: the text has 3 bytes, fewer than a training sequence of 64; give a longer text."
+    ]
+    assert "Traceback" not in job.output
