@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,8 +66,9 @@ class Objective:
     def digest(self) -> str:
         """Digest of all batches' contents, to tell data sets apart."""
         state = hashlib.blake2b(digest_size=8)
-        for batch in self.batches:
-            for leaf in _leaves(batch):
+        # By index, as passes do: a sequence need not say by IndexError where it ends.
+        for index in range(len(self.batches)):
+            for leaf in _leaves(self.batches[index]):
                 state.update(leaf)
         return state.hexdigest()
 
@@ -83,5 +85,13 @@ def _leaves(value: Any) -> Iterable[bytes]:
     elif isinstance(value, list | tuple):
         for entry in value:
             yield from _leaves(entry)
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}".encode()
+        yield value.tobytes()
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from _leaves({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    elif type(value).__repr__ is object.__repr__:
+        # Its text would be an address, which differs between ranks.
+        yield from _leaves([type(value).__qualname__, vars(value)])
     else:
         yield repr(value).encode()
