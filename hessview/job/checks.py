@@ -78,7 +78,7 @@ def check_gradient(surface: ShardedLoss) -> None:
     gradient.div_(norm)
     # Far enough that the loss changes by more than its rounding, then nearer.
     distance = 0.1 * math.cbrt(surface.machine_epsilon) * abs(surface.loss) / norm
-    distance = min(distance, 0.01 * surface.parameter_norm)
+    distance = min(distance, 0.01 * (surface.parameter_norm or 1.0))
     slopes = []
     for _ in range(_TRIES):
         if 2 * distance * norm <= 100 * surface.machine_epsilon * abs(surface.loss):
