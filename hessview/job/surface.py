@@ -84,12 +84,18 @@ class ShardedLoss:
         # A pass of the caller's may have left copies that are older than the shards.
         self.refresh()
         gradient = self.space.zeros()
-        total, weight = self._pass(gradient, 1.0, self._ranks)
+        total, weight, reached = self._pass(gradient, 1.0, self._ranks)
         where = self.space.zeros()
         for part, shard in zip(self.space.split(where), self.shards(), strict=True):
             part.copy_(shard)
         squares = self.space.squares(gradient, where)
-        sums = self.space.reduce(torch.cat([squares.new_tensor([total, weight]), squares])).tolist()
+        shares = squares.new_tensor([total, weight, reached])
+        *sums, reached = self.space.reduce(torch.cat([shares[:2], squares, shares[2:]])).tolist()
+        if not reached:
+            raise ObjectiveError(
+                "no parameter received a gradient: the loss does not depend on any that has "
+                "requires_grad; compute it from the module that it is given."
+            )
         self.weight = sums[1]
         if not self.weight > 0:
             raise ObjectiveError(
@@ -123,7 +129,7 @@ class ShardedLoss:
         Returns:
             This rank's share of the mean loss; shares add up to the loss over ranks.
         """
-        total, _ = self._pass(out, factor, self._ranks / self.weight)
+        total, *_ = self._pass(out, factor, self._ranks / self.weight)
         return total / self.weight
 
     def combination(self, out: Tensor, points: Sequence[tuple[Callable[[], None], float]]) -> float:
@@ -230,16 +236,16 @@ class ShardedLoss:
             self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
         )
 
-    def _pass(self, out: Tensor, factor: float, scale: float) -> tuple[float, float]:
+    def _pass(self, out: Tensor, factor: float, scale: float) -> tuple[float, float, int]:
         """Add factor * gradient of (scale / ranks * summed loss).
 
         Returns:
-            This rank's shares of the summed loss and of the summed weight.
+            This rank's shares of the summed loss and of the summed weight, and how many of its
+            parameters a gradient reached.
         """
         with torch.enable_grad(), self._own_gradients(), self._routing.watched():
             sums = self._backward(scale)
-            self._collect(out, factor)
-        return sums
+            return *sums, self._collect(out, factor)
 
     def _backward(
         self, scale: float, before_last: Callable[[], None] | None = None
@@ -258,11 +264,14 @@ class ShardedLoss:
                 weights += weight
         return loss / self._copies, weights / self._copies
 
-    def _collect(self, out: Tensor, factor: float) -> None:
-        """Add the .grad fields to a vector."""
+    def _collect(self, out: Tensor, factor: float) -> int:
+        """Add the .grad fields to a vector; returns how many there were."""
+        reached = 0
         for part, parameter in zip(self.space.split(out), self._parameters, strict=True):
             if parameter.grad is not None:
                 part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
+                reached += 1
+        return reached
 
     def _batches(self) -> Iterator[tuple[Any, bool]]:
         """This rank's batches; ranks with fewer go through one more that does not count.
