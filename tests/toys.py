@@ -1,5 +1,7 @@
 """Objectives small enough that their curvature is known, densely or in closed form."""
 
+import copy
+import functools
 import math
 
 import torch
@@ -114,11 +116,15 @@ class Gpt(nn.Module):
 
 def token_loss(module, ids):
     """Summed cross entropy of the next tokens that are not padding (token 0), and their count."""
-    logits = module(ids)[:, :-1].flatten(0, 1)
-    targets = ids[:, 1:].flatten()
+    return token_terms(module(ids), ids).sum(), int((ids[:, 1:] != 0).sum())
+
+
+def token_terms(logits, ids):
+    """Cross entropy of each next token, 0 for padding."""
     wide = logits if logits.dtype == torch.float64 else logits.float()
-    total = F.cross_entropy(wide, targets, reduction="sum", ignore_index=0)
-    return total, int((targets != 0).sum())
+    targets = ids[:, 1:].flatten()
+    flat = wide[:, :-1].flatten(0, 1)
+    return F.cross_entropy(flat, targets, reduction="none", ignore_index=0)
 
 
 def sequences(count=3, *, length=LENGTH, vocabulary=VOCABULARY, seed=3):
@@ -134,7 +140,20 @@ def sequences(count=3, *, length=LENGTH, vocabulary=VOCABULARY, seed=3):
 
 
 def gpt(*, tied=True, dtype=torch.float64, steps=20, count=3, seed=0, **shape):
-    """A trained small GPT as an objective; the same on every call."""
+    """A small GPT, trained for some steps, as an objective; a new one, but the same, each time."""
+    module, batches = _trained(tied, steps, count, seed, **shape)
+    module = copy.deepcopy(module).to(dtype).eval()
+    return Objective(
+        module,
+        token_loss,
+        [ids.clone() for ids in batches],
+        outputs=lambda module, ids: module(ids),
+        terms=token_terms,
+    )
+
+
+@functools.cache
+def _trained(tied, steps, count, seed, **shape):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = Gpt(tied=tied, **shape).double()
@@ -146,7 +165,7 @@ def gpt(*, tied=True, dtype=torch.float64, steps=20, count=3, seed=0, **shape):
         (total / weight).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return Objective(module.to(dtype).eval(), token_loss, batches)
+    return module, batches
 
 
 def mean_loss(objective, parameters):
@@ -210,3 +229,44 @@ def dense_hessian(objective):
     """
     value, flat = gradient_function(objective)
     return torch.autograd.functional.hessian(value, flat, vectorize=True)
+
+
+def dense_gauss_newton(objective):
+    """J^T H_z J / weight from the explicit Jacobian of the outputs."""
+    result, weight = 0.0, 0.0
+    for jacobian, outputs, batch in _jacobians(objective):
+        curvature = torch.autograd.functional.hessian(
+            lambda z, batch=batch: objective.terms(z, batch).sum(), outputs
+        ).reshape(outputs.numel(), -1)
+        result = result + jacobian.T @ curvature @ jacobian
+        weight += objective.loss(objective.module, batch)[1]
+    return result / weight
+
+
+def dense_fisher(objective):
+    """The sum of each term's gradient times itself, over the weight."""
+    result, weight = 0.0, 0.0
+    for jacobian, outputs, batch in _jacobians(objective):
+        slopes = torch.autograd.functional.jacobian(
+            lambda z, batch=batch: objective.terms(z, batch), outputs
+        )
+        gradients = slopes.flatten(1) @ jacobian
+        result = result + gradients.T @ gradients
+        weight += objective.loss(objective.module, batch)[1]
+    return result / weight
+
+
+def _jacobians(objective):
+    parameters = named_trainable(objective)
+    flat = torch.cat([p.flatten() for p in parameters.values()])
+    shapes = [p.shape for p in parameters.values()]
+    for batch in objective.batches:
+
+        def outputs(flat, batch=batch):
+            parts = torch.split(flat, [shape.numel() for shape in shapes])
+            parts = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+            named = dict(zip(parameters, parts, strict=True))
+            return functional_call(objective.module, named, (batch,))
+
+        jacobian = torch.autograd.functional.jacobian(outputs, flat)
+        yield jacobian.flatten(0, -2), outputs(flat).detach(), batch

@@ -2,10 +2,12 @@
 
 import math
 
+import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from hessview.errors import ObjectiveError
+from hessview.job import sharding
 from hessview.job.surface import ShardedLoss
 from hessview.operators.displaced import displaced
 
@@ -18,9 +20,11 @@ def check_mode(module: nn.Module) -> None:
     """Refuse modules that draw random numbers, move buffers, or keep gradients to their rank.
 
     Raises:
-        ObjectiveError: Dropout or batch normalisation in training mode, or gradients that are
-            not summed over the ranks, as while they are accumulated over micro-batches.
+        ObjectiveError: Dropout or batch normalisation in training mode, gradients that are not
+            summed over the ranks, as while they are accumulated over micro-batches, or
+            inference mode.
     """
+    _check_inference(module)
     for name, child in module.named_modules():
         if not _sums_gradients(child):
             raise ObjectiveError(
@@ -39,6 +43,19 @@ def check_mode(module: nn.Module) -> None:
             raise ObjectiveError(
                 f"batch normalisation {name or 'the module'!r} is in training mode, so each pass "
                 "moves its statistics; call module.eval() first."
+            )
+
+
+def _check_inference(module: nn.Module) -> None:
+    if torch.is_inference_mode_enabled():
+        raise ObjectiveError(
+            "torch.inference_mode is on, under which nothing can be differentiated; leave it first."
+        )
+    for name, parameter in module.named_parameters():
+        if sharding.local(parameter).is_inference():
+            raise ObjectiveError(
+                f"parameter {name!r} was made under torch.inference_mode and cannot be moved; load "
+                "the weights outside of it."
             )
 
 

@@ -128,7 +128,8 @@ class _OutputStep(StepSize):
 
 
 def _wide(outputs: Tensor) -> Tensor:
-    return outputs if outputs.dtype == torch.float64 else outputs.float()
+    # A copy: outputs may be a view of the parameters, which move on.
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32), copy=True)
 
 
 def _square(outputs: Tensor) -> float:

@@ -18,6 +18,18 @@ def gpt_eigen(gpt_hessian):
     return torch.linalg.eigh(gpt_hessian)
 
 
+@pytest.fixture(scope="session")
+def gpt_gauss_newton():
+    """The dense float64 Gauss-Newton matrix of toys.gpt()."""
+    return toys.dense_gauss_newton(toys.gpt())
+
+
+@pytest.fixture(scope="session")
+def gpt_fisher():
+    """The dense float64 empirical Fisher matrix of toys.gpt()."""
+    return toys.dense_fisher(toys.gpt())
+
+
 @pytest.fixture
 def surface_of():
     """The loss of an objective in this one process, measured."""
