@@ -90,8 +90,8 @@ def _leaves(value: Any) -> Iterable[bytes]:
         yield value.tobytes()
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from _leaves({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    elif type(value).__repr__ is object.__repr__:
+    elif repr(value) == object.__repr__(value):
         # Its text would be an address, which differs between ranks.
-        yield from _leaves([type(value).__qualname__, vars(value)])
+        yield from _leaves([type(value).__qualname__, getattr(value, "__dict__", {})])
     else:
         yield repr(value).encode()
