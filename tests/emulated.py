@@ -120,14 +120,21 @@ def dataset(run: str = "density-1", **options: object) -> xr.Dataset:
 
 
 class LiveRun:
-    """A run whose events arrive one by one from a thread, as a session's do."""
+    """A run whose events arrive one by one from a thread, as a session's do.
 
-    def __init__(self, *, seconds: float = 0.05, **options: object) -> None:
+    It may pause after some events, until it is told to go on.
+    """
+
+    def __init__(
+        self, *, seconds: float = 0.05, pause: int | None = None, **options: object
+    ) -> None:
         self.id = "density-1"
         self._collector = Collector()
         self._callbacks: list[Callable[[], None]] = []
         self._events = events(self.id, **options)
         self._seconds = seconds
+        self._pause = pause
+        self._go_on = threading.Event()
         self.lost: Exception | None = None
         for _ in range(2):  # the job's word, and the command
             self._collector.add(self._events.pop(0))
@@ -140,6 +147,9 @@ class LiveRun:
     def lose(self, error: Exception) -> None:
         self.lost = error
         self._tell()
+
+    def go_on(self) -> None:
+        self._go_on.set()
 
     def join(self) -> None:
         self._thread.join()
@@ -157,7 +167,9 @@ class LiveRun:
         return len(self._callbacks)
 
     def _arrive(self) -> None:
-        for event in self._events:
+        for position, event in enumerate(self._events):
+            if position == self._pause:
+                self._go_on.wait()
             time.sleep(self._seconds)
             if self.lost is not None:
                 return

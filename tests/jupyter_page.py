@@ -99,7 +99,8 @@ class JupyterLab:
         page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
     def save(self, page) -> None:
-        """Save the open notebook."""
+        """Save the open notebook, once its cells are through."""
+        page.wait_for_function(KERNEL_READY, timeout=60_000)
         page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ LABELS = {
     "parameters": "Parameters",
     "blocks": "Blocks",
     "operator": "Operator",
+    "subset": "Parameters taken",
     "loss": "Loss",
     "gradient_norm": "Gradient norm",
     "training_step": "Training step",
@@ -45,6 +46,7 @@ LABELS = {
 }
 """Order and wording of what is known to a record; attributes without a label come last."""
 
+NESTED = {"blocks", "mesh", "versions", "subset"}
 HIDDEN = {"weight_unit", "command"}  # part of another row, or of the page's title
 
 
@@ -67,21 +69,21 @@ def provenance(ds: xr.Dataset) -> list[list[str]]:
 def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
     if name == "weight":
         return f"{value:,.0f} {attrs.get('weight_unit', '')}".strip()
-    if isinstance(value, bool | str):
-        return _mapping(name, value) if isinstance(value, str) else str(value)
-    if isinstance(value, int) and "seed" not in name:
+    if name in NESTED and isinstance(value, str):
+        return _nested(name, value)
+    if isinstance(value, int) and not isinstance(value, bool) and "seed" not in name:
         return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _mapping(name: str, value: str) -> str:
-    """Mappings are kept as JSON strings; a model's name that looks like one stays as it is."""
-    if name not in ("blocks", "mesh", "versions"):
-        return value
+def _nested(name: str, value: str) -> str:
+    """Mappings and lists are kept as JSON strings; what cannot be read stays as it is."""
     try:
         entries = json.loads(value)
     except ValueError:
         return value
+    if isinstance(entries, list):
+        return "all" if entries == ["*"] else ", ".join(map(str, entries))
     if not isinstance(entries, dict):
         return value
     if name == "blocks":

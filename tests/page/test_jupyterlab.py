@@ -19,9 +19,17 @@ LIVE = f"""\
 import sys; sys.path.insert(0, {TESTS!r})
 from emulated import LiveRun
 from hessview.page.widget import view
-run = LiveRun(probes=3, steps=24, seconds=0.06)
+run = LiveRun(probes=3, steps=24, seconds=0.03, pause=34)
 shown = view(run)
 shown"""
+
+# The kernel is busy until the test has seen enough of the second probe.
+BUSY = """\
+import pathlib, time
+while not pathlib.Path("seen").exists():
+    time.sleep(0.02)
+run.go_on()
+run.join(); assert shown.wait(10)"""
 
 CURVES = """() => Object.fromEntries(document.querySelector(".hess-plot")._fullData.map(
   (trace) => [trace.meta.role, {x: Array.from(trace.x ?? []), y: Array.from(trace.y ?? [])}]))"""
@@ -37,13 +45,11 @@ def plotted_mean(ds, x, sigma):
 
 
 def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyterlab, shots):
-    page, path = open_notebook(
-        "live", [LIVE, "_ = run.start()", "run.join(); assert shown.wait(10)"]
-    )
+    page, path = open_notebook("live", [LIVE, "_ = run.start()", BUSY])
     pill = page.locator(".hessview .hess-pill")
     pill.filter(has_text=re.compile("queued|streaming")).wait_for(timeout=60_000)
     pill.filter(has_text="streaming").wait_for(timeout=30_000)
-    page.locator(".hess-key").get_by_text("probe 2, at step").wait_for(timeout=30_000)
+    page.locator(".hess-key").get_by_text("probe 2, at step 9").wait_for(timeout=60_000)
     page.screenshot(path=shots / "jupyterlab_streaming.png")
 
     # The kernel is busy with the last cell, and the slider still moves the curve.
@@ -53,6 +59,7 @@ def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyter
         f"() => document.querySelector('.hessview output').textContent !== {json.dumps(before)}"
     )
 
+    (path.parent / "seen").touch()
     pill.filter(has_text="done").wait_for(timeout=60_000)
     assert page.locator(".hess-progress").is_hidden()
     page.locator(".hess-key").get_by_text("mean of 3 probes").wait_for(timeout=10_000)

@@ -201,6 +201,17 @@ def test_dark_and_light_follow_the_system_and_the_button(open_report, shots):
 
 
 @pytest.mark.browser
+def test_paper_is_white(open_report):
+    page = open_report(dataset(probes=1, steps=10), dark=True)
+    drawn(page)
+    theme = page.locator(".hessview")
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    assert theme.get_attribute("data-theme") == "light"
+    page.evaluate("() => dispatchEvent(new Event('afterprint'))")
+    assert theme.get_attribute("data-theme") == "dark"
+
+
+@pytest.mark.browser
 def test_a_hostile_name_stays_a_name(open_report, tmp_path):
     name = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\u2028&amp;"
     page = open_report(dataset(probes=1, steps=10, model=name, error=name, end="failed"))

@@ -130,6 +130,8 @@ def test_provenance_is_complete_and_in_words():
     assert len(rows) == len(found["provenance"])
     labelled = page_state([ds.assign_attrs(surprise="kept")])["sections"][0]["provenance"]
     assert ["surprise", "kept"] in labelled
+    subset = page_state([ds.assign_attrs(subset='["head.*", "*.norm"]')])["sections"][0]
+    assert ["Parameters taken", "head.*, *.norm"] in subset["provenance"]
 
 
 def test_two_models_are_both_named():
