@@ -1,0 +1,276 @@
+"""What test_ranks_operators.py compares: torchrun ... ranks_operators.py FILE, on all ranks."""
+
+import contextlib
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.profiler import ProfilerActivity, profile
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+import experts
+import toys
+from ranks_numerics import count_collectives, failing_at, whole
+
+from hessview.commands import Density
+from hessview.errors import HessviewError
+from hessview.job import memory, sharding
+from hessview.job import surface as surfaces
+from hessview.job.objective import Objective
+from hessview.job.reduction import Reduction
+from hessview.job.surface import ShardedLoss
+from hessview.job.worker import Worker
+from hessview.operators import OPERATORS
+
+EPSILON = 1e-4  # of float64 products, so that all worlds take the same step
+
+
+def sharded(objective, mesh, **options):
+    sharding.shard(objective.module, mesh, **options)
+    return objective
+
+
+def surface_of(objective, **options):
+    surface = ShardedLoss(objective, Reduction(), **options)
+    surface.measure()
+    return surface
+
+
+def product(objective, name="hessian", epsilon=EPSILON, **options):
+    surface = surface_of(objective, **options)
+    before = [shard.clone() for shard in surface.shards()]
+    probe = surface.space.probe(0, 0)
+    found = OPERATORS[name](surface, epsilon).matvec(probe)
+    return {
+        "product": whole(surface, found.vector),
+        "norm": found.norm,
+        "rho": found.rho,
+        "flips": found.flips,
+        "size": surface.space.size,
+        "restored": all(map(torch.equal, before, surface.shards())),
+    }
+
+
+def every_operator(mesh):
+    objective = sharded(toys.gpt(), mesh)
+    return {name: product(objective, name) for name in OPERATORS}
+
+
+def every_operator_in_replicas(mesh):
+    objective = toys.gpt()
+    module = nn.parallel.DistributedDataParallel(objective.module)
+    found = Objective(
+        module,
+        objective.loss,
+        objective.batches,
+        outputs=objective.outputs,
+        terms=objective.terms,
+    )
+    return {name: product(found, name) for name in OPERATORS}
+
+
+def with_fewer_batches_than_ranks(mesh):
+    objective = sharded(toys.gpt(count=1), mesh)
+    return {name: product(objective, name) for name in OPERATORS}
+
+
+def subset(mesh):
+    objective = sharded(toys.gpt(), mesh)
+    patterns = ("layers.0.*", "norm.?????s")
+    return {name: product(objective, name, subset=patterns) for name in OPERATORS}
+
+
+def adapters(mesh):
+    objective = sharded(experts.with_adapters(), mesh)
+    return {name: product(objective, name) for name in ("hessian", "gauss_newton", "exact")}
+
+
+def mixture(mesh):
+    objective = sharded(experts.mixture(), mesh)
+    return {epsilon: product(objective, epsilon=epsilon) for epsilon in experts.EPSILONS}
+
+
+def reduced_in_bfloat16(mesh):
+    results = {}
+    for name, policy in {
+        "none": MixedPrecisionPolicy(),
+        "reduce": MixedPrecisionPolicy(reduce_dtype=torch.bfloat16),
+    }.items():
+        objective = toys.gpt(dtype=torch.float32)
+        for layer in objective.module.layers:
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
+        fully_shard(objective.module, mesh=mesh, mp_policy=policy)
+        results[name] = [product(objective, op, 2e-2) for op in ("hessian", "hessian_one_reduction")]
+    results["given back"] = {str(group._reduce_dtype) for group in sharding.groups(objective.module)}
+    surfaces.wide_reduction = lambda module: contextlib.nullcontext()
+    results["untreated"] = [product(objective, "hessian", 2e-2)]
+    return results
+
+
+def one_reduction_raising(mesh):
+    """The loss raises between the two sides, when ranks hold gradients that were not reduced."""
+    objective = sharded(toys.gpt(), mesh)
+    expected = product(objective, "hessian_one_reduction")
+    batches = -(-len(objective.batches) // dist.get_world_size())
+    surface = surface_of(objective)
+
+    def failing(*_):
+        raise ValueError("upset")
+
+    register = objective.module.layers[0].down.register_forward_hook
+    hook = failing_at(objective, batches + 1, lambda: register(failing))
+    try:
+        OPERATORS["hessian_one_reduction"](surface, EPSILON).matvec(surface.space.probe(0, 0))
+        raise AssertionError("it was to raise")
+    except ValueError:
+        hook().remove()
+    switches = [(g.reduce_grads, g.all_reduce_grads) for g in sharding.groups(objective.module)]
+    again = product(objective, "hessian_one_reduction")
+    return {
+        "equal": torch.equal(again["product"], expected["product"]),
+        "switches": switches,
+        "plain": product(objective)["product"],
+    }
+
+
+def collectives(mesh):
+    objective = sharded(toys.gpt(count=3 * mesh.size()), mesh)
+    surface = surface_of(objective)
+    out, probe = surface.space.zeros(), surface.space.probe(0, 0)
+    work = {"gradient": lambda: surface.gradient(out)}
+    for name in OPERATORS:
+        operator = OPERATORS[name](surface, EPSILON)
+        operator.matvec(probe)  # the first forward difference needs the gradient at home
+        work[name] = lambda operator=operator: operator.matvec(probe)
+    counts = {}
+    for name, run in work.items():
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as trace:
+            run()
+        counts[name] = count_collectives(trace)
+    return counts
+
+
+def tied_apart(mesh):
+    """Embedding and head share a weight, and are sharded one by one."""
+    objective = toys.gpt()
+    fully_shard(objective.module.token, mesh=mesh)
+    fully_shard(objective.module.head, mesh=mesh)
+    fully_shard(objective.module, mesh=mesh)
+    return {"notes": Worker(objective).notes, "size": ShardedLoss(objective, Reduction()).space.size}
+
+
+def tied_together(mesh):
+    return {"notes": Worker(sharded(toys.gpt(), mesh)).notes}
+
+
+def run_on_a_subset(mesh):
+    worker = Worker(sharded(toys.gpt(), mesh))
+    started, *readings, ended = worker.execute(
+        Density(steps=3, probes=1, subset=("layers.1.*",), operator="fisher", error_every=0)
+    )
+    too_many = list(worker.execute(Density(steps=9, probes=1, subset=("norm.bias",))))
+    nothing = list(worker.execute(Density(steps=2, probes=1, subset=("layer.*",))))
+    unknown = list(worker.execute(Density(steps=2, probes=1, operator="hesian")))
+    return {
+        "parameters": started.parameters,
+        "notes": started.notes,
+        "readings": len(readings),
+        "state": ended.state,
+        "errors": [payloads[-1].error for payloads in (too_many, nothing, unknown)],
+    }
+
+
+def refused(mesh):
+    """The text of the error that each rank met, by case."""
+    texts = {}
+
+    def case(name, work):
+        text = "nothing was refused"
+        try:
+            work()
+        except HessviewError as error:
+            text = f"{type(error).__name__}: {error}"
+        texts[name] = [""] * dist.get_world_size()
+        dist.all_gather_object(texts[name], text)
+
+    objective = toys.gpt()
+    objective.module.config = type("Config", (), {"tie_word_embeddings": True})()
+    objective.module.get_input_embeddings = lambda: objective.module.token
+    objective.module.get_output_embeddings = lambda: objective.module.head
+    fully_shard(objective.module.token, mesh=mesh)
+    fully_shard(objective.module.head, mesh=mesh)
+    fully_shard(objective.module, mesh=mesh)
+    case("tied apart by the configuration", lambda: Worker(objective))
+
+    used = sharded(toys.gpt(), mesh)
+    with torch.inference_mode():
+        used.module(used.batches[0])
+    case("run under inference mode", lambda: Worker(used))
+
+    surface = surface_of(sharded(toys.gpt(), mesh))
+    free = memory.free_memory
+    memory.free_memory = lambda *_: 1000 if dist.get_rank() == mesh.size() - 1 else 1 << 40
+    case("one reduction", lambda: OPERATORS["hessian_one_reduction"](surface, "auto"))
+    case("exact", lambda: OPERATORS["exact"](surface, "auto"))
+    memory.free_memory = free
+    return texts
+
+
+def hooks(mesh):
+    """Double backward sets FSDP's hooks aside; the user's stay, and FSDP's come back in order."""
+    objective = sharded(toys.gpt(), mesh)
+    seen = []
+    objective.module.layers[0].register_forward_hook(lambda *_: seen.append(1), prepend=True)
+    tables = [(m._forward_hooks, m._forward_pre_hooks) for m in objective.module.modules()]
+    before = [tuple(list(table.items()) for table in pair) for pair in tables]
+    surface = surface_of(objective)
+    seen.clear()
+    OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
+    after = [tuple(list(table.items()) for table in pair) for pair in tables]
+    sharded_modules = sum(isinstance(m, FSDPModule) for m in objective.module.modules())
+    return {"same": before == after, "seen": len(seen), "sharded": sharded_modules}
+
+
+CASES = (
+    every_operator,
+    every_operator_in_replicas,
+    with_fewer_batches_than_ranks,
+    subset,
+    adapters,
+    mixture,
+    one_reduction_raising,
+    collectives,
+    tied_apart,
+    tied_together,
+    run_on_a_subset,
+    refused,
+    hooks,
+    reduced_in_bfloat16,  # the last: it takes the treatment away
+)
+
+
+def main(path):
+    dist.init_process_group("gloo")
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),), mesh_dim_names=("shard",))
+    results = {}
+    try:
+        for function in CASES:
+            results[function.__name__] = function(mesh)
+    except BaseException:
+        print(f"rank {dist.get_rank()} in {function.__name__}:", file=sys.stderr)
+        traceback.print_exc()
+        raise
+    finally:
+        if dist.get_rank() == 0:
+            torch.save(results, path)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
