@@ -11,8 +11,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import toys
 
 from hessview.commands import Coupling
-from hessview.errors import HessviewError
 from hessview.job import sharding
+from hessview.job.coupling import coupling
+from hessview.job.reduction import Reduction
+from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
 from hessview.messages import Reading
 
@@ -36,12 +38,13 @@ def measured(worker, command):
 
 
 def gated(mesh, compute_dtype, epsilon):
-    """(disagreement, block_error, largest D) of a float32 model."""
+    """Disagreement and D of a float32 model."""
     objective = toys.gpt(dtype=torch.float32)
     sharding.shard(objective.module, mesh, compute_dtype=compute_dtype)
-    rows, _ = measured(Worker(objective), Coupling(probes=1, epsilon=epsilon))
-    whole = rows[(("probe", 0),)]
-    return whole["disagreement"], whole["block_error"], whole["product_error"]
+    surface = ShardedLoss(objective, Reduction())
+    surface.measure()
+    *_, whole = coupling(Coupling(probes=1, epsilon=epsilon), surface)
+    return whole.values["disagreement"], whole.values["product_error"]
 
 
 def main(path):
@@ -64,7 +67,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1])
-    except HessviewError as error:
-        raise SystemExit(str(error)) from error
+    main(sys.argv[1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import toys
+from ranks_coupling import COMMANDS, measured
 
 from hessview.commands import Coupling
 from hessview.errors import InputError
@@ -14,8 +15,10 @@ from hessview.job.coupling import coupling
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
+from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
 
+NOISY = {"noise", "error", "disagreement", "row_disagreement", "product_error"}
 CLOSE = 2e-7  # of |Hv|: products in float64 reach 4e-9, those of the lightest blocks less
 
 
@@ -227,7 +230,8 @@ def test_commands_without_two_patterns_are_refused(blocks, text):
 @pytest.mark.ranks
 @pytest.mark.timeout(200)
 def test_two_ranks_give_what_one_gives_and_the_gate_fires_on_noise(torchrun):
-    one, two = (torchrun("ranks_coupling.py", world) for world in (1, 2))
+    two, worker = torchrun("ranks_coupling.py", 2), Worker(toys.gpt())
+    one = {name: measured(worker, command) for name, command in COMMANDS.items()}
     for name in ("layers", "custom"):
         (rows, state), (others, other_state) = one[name], two[name]
         assert state == other_state == ("done", "")
@@ -235,19 +239,12 @@ def test_two_ranks_give_what_one_gives_and_the_gate_fires_on_noise(torchrun):
         for index, values in rows.items():
             for key, value in values.items():
                 # Measured 1e-9: sums over ranks are done in another order.
-                noisy = {"noise", "error", "disagreement", "row_disagreement", "product_error"}
-                if key not in noisy:
+                if key not in NOISY:
                     np.testing.assert_allclose(
                         value, others[index][key], rtol=1e-6, atol=1e-8, err_msg=f"{index} {key}"
                     )
     assert one["bad"] == two["bad"]
     assert "lies in block 'all' and in block 'mlp'" in two["bad"][1][1]
-    assert one["restored"]
     assert two["restored"]
-    for found in (one, two):
-        disagreement, _, error = found["bfloat16, bad step"]
-        assert disagreement > 0.5
-        assert error > 0.5
-        disagreement, _, error = found["float32, auto"]
-        assert disagreement < 0.02
-        assert error < 0.02
+    assert min(two["bfloat16, bad step"]) > 0.5
+    assert max(two["float32, auto"]) < 0.02
