@@ -221,7 +221,12 @@ def serve(objective: Objective, run_dir: str | os.PathLike[str]) -> Job:
         RunDirectoryError: The run directory is not safe.
         JobError: Another job lives in the run directory.
     """
-    return Job(objective, shared_directory(run_dir))
+    directory = shared_directory(run_dir)
+    try:
+        return Job(objective, directory)
+    except BaseException:
+        directory.close()
+        raise
 
 
 def shared_directory(run_dir: str | os.PathLike[str]) -> RunDirectory:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hessview.errors import InputError
 from hessview.session.session import Session
 from hessview.transport.channel import LocalChannel
-from hessview.transport.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from hessview.job.objective import Objective
@@ -30,14 +29,14 @@ def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = No
     """
     import torch.distributed as dist
 
-    from hessview.job.serve import Job
+    from hessview.job.serve import Job, serve
 
     if dist.is_initialized() and dist.get_world_size() > 1:
         raise InputError(
             f"this process is one of {dist.get_world_size()} ranks; use hessview.serve, which "
             "all ranks call together, and attach from another process."
         )
-    job = Job(objective, RunDirectory.create(run_dir) if run_dir is not None else None)
+    job = Job(objective) if run_dir is None else serve(objective, run_dir)
     assert job.mailbox is not None, "the only rank is rank 0"
     closing = threading.Event()
     thread = threading.Thread(

@@ -27,7 +27,7 @@ from hessview.transport.unpickler import AllowlistUnpickler
 dist: Any = torch.distributed  # their types leave out much of what is needed here
 rpc: Any = torch.distributed.rpc
 
-_JOB, _KERNEL = ("job", 0), ("kernel", 1)  # a process can never change its id of the first time
+_JOB, _KERNEL = ("job", 0), ("kernel", 1)
 _THREADS = 8  # interrupted calls occupy one each until their wait is over
 _PATIENCE = 20.0  # seconds to join; rank 0 may hold Python's lock while it loads a model
 _ERROR = 2  # of torch's C++ log levels
@@ -67,7 +67,10 @@ def open_agent(store_path: pathlib.Path, desk: Desk | None = None) -> None:
     _open.enter_context(_guarded())
     _open.callback(_shut_down)
     try:
-        dist.autograd._init(identity)
+        # It keeps the identity of the first time for good, and minds another one; only distributed
+        # autograd would need it, and no tensor is ever sent.
+        with contextlib.suppress(RuntimeError):
+            dist.autograd._init(identity)
         # What init_rpc does, with our store: its own takes a URL, and numbers groups by process.
         rpc._init_rpc_backend(
             rpc.backend_registry.BackendType.TENSORPIPE, store, name, identity, None, options
