@@ -103,6 +103,7 @@ def causal_lm(
     with agree():
         if dist.get_rank() == 0:
             source = source_of(options)
+            _check_length(options.length, source.module.config)
             batches = token_batches(
                 source.encode(read_text(options.text)),
                 tokens=options.tokens,
@@ -128,6 +129,15 @@ def causal_lm(
     )
 
 
+def _check_length(length: int, config: Any) -> None:
+    places = getattr(config, "max_position_embeddings", None)
+    if places is not None and length > places:
+        raise InputError(
+            f"length={length} exceeds the {places} places of the model's context; use "
+            f"length <= {places}."
+        )
+
+
 def _share(source: Source | None, config: Any, options: Options, mesh: DeviceMesh) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
@@ -150,15 +160,23 @@ def _share(source: Source | None, config: Any, options: Options, mesh: DeviceMes
 
 
 def _from_transformers(options: Options, gguf_file: str | None = None) -> Source:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     extra = {"gguf_file": gguf_file} if gguf_file else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.model, **extra)
-        module = AutoModelForCausalLM.from_pretrained(
-            options.model, dtype=DTYPES[options.dtype][0], **extra
+        # Safetensors only: a pickled checkpoint can run any code while it is read.
+        module, report = AutoModelForCausalLM.from_pretrained(
+            options.model,
+            dtype=DTYPES[options.dtype][0],
+            use_safetensors=True,
+            output_loading_info=True,
+            **extra,
         )
-    except (OSError, ValueError, KeyError) as error:
+        if missing := sorted(report["missing_keys"]):
+            raise ValueError(f"its weights lack {', '.join(missing[:3])}")
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().split("\n")[0]
         raise InputError(
             f"model {options.model!r} cannot be loaded ({first}); use one of {sorted(MODELS)}, a "
