@@ -1,8 +1,10 @@
 """What a coupling run says, how far it is to be trusted, and whether noise makes it worthless."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.errors import RecordError
@@ -25,9 +27,10 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
         ds: A coupling dataset, whole or still running.
 
     Returns:
-        Over quantity (block_error, cosine, kappa): value (mean over probes), spread (standard
-        error), noise, uncertainty (both), expected (what isotropic probes and exact products
-        give beside the other quantities), verdict, and basis (where the uncertainty is from).
+        Over quantity (block_error, cosine, kappa): value (mean over probes; of kappa the ratio
+        of its two means), spread (standard error), noise, uncertainty (both), expected (what
+        isotropic probes and exact products give beside the other quantities), verdict, and
+        basis (where the uncertainty is from).
         Over (block, column): frobenius, the estimated norm of H_bc in units of the loss, its
         spread and noise; coefficient, which is frobenius over the geometric mean of those of
         the two diagonal blocks, at most 1 for positive operators; and verdict_of_cell.
@@ -58,25 +61,31 @@ COMMENT = (
 )
 
 
-def verdict(noise: float, *, scale: float = 1.0) -> str:
-    """Whether a number is to be believed, in words.
+def verdicts(noise: ArrayLike, *, scale: ArrayLike = 1.0) -> NDArray[np.object_]:
+    """Whether numbers are to be believed, in words.
 
     Args:
-        noise: Size of its error.
-        scale: The size that the number would have to be told apart from 0.
+        noise: Size of their errors, any shape.
+        scale: The size that is to be told apart from 0, such as the number itself; a shape that
+            broadcasts with noise.
+
+    Returns:
+        One word for each, of the same shape.
     """
-    if not noise >= 0 or not scale >= 0:
-        return NOT_MEASURED
-    if noise == 0:
-        return TRUSTED
-    share = noise / scale if scale > 0 else np.inf
-    if share >= NOT_A_DERIVATIVE:
-        return WORTHLESS
-    return DOUBTED if share >= BLURRED else TRUSTED
+    noise, scale = np.broadcast_arrays(np.asarray(noise, float), np.asarray(scale, float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(noise == 0, 0 * scale, noise / scale)
+        words = np.select(
+            [np.isnan(share), share < BLURRED, share < NOT_A_DERIVATIVE],
+            [NOT_MEASURED, TRUSTED, DOUBTED],
+            WORTHLESS,
+        )
+    return words.astype(object)
 
 
 def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     value, spread = _average(np.stack([ds[name].values for name in QUANTITIES], axis=-1))
+    value[2], spread[2] = _pooled(ds.kappa.values, ds.diagonal_norm.values**2)
     error, cosine, _ = value
     with np.errstate(invalid="ignore", divide="ignore"):
         own = _mean(ds.diagonal_norm.values / ds.product_norm.values)
@@ -89,10 +98,9 @@ def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
         "expected": np.sqrt(np.clip(1 - np.array([cosine, error, 0.0]) ** 2, 0, 1)),
     }
     probes = int(np.isfinite(ds.disagreement.values).sum())
-    words = {
-        "verdict": np.array([verdict(one) for one in noise.tolist()], dtype=object),
-        "basis": np.array([_basis(probes, one) for one in noise.tolist()], dtype=object),
-    }
+    verdict = verdicts(noise)
+    basis = [_basis(probes, *row) for row in zip(noise.tolist(), verdict, strict=True)]
+    words = {"verdict": verdict, "basis": np.array(basis, dtype=object)}
     coords = {"quantity": np.array(QUANTITIES, dtype=object)}
     return {
         name: xr.DataArray(
@@ -102,11 +110,11 @@ def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def _basis(probes: int, noise: float) -> str:
+def _basis(probes: int, noise: float, verdict: str) -> str:
     if not probes:
         return "no probe is finished yet"
     spread = f"standard error over {probes} probes" if probes > 1 else "1 probe, no spread"
-    return f"{spread} and noise {noise:.1e}: {verdict(noise)}"
+    return f"{spread} and noise {noise:.1e}: {verdict}"
 
 
 def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -118,13 +126,12 @@ def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = spreads / (2 * norm)  # delta method
         coefficient = norm / np.outer(own, own)
-    words = np.vectorize(lambda n, s: verdict(n, scale=s), otypes=[object])
-    values: dict[str, tuple[Array, str, str]] = {
+    values: dict[str, tuple[NDArray[Any], str, str]] = {
         "frobenius": (norm, "loss", "Frobenius norm of the block of the operator"),
         "frobenius_spread": (spread, "loss", "standard error over probes"),
         "frobenius_noise": (noise, "loss", "norm that noise alone would have"),
         "coefficient": (coefficient, "1", "norm over those of the two diagonal blocks"),
-        "verdict_of_cell": (words(noise, norm) if norm.size else norm, "", "trust in the cell"),
+        "verdict_of_cell": (verdicts(noise, scale=norm), "", "trust in the cell"),
     }
     coords = {"block": ds.block, "column": ds.column}
     return {
@@ -142,7 +149,7 @@ def _rows(ds: xr.Dataset) -> dict[str, xr.DataArray]:
         "row_error": error,
         "row_spread": spread,
         "row_noise": noise,
-        "verdict_of_row": np.array([verdict(float(one)) for one in noise], dtype=object),
+        "verdict_of_row": verdicts(noise),
     }
     return {
         name: xr.DataArray(array, {"block": ds.block}, ("block",)) for name, array in values.items()
@@ -157,6 +164,15 @@ def _average(samples: Array) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = np.sqrt(squares / (count - 1) / count)
     return mean, np.where(count > 1, spread, np.nan)
+
+
+def _pooled(ratios: Array, below: Array) -> tuple[Array, Array]:
+    """Ratio of means, which has no bias from a few probes, and its error by the delta method."""
+    scale = _mean(below)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = _mean(ratios * below) / scale
+        _, spread = _average((ratios - ratio) * below / scale)
+    return ratio, spread
 
 
 def _mean(samples: Array) -> Array:

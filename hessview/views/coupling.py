@@ -86,7 +86,7 @@ def warning(found: xr.Dataset) -> str:
     if WORTHLESS in words:
         return (
             "Dominated by noise: two computations of Hv differ by "
-            f"{float(found.noise.sel(quantity='block_error')):.2g} of it, so these numbers say "
+            f"{float(found.noise.sel(quantity='block_error')):.0%} of it, so these numbers say "
             "nothing about the model."
         )
     if DOUBTED in words:

@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+from coupled import NAMES, dataset, operator, payloads
+from emulated import dataset as density_dataset
+
+import hessview
+from hessview.data.collect import collect
+from hessview.data.coupling import DOUBTED, TRUSTED, WORTHLESS, coupling_summary, verdicts
+from hessview.data.store import to_netcdf, to_zarr
+from hessview.data.table import format_summary
+from hessview.errors import RecordError
+from hessview.messages import Event, RunQueued
+
+SIZES = (40, 60, 60, 30)
+
+
+def norms(matrix):
+    """Frobenius norm of every block."""
+    rows = np.split(np.arange(len(matrix)), np.cumsum(SIZES)[:-1])
+    return np.array([[np.linalg.norm(matrix[np.ix_(r, c)]) for c in rows] for r in rows])
+
+
+def row(found, quantity):
+    return found.sel(quantity=quantity)
+
+
+def test_the_dataset_has_the_blocks_names_and_spans_what_it_measures():
+    ds = dataset(operator(SIZES), SIZES, probes=2)
+    assert ds.response_norm.dims == ("probe", "block", "column")
+    assert ds.epsilon.dims == ("probe", "column")
+    assert ds.kappa.dims == ("probe",)
+    assert ds.row_error.dims == ("probe", "block")
+    assert list(ds.block.values) == list(ds.column.values) == list(NAMES)
+    assert np.isfinite(ds.response_norm).all()
+    assert np.isnan(ds.noise.sel(probe=1)).all()
+    assert ds.attrs["command"] == "coupling"
+
+
+def test_blocks_that_were_asked_for_name_the_dataset():
+    from hessview.commands import Coupling, command_to_json
+
+    command = Coupling(blocks={"attention": "*attn*", "mlp": "*mlp*"}, probes=1)
+    events = [RunQueued(command=command_to_json(command))]
+    made = collect([Event(seq=1, time=0.0, job="a", run="b", payload=events[0])]).dataset("b")
+    assert list(made.block.values) == ["attention", "mlp"]
+    assert made.response_norm.shape == (1, 2, 2)
+
+
+def test_frobenius_norms_and_identities_over_many_probes():
+    matrix = operator(SIZES, strength=0.3)
+    found = coupling_summary(dataset(matrix, SIZES, probes=200))
+    exact = norms(matrix)
+    # Five standard errors: chance alone does not reach that in 16 cells.
+    assert (np.abs(found.frobenius - exact) < 5 * found.frobenius_spread).all()
+    assert (found.frobenius_spread < 0.02 * exact).all()
+    np.testing.assert_allclose(found.frobenius, found.frobenius.values.T, rtol=0.05)
+    own = np.sqrt(np.diagonal(exact))
+    np.testing.assert_allclose(found.coefficient, exact / np.outer(own, own), rtol=0.05)
+    share = 1 - np.sum(np.diagonal(exact) ** 2) / np.sum(exact**2)
+    kappa = row(found, "kappa")
+    assert abs(float(kappa.value) - 1) < 4 * float(kappa.spread) < 0.1
+    assert float(kappa.expected) == 1
+    assert float(row(found, "block_error").value) == pytest.approx(np.sqrt(share), rel=0.03)
+    assert float(row(found, "cosine").value) == pytest.approx(np.sqrt(1 - share), rel=0.03)
+    for name in ("block_error", "cosine"):
+        assert float(row(found, name).expected) == pytest.approx(
+            float(row(found, name).value), rel=0.03
+        )
+    assert list(found.verdict.values) == [TRUSTED] * 3
+    assert (found.verdict_of_cell.values == TRUSTED).all()
+    assert (found.verdict_of_row.values == TRUSTED).all()
+
+
+def test_a_block_diagonal_operator_is_trusted_to_be_one():
+    found = coupling_summary(dataset(operator(SIZES, strength=0.0), SIZES))
+    assert found.value.values == pytest.approx([0, 1, 1], abs=1e-14)
+    assert list(found.verdict.values) == [TRUSTED] * 3
+    np.testing.assert_allclose(found.coefficient, np.eye(4), atol=1e-14)
+    assert found.coefficient.values[0, 1] == 0
+    assert (found.verdict_of_cell.values == TRUSTED).all()  # exactly 0, and not by noise
+
+
+def test_the_standard_error_is_that_over_probes():
+    ds = dataset(operator(SIZES), SIZES, probes=5)
+    found = coupling_summary(ds)
+    for name in ("block_error", "cosine"):
+        values = ds[name].values
+        assert float(row(found, name).value) == pytest.approx(values.mean())
+        assert float(row(found, name).spread) == pytest.approx(values.std(ddof=1) / np.sqrt(5))
+    assert "standard error over 5 probes and noise" in str(row(found, "cosine").basis.item())
+
+
+@pytest.mark.parametrize(
+    ("noise", "word"), [(0.0, TRUSTED), (0.02, TRUSTED), (0.2, DOUBTED), (1.0, WORTHLESS)]
+)
+def test_noise_is_seen_and_covers_the_change_that_it_makes(noise, word):
+    matrix = operator(SIZES, strength=0.3)
+    found = coupling_summary(dataset(matrix, SIZES, noise=noise))
+    exact = coupling_summary(dataset(matrix, SIZES))
+    assert str(row(found, "block_error").verdict.item()) == word
+    change = np.abs(found.value - exact.value)
+    assert (change <= found.uncertainty + exact.spread).all()
+
+
+def test_products_of_mere_noise_look_like_curvature_that_no_block_holds():
+    matrix = operator(SIZES, strength=0.3)
+    found = coupling_summary(dataset(matrix, SIZES, noise=1e4, probes=8))
+    exact = coupling_summary(dataset(matrix, SIZES, probes=8))
+    assert float(row(exact, "block_error").value) < 0.6 < float(row(exact, "cosine").value)
+    assert float(row(found, "block_error").value) > 1  # beyond what exact products can give
+    assert abs(float(row(found, "cosine").value)) < 0.1
+    assert list(found.verdict.values) == [WORTHLESS] * 3
+    assert (found.verdict_of_row.values == WORTHLESS).all()
+    assert (found.verdict_of_cell.values == WORTHLESS).all()
+    # Two vectors of independent noise differ by sqrt(2) of their norm.
+    assert "noise 1.4e+00: dominated by noise" in str(row(found, "block_error").basis.item())
+
+
+@pytest.mark.parametrize("stop", [0, 1, 3, 6])
+def test_a_run_under_way_gives_what_it_has(stop):
+    ds = dataset(operator(SIZES), SIZES, stop=stop, end="")
+    found = coupling_summary(ds)
+    seen = np.isfinite(found.frobenius.values).all(axis=0)
+    assert seen.sum() == min(stop, 4)
+    if stop < 5:
+        assert np.isnan(found.value).all()
+        assert list(found.verdict.values) == ["not measured"] * 3
+        assert str(found.basis.values[0]) == "no probe is finished yet"
+    else:
+        assert np.isfinite(found.value).all()
+        assert np.isnan(found.spread).all()
+        assert "1 probe, no spread and noise" in str(found.basis.values[0])
+
+
+@pytest.mark.parametrize(
+    ("noise", "scale", "word"),
+    [
+        (0.0, 0.0, TRUSTED),
+        (1e-3, 0.0, WORTHLESS),
+        (0.09, 1.0, TRUSTED),
+        (0.1, 1.0, DOUBTED),
+        (0.5, 1.0, WORTHLESS),
+        (0.5, 10.0, TRUSTED),
+        (np.nan, 1.0, "not measured"),
+        (0.1, np.nan, "not measured"),
+        (np.inf, 1.0, WORTHLESS),
+    ],
+)
+def test_verdicts(noise, scale, word):
+    assert verdicts(noise, scale=scale).item() == word
+
+
+def test_it_reads_as_a_table():
+    text = format_summary(coupling_summary(dataset(operator(SIZES), SIZES)))
+    assert [line.split("  ")[0] for line in text.splitlines()] == ["block error", "cosine", "kappa"]
+    assert " ± " in text.splitlines()[0]
+
+
+def test_it_is_kept_on_disk_as_it_is(tmp_path):
+    import xarray as xr
+
+    ds = dataset(operator(SIZES), SIZES, probes=1)
+    with xr.open_dataset(to_netcdf(ds, tmp_path / "a.nc"), engine="h5netcdf") as kept:
+        np.testing.assert_array_equal(kept.response_norm, ds.response_norm)
+        assert list(kept.block.values) == list(NAMES)
+    with xr.open_zarr(to_zarr(ds, tmp_path / "a.zarr")) as kept:
+        assert list(kept.column.values) == list(NAMES)
+
+
+def test_other_datasets_are_refused():
+    with pytest.raises(RecordError, match=r"not response_norm and disagreement; pass the dataset"):
+        coupling_summary(density_dataset(probes=1, steps=2))
+
+
+def test_readings_of_the_emulation_are_as_many_as_columns_and_probes():
+    kinds = [type(p).__name__ for p in payloads(operator(SIZES), SIZES, probes=2)]
+    assert kinds.count("Reading") == 2 * (4 + 1)
+
+
+def test_it_is_public():
+    assert hessview.coupling_summary is coupling_summary

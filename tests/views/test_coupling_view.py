@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from coupled import NAMES, dataset, operator
+from emulated import dataset as density_dataset
+
+from hessview import views
+from hessview.data.coupling import coupling_summary
+from hessview.errors import InputError, RecordError
+from hessview.views.coupling import coupling, headline
+from hessview.views.theme import LIGHT
+
+SIZES = (40, 60, 60, 30)
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return dataset(operator(SIZES), SIZES)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return dataset(operator(SIZES), SIZES, noise=1.0)
+
+
+def trace(figure, role):
+    (found,) = [trace for trace in figure.data if trace.meta["role"] == role]
+    return found
+
+
+@pytest.mark.parametrize(("normalised", "name"), [(True, "coefficient"), (False, "frobenius")])
+def test_colours_are_the_logarithm_of_the_numbers(ds, normalised, name):
+    figure = coupling(ds, normalised=normalised)
+    values = coupling_summary(ds)[name].values
+    np.testing.assert_allclose(trace(figure, "matrix").z, np.log10(values))
+    assert trace(figure, "matrix").zmax == pytest.approx(np.log10(values.max()))
+
+
+def test_linear_colours_are_the_numbers_from_zero_on(ds):
+    found = trace(coupling(ds, scale="linear"), "matrix")
+    np.testing.assert_allclose(found.z, coupling_summary(ds).coefficient)
+    assert found.zmin == 0
+
+
+def test_a_log_scale_ends_where_differences_can_be_seen():
+    found = trace(coupling(dataset(operator(SIZES, strength=0.0), SIZES)), "matrix")
+    assert found.zmax - found.zmin <= 4
+    assert np.isfinite(found.z).all()  # also where there is no coupling at all
+
+
+def test_the_perturbed_block_runs_along_x_and_hovering_gives_the_numbers():
+    matrix = operator(SIZES)
+    ds = dataset(matrix, SIZES)
+    ds.response_norm[:, 3, 1] *= 10  # head responds to layers.0
+    figure = coupling(ds)
+    found, cells = coupling_summary(ds), trace(figure, "matrix").customdata
+    assert list(cells[3][1][:2]) == ["head", "layers.0"]
+    assert cells[3][1][2] == float(found.coefficient[3, 1]) == found.coefficient.values.max()
+    assert cells[3][1][3] == float(found.frobenius[3, 1])
+    assert cells[3][1][6] == "trustworthy"
+    assert figure.layout.xaxis.title.text == "block that is perturbed"
+    assert tuple(figure.layout.xaxis.ticktext) == tuple(figure.layout.yaxis.ticktext) == NAMES
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # first block on top
+
+
+def test_rows_show_the_error_of_each_block_with_its_uncertainty(ds):
+    found, rows = coupling_summary(ds), trace(coupling(ds), "rows")
+    np.testing.assert_allclose(rows.x, found.row_error)
+    np.testing.assert_allclose(rows.error_x.array, np.hypot(found.row_spread, found.row_noise))
+
+
+def test_numbers_stand_below_the_title_and_nothing_warns_of_good_ones(ds):
+    figure = coupling(ds)
+    value = coupling_summary(ds).value.sel(quantity="block_error")
+    assert f"error {float(value):.3g} ± " in figure.layout.title.subtitle.text
+    assert figure.layout.meta["warning"] == ""
+    assert not trace(figure, "noisy").showlegend
+
+
+def test_noise_is_warned_of_and_crosses_cells_out(noisy):
+    figure = coupling(noisy)
+    text = figure.layout.title.subtitle.text
+    noise = float(coupling_summary(noisy).noise[0])
+    assert f"Dominated by noise: two computations of Hv differ by {noise:.0%} of it" in text
+    assert "these numbers say nothing about the model" in text
+    assert LIGHT["bad"] in text
+    crosses = trace(figure, "noisy")
+    assert crosses.showlegend
+    assert len(crosses.x) == (coupling_summary(noisy).verdict_of_cell == "dominated by noise").sum()
+    assert set(trace(figure, "rows").marker.color) == {LIGHT["bad"]}
+
+
+def test_blurred_numbers_are_marked_as_such():
+    figure = coupling(dataset(operator(SIZES), SIZES, noise=0.15))
+    assert figure.layout.meta["warning"].startswith("Blurred by noise: the spread over probes")
+
+
+def test_one_column_is_enough_to_draw_and_none_is_not():
+    figure = coupling(dataset(operator(SIZES), SIZES, stop=1, end=""))
+    assert "no probe is finished yet" in figure.layout.title.subtitle.text
+    assert np.isnan(np.array(trace(figure, "matrix").z, dtype=float)[:, 1:]).all()
+    with pytest.raises(RecordError, match="no column is measured yet; wait for the first probe's"):
+        coupling(dataset(operator(SIZES), SIZES, stop=0, end=""))
+
+
+def test_many_long_names_are_cut_and_thinned():
+    names = [f"model.decoder.layers.{index}.attention" for index in range(80)]
+    sizes = (2,) * 80
+    figure = coupling(dataset(operator(sizes), sizes, probes=1, names=names))
+    assert len(figure.layout.xaxis.ticktext) <= 32
+    assert all(len(text) <= 22 for text in figure.layout.xaxis.ticktext)
+    assert figure.layout.xaxis.ticktext[1].endswith("layers.3.attention")
+
+
+def test_one_probe_has_no_spread_to_show():
+    assert "±" not in headline(coupling_summary(dataset(operator(SIZES), SIZES, probes=1)))
+
+
+def test_an_unknown_scale_and_other_datasets_are_refused(ds):
+    with pytest.raises(InputError, match=r"scale='cubic' is not allowed; use one of \['log', 'lin"):
+        coupling(ds, scale="cubic")
+    with pytest.raises(RecordError, match="pass the dataset of a coupling run"):
+        coupling(density_dataset(probes=1, steps=2))
+
+
+def test_coupling_is_the_view_of_its_command():
+    assert views.VIEWS["coupling"] is views.coupling is coupling
