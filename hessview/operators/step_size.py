@@ -1,9 +1,10 @@
-"""How far to step: the rule that keeps the relative gradient change where it is best.
+"""How far to step: the rule that keeps the gradient's change where it is best.
 
-The best step differs by factors of 60 to 500 between directions of one model; what best steps
-share is the relative gradient change rho = |g+ - g-| / (2 |g|), near tau = eps_m^(1/3). This
-is the optimum of theorem 3.1 of Granziol & Juarev (arXiv 2602.00816), E(h) = (h^2/6) M3 +
-C eps_m G / h, with the third derivative measured in units of curvature over gradient.
+The best step h differs by factors of 60 to 500 between directions v of one model; what best
+steps share, within a factor of two, is how far the gradient changes, h |Hv|. How far is best is
+calibrated along the first direction (`calibration`), and starts from rho = h |Hv| / |g| = tau =
+eps_m^(1/3), which is good as long as |g| is not small: on the way to a minimum the best rho
+rises to thousands of tau.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Literal
 import torch
 
 from hessview.operators.base import LossSurface
+from hessview.operators.calibration import Errors, Norm, ProductAt, calibrate
 
 ATTEMPTS = 6
 # Accept rho from tau/3 to 2 tau. Truncation grows with rho squared and rounding with 1/rho: for
@@ -28,21 +30,27 @@ class StepSize:
     Args:
         surface: The loss to be differentiated.
         epsilon: "auto" for the rule, or the step to use for every product.
+        order: Order of the truncation error in the step; rounding is inverse to the step, so
+            that the two are equal near rho = tau = eps_m^(1 / (order + 1)).
     """
 
-    def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
+    def __init__(
+        self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto", *, order: int = 2
+    ) -> None:
         self._surface = surface
+        self._order = order
         self._fixed = None if epsilon == "auto" else float(epsilon)
         self._latest = math.nan
         self._typical = math.nan
-        self.tau = math.cbrt(surface.machine_epsilon)
+        self._change = math.nan
+        self.tau = math.pow(surface.machine_epsilon, 1 / (order + 1))
 
     def first(self) -> float:
         """Step for the first attempt at a product."""
         if self._fixed is not None:
             return self._fixed
         if self._latest > 0:
-            return self._bounded(self.tau * self.gradient_scale() / self._latest)
+            return self._bounded(self.change() / self._latest)
         return _COLD * self.tau * self._reach()
 
     def rho(self, step: float, norm: float) -> float:
@@ -64,16 +72,42 @@ class StepSize:
         self._latest = norm
         if math.isnan(self._typical):
             self._typical = norm
-        scale = self.gradient_scale()
-        ratio = step * norm / (scale * self.tau) if scale > 0 else 1.0
+        change = self.change()
+        ratio = step * norm / change if change > 0 else 1.0
         if _LEAST <= ratio <= _MOST:
             return None
-        change = min(max(1 / ratio, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE) if ratio else 64.0
-        changed = self._bounded(step * change)
+        factor = min(max(1 / ratio, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE) if ratio else 64.0
+        changed = self._bounded(step * factor)
         return None if changed == step else changed
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether nothing is left to be learnt about the step."""
+        return self._fixed is not None or self._change > 0
+
+    def calibrate(self, product_at: ProductAt, norm: Norm, step: float, speed: float) -> Errors:
+        """Learn from one direction how far the gradient should change, for all of them.
+
+        Args:
+            product_at: The product at a step, None where it is not finite.
+            norm: Norm of a vector over all ranks.
+            step: A step that `next` took.
+            speed: Norm of the change per unit step there, > 0.
+
+        Returns:
+            What was found, with the step to use along this direction.
+        """
+        least, most = self._bounds()
+        found = calibrate(product_at, norm, step, least=least, most=most, order=self._order)
+        self._change = found.step * speed
+        return found
+
+    def change(self) -> float:
+        """How far the gradient should change on either side, h |Hv|."""
+        return self._change if self._change > 0 else self.tau * self.gradient_scale()
+
     def gradient_scale(self) -> float:
-        """The |g| of the rule, which does not vanish at a stationary point.
+        """The |g| to start from, which does not vanish at a stationary point.
 
         Where the gradient does, rounding of the parameters is what is left of the noise: it
         moves the gradient by eps_m |theta| times the typical |Hv|, the one of the first,
@@ -86,6 +120,9 @@ class StepSize:
         return self._surface.parameter_norm or 1.0
 
     def _bounded(self, step: float) -> float:
-        """No further than the parameters are long, no nearer than they can resolve."""
-        least = torch.finfo(self._surface.space.dtype).eps * self._reach()
-        return min(max(step, least), self._reach())
+        least, most = self._bounds()
+        return min(max(step, least), most)
+
+    def _bounds(self) -> tuple[float, float]:
+        """No nearer than the parameters can resolve, no further than they are long."""
+        return torch.finfo(self._surface.space.dtype).eps * self._reach(), self._reach()

@@ -53,7 +53,8 @@ def test_from_one_direction_to_another_the_rule_follows(surface_of, gpt_eigen, d
     for which in ("random", "top", "random", "bulk", "top", "random"):
         product = operator.matvec(found[which])
         assert tau / 3 <= product.rho <= 2 * tau
-        assert product.gradients <= 2 * ATTEMPTS
+        # The first also calibrates the rule, on a ladder of up to 16 products.
+        assert product.gradients <= 2 * ATTEMPTS + (0 if steps else 2 * 17)
         steps[which] = product.epsilon
     assert steps["random"] > 3 * steps["top"]
 
