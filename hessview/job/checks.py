@@ -54,8 +54,9 @@ def _check_inference(module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
         if sharding.local(parameter).is_inference():
             raise ObjectiveError(
-                f"parameter {name!r} was made under torch.inference_mode and cannot be moved; load "
-                "the weights outside of it."
+                f"parameter {name!r} cannot be moved: it was made, or its sharded module first "
+                "run, under torch.inference_mode; load weights outside of it, and evaluate under "
+                "torch.no_grad."
             )
 
 

@@ -56,8 +56,7 @@ def double_backward(
                 total = functional_call(called, stand_in, (cast,))
                 for product, part in zip(sums, _products(total, leaves, directions), strict=True):
                     product.add_(part)
-    for product in sums:
-        _sum_over_ranks(product)
+    sums = _sum_over_ranks(sums)
     return [_box(product, piece) for product, piece in zip(sums, pieces, strict=True)]
 
 
@@ -116,12 +115,10 @@ def _whole(pieces: Sequence[Piece], parts: Sequence[Tensor]) -> list[Tensor]:
     """Whole tensors from the ranks' boxes."""
     result = []
     for piece, part in zip(pieces, parts, strict=True):
-        whole = torch.zeros(piece.full_shape, dtype=part.dtype, device=part.device)
+        result.append(torch.zeros(piece.full_shape, dtype=part.dtype, device=part.device))
         if piece.owned:
-            _box(whole, piece).copy_(part)
-        _sum_over_ranks(whole)
-        result.append(whole)
-    return result
+            _box(result[-1], piece).copy_(part)
+    return _sum_over_ranks(result)
 
 
 def _box(whole: Tensor, piece: Piece) -> Tensor:
@@ -132,6 +129,10 @@ def _box(whole: Tensor, piece: Piece) -> Tensor:
     return whole
 
 
-def _sum_over_ranks(tensor: Tensor) -> None:
+def _sum_over_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Sums over all ranks, in one reduction."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
     if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.all_reduce(tensor)
+        dist.all_reduce(flat)
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]

@@ -50,9 +50,6 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
     Args:
         module: Sharded, replicated or plain.
     """
-    for child in module.modules():
-        if isinstance(child, FSDPModule):
-            child._get_fsdp_state()._lazy_init()  # which would set the data types anew
     lent = []
     for group in groups(module):
         parameters = group.fsdp_params

@@ -19,6 +19,8 @@ class Routing:
     def __init__(self, module: nn.Module) -> None:
         self._routers = _routers(module)
         self._choices: list[Tensor] = []
+        self.counted = True
+        """Whether choices are noted: not on batches that only keep the ranks in step."""
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -37,8 +39,10 @@ class Routing:
 
     def _note(self, router: nn.Module, inputs: Any, outputs: Any) -> None:
         """Routers give logits, or a tuple in which the chosen experts are the integers."""
-        tensors = [t for t in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        tensors = [t for t in tensors if isinstance(t, Tensor)]
+        if not self.counted:
+            return
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
+        tensors = [tensor for tensor in several if isinstance(tensor, Tensor)]
         chosen = next((t for t in tensors if not t.is_floating_point()), None)
         if chosen is not None:
             self._choices.append(chosen.detach().sort(-1).values)

@@ -57,6 +57,20 @@ def layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(name, layer) for name, layer in found if any(True for _ in layer.parameters())]
 
 
+def settle(module: nn.Module) -> None:
+    """Let FSDP complete itself, as the first forward pass would, which sets its data types.
+
+    Raises:
+        ObjectiveError: Tied parameters were sharded apart.
+    """
+    for child in module.modules():
+        if isinstance(child, FSDPModule):
+            try:
+                child._get_fsdp_state()._lazy_init()
+            except ValueError as error:
+                raise ObjectiveError(f"the module is sharded in a wrong way: {error}") from error
+
+
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters that are differentiated, sharded where they are, by their plain names."""
     reshard(module)

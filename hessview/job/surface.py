@@ -1,10 +1,8 @@
 """The loss of an objective over the ranks' shards, with its gradient."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +10,16 @@ from torch import Tensor
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
 from hessview.job.gathered import double_backward
-from hessview.job.lending import accumulating, wide_reduction
+from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
 from hessview.job.objective import Objective
+from hessview.job.passes import Passes
 from hessview.job.portion import BatchPortion
-from hessview.job.routing import Routing
 from hessview.operators.base import Portion
 from hessview.spectral.vectors import Space
 
 
-class ShardedLoss:
+class ShardedLoss(Passes):
     """The mean loss over all ranks' batches; implements `operators.base.LossSurface`.
 
     Args:
@@ -42,16 +40,9 @@ class ShardedLoss:
         *,
         subset: Sequence[str] = ("*",),
     ) -> None:
-        self.objective = objective
-        self._module = objective.module
-        trainable = sharding.trainable(self._module)
-        if not trainable:
-            raise ObjectiveError(
-                "no parameter has requires_grad; turn it on for those to be differentiated."
-            )
-        names = _matching(list(trainable), subset)
-        self._trainable = list(trainable.values())
-        self._parameters = [value for name, value in trainable.items() if name in names]
+        super().__init__(objective)
+        names = _matching(list(self._trainable), subset)
+        self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         self.space = Space(
@@ -63,11 +54,6 @@ class ShardedLoss:
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
         self.compute_dtype = sharding.compute_dtype(self._module)
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
-        self._position, self._ranks = sharding.data_parallel(self._module)
-        # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
-        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        self._copies = world // self._ranks
-        self._routing = Routing(self._module)
         self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
         self.weight = 1.0
         self.loss = math.nan
@@ -148,7 +134,8 @@ class ShardedLoss:
                 move()
                 scale = factor * self._ranks / self.weight
                 last = reduce if number == len(points) else None
-                total += self._backward(scale, before_last=last)[0]
+                with self._routing.watched():
+                    total += self._backward(scale, before_last=last)[0]
             self._collect(out, 1.0)
         return total / self.weight
 
@@ -247,23 +234,6 @@ class ShardedLoss:
             sums = self._backward(scale)
             return *sums, self._collect(out, factor)
 
-    def _backward(
-        self, scale: float, before_last: Callable[[], None] | None = None
-    ) -> tuple[float, float]:
-        """Backpropagate every batch's loss, times a scale; returns this rank's shares."""
-        loss = weights = 0.0
-        batches = list(self._batches())
-        for number, (batch, counted) in enumerate(batches, start=1):
-            if before_last is not None and number == len(batches):
-                before_last()
-            total, weight = self._terms(batch)
-            # Gradients are averaged over the ranks; the scale turns that into a sum.
-            torch.autograd.backward(total * (scale if counted else 0.0))
-            if counted:
-                loss += float(total.detach())
-                weights += weight
-        return loss / self._copies, weights / self._copies
-
     def _collect(self, out: Tensor, factor: float) -> int:
         """Add the .grad fields to a vector; returns how many there were."""
         reached = 0
@@ -272,57 +242,6 @@ class ShardedLoss:
                 part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
                 reached += 1
         return reached
-
-    def _batches(self) -> Iterator[tuple[Any, bool]]:
-        """This rank's batches; ranks with fewer go through one more that does not count.
-
-        Every rank must take part in the same number of passes, or collectives would not meet.
-        """
-        batches = self.objective.batches
-        for first in range(0, len(batches), self._ranks):
-            index = first + self._position
-            counted = index < len(batches)
-            yield batches[index if counted else 0], counted
-
-    def _terms(self, batch: Any) -> tuple[Tensor, float]:
-        result = self.objective.loss(self._module, batch)
-        total, weight = result if isinstance(result, tuple) else (result, 1.0)
-        if not isinstance(total, Tensor) or total.numel() != 1:
-            given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
-            raise ObjectiveError(
-                f"the loss function returned {given}; return one scalar tensor, or "
-                "(summed loss, number of terms)."
-            )
-        if torch.is_grad_enabled() and not total.requires_grad:
-            raise ObjectiveError(
-                "the loss does not depend on the parameters through autograd; compute it "
-                "without torch.no_grad() or .detach()."
-            )
-        return total, float(weight)
-
-    @contextmanager
-    def _own_gradients(self) -> Iterator[None]:
-        """Lend the .grad fields out, and give them back as they were."""
-        lent = [parameter.grad for parameter in self._trainable]
-        for parameter in self._trainable:
-            parameter.grad = None
-        try:
-            with wide_reduction(self._module):
-                yield
-        except BaseException as error:
-            sharding.recover(self._module)
-            if isinstance(error, RuntimeError) and "nference tensor" in str(error):
-                raise ObjectiveError(_INFERENCE) from error
-            raise
-        finally:
-            for parameter, gradient in zip(self._trainable, lent, strict=True):
-                parameter.grad = gradient
-
-
-_INFERENCE = (
-    "the module was last run under torch.inference_mode, and its tensors cannot be "
-    "differentiated; evaluate under torch.no_grad instead, or make the module anew."
-)
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:

@@ -31,6 +31,23 @@ class Tally(NamedTuple):
     routed: float = 0.0
 
 
+def flips(ahead: list[Tensor], behind: list[Tensor]) -> dict[str, float]:
+    """How many of the routers' choices differ between two passes over the same data.
+
+    Args:
+        ahead: `LossSurface.choices` after one pass.
+        behind: The same after the other.
+
+    Returns:
+        The fields of a tally that say so.
+    """
+    pairs = list(zip(ahead, behind, strict=True))
+    return {
+        "flipped": float(sum(int((a != b).sum()) for a, b in pairs)),
+        "routed": float(sum(a.numel() for a, _ in pairs)),
+    }
+
+
 class Differences(abc.ABC):
     """An operator whose products are differences between displaced parameters.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hessview.operators.base import LossSurface
-from hessview.operators.differences import Differences, Tally
+from hessview.operators.differences import Differences, Tally, flips
 from hessview.operators.displaced import Move
 
 
@@ -76,7 +76,7 @@ class ForwardHessian(Differences):
         move(vector, step)
         loss = surface.gradient(out)
         out.sub_(self._home).div_(step)
-        return Tally(loss, **_flips(surface.choices(), self._choices))
+        return Tally(loss, **flips(surface.choices(), self._choices))
 
 
 def _central(surface: LossSurface, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
@@ -86,13 +86,4 @@ def _central(surface: LossSurface, move: Move, vector: Tensor, step: float, out:
     move(vector, -step)
     loss += surface.gradient(out, factor=-1.0)
     out.div_(2 * step)
-    return Tally(loss, **_flips(ahead, surface.choices()))
-
-
-def _flips(ahead: list[Tensor], behind: list[Tensor]) -> dict[str, float]:
-    """How many of the routers' choices differ between two passes over the same data."""
-    pairs = list(zip(ahead, behind, strict=True))
-    return {
-        "flipped": float(sum(int((a != b).sum()) for a, b in pairs)),
-        "routed": float(sum(a.numel() for a, _ in pairs)),
-    }
+    return Tally(loss, **flips(ahead, surface.choices()))

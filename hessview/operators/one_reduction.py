@@ -1,12 +1,11 @@
 """The Hessian by central differences whose two gradients are summed over ranks at once."""
 
-from functools import partial
 from typing import Literal
 
 from torch import Tensor
 
 from hessview.operators.base import LossSurface
-from hessview.operators.differences import Differences, Tally
+from hessview.operators.differences import Differences, Tally, flips
 from hessview.operators.displaced import Move
 
 
@@ -36,6 +35,15 @@ class OneReductionHessian(Differences):
         )
 
     def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
-        ahead, behind = partial(move, vector, step), partial(move, vector, -step)
+        surface, chosen = self._surface, list[Tensor]()
+
+        def ahead() -> None:
+            move(vector, step)
+
+        def behind() -> None:
+            chosen.extend(surface.choices())
+            move(vector, -step)
+
         factor = 1 / (2 * step)
-        return Tally(self._surface.combination(out, [(ahead, factor), (behind, -factor)]))
+        loss = surface.combination(out, [(ahead, factor), (behind, -factor)])
+        return Tally(loss, **flips(chosen, surface.choices()))
