@@ -194,6 +194,8 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
     names = [str(name) for name in found.block.values]
     every = math.ceil(len(names) / LABELS)
     at = list(range(0, len(names), every))
+    bars = found.row_error + np.hypot(found.row_spread.fillna(0), found.row_noise.fillna(0))
+    reach = float(bars.fillna(0).max())
     ends = (-0.5, len(names) - 0.5)
     ticks = {"tickvals": at, "ticktext": [_short(names[i]) for i in at], "showgrid": False}
     doubt, numbers = warning(found), headline(found)
@@ -210,7 +212,7 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
         },
         "meta": {"warning": doubt, "headline": numbers},
         "height": 230 + ROW * max(len(names), 8),
-        "margin": {"t": 150},
+        "margin": {"t": 136},
         "xaxis": {
             "title": {"text": "block that is perturbed"},
             "domain": [0, 0.72],
@@ -222,7 +224,7 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
             "title": {"text": "block-diagonal error"},
             "domain": [0.77, 1],
             "anchor": "y",
-            "rangemode": "tozero",
+            "range": (0, 1.05 * reach if reach > 0 else 1),
         },
         "hovermode": "closest",
     }

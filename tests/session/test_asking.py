@@ -1,0 +1,69 @@
+"""Questions are checked before anything is sent, and arrive as they were asked."""
+
+import numpy as np
+import pytest
+import torch
+import toys
+from torch import nn
+
+import hessview
+from hessview.errors import InputError, RunFailedError
+
+
+@pytest.fixture
+def session():
+    """Two coupled vectors: the Hessian of x'Cy + |x|^2 + |y|^2."""
+    module = nn.ModuleDict(
+        {"x": toys.Point(toys.numbers(3)), "y": toys.Point(toys.numbers(2, seed=1))}
+    )
+    coupled = toys.numbers(3, 2, seed=2)
+
+    def loss(module, batch):
+        x, y = module["x"](), module["y"]()
+        return x @ coupled @ y + x @ x + y @ y
+
+    with hessview.local(hessview.Objective(module, loss, [None])) as made:
+        yield made, coupled
+
+
+def test_coupling_arrives_with_the_jobs_blocks(session):
+    session, coupled = session
+    run = session.coupling(probes=3, seed=5)
+    assert run.command.seed == 5
+    ds = run.wait(60)
+    assert list(ds.block.values) == ["x", "y"]
+    forms = ds.form.values
+    np.testing.assert_allclose(forms, forms.transpose(0, 2, 1), atol=1e-9)
+    np.testing.assert_allclose(forms[:, 0, 0], 2 * 3 / 5, rtol=1e-8)  # x'(2)x with |x|^2 = 3/5
+    np.testing.assert_allclose(ds.response_norm[:, 1, 1], 2 * np.sqrt(2 / 5), rtol=1e-8)
+    found = hessview.coupling_summary(ds)
+    assert list(found.verdict.values) == ["trustworthy"] * 3
+    assert float(found.frobenius[0, 0]) == pytest.approx(2 * np.sqrt(3))
+    run = session.coupling(probes=20)
+    many = hessview.coupling_summary(run.wait(60))
+    exact = float(torch.linalg.norm(coupled))
+    assert abs(float(many.frobenius[0, 1]) - exact) <= 4 * float(many.frobenius_spread[0, 1])
+
+
+def test_blocks_may_be_given_by_pattern(session):
+    session, _ = session
+    ds = session.coupling(blocks={"second": "y*", "first": "x*"}, probes=1).wait(60)
+    assert list(ds.column.values) == ["second", "first"]
+    assert ds.form.values[0, 0, 0] == pytest.approx(2 * 2 / 5)
+    with pytest.raises(RunFailedError, match=r"block 'b' is empty: its pattern 'z' matches no"):
+        session.coupling(blocks={"a": "x*", "b": "z"}).wait(60)
+    assert session.coupling(probes=1).wait(60).attrs["state"] == "done"
+
+
+def test_coupling_of_one_block_is_refused_before_it_is_sent(session):
+    session, _ = session
+    with pytest.raises(InputError, match="is one block, which is coupled to nothing; use two or"):
+        session.coupling(blocks={"all": "*"})
+    assert session.runs == []
+    single = hessview.local(toys.quadratic(toys.numbers(2, 2), toys.numbers(2)))
+    with (
+        single,
+        pytest.raises(InputError, match=r"the job has the blocks \['x'\], and coupling needs two"),
+    ):
+        single.coupling()
+    assert single.runs == []
