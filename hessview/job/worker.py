@@ -10,9 +10,19 @@ import torch
 import torch.distributed as dist
 
 import hessview
-from hessview.commands import Benchmark, Command, Coupling, Density, LanczosCommand
+from hessview.commands import (
+    Accuracy,
+    Benchmark,
+    Command,
+    Coupling,
+    Density,
+    EpsilonSweep,
+    FractionSweep,
+    LanczosCommand,
+)
 from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, sharding
+from hessview.job.accuracy import accuracy
 from hessview.job.agree import agree
 from hessview.job.benchmark import benchmark
 from hessview.job.blocks import job_blocks
@@ -22,6 +32,7 @@ from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
+from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 from hessview.named import named
@@ -29,9 +40,12 @@ from hessview.operators import OPERATORS
 
 Readings = Generator[Reading, None, str | None]
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
+    Accuracy: accuracy,
     Benchmark: benchmark,
     Density: density,
     Coupling: coupling,
+    EpsilonSweep: epsilon_sweep,
+    FractionSweep: fraction_sweep,
 }
 """Estimators by command: called with the command and the loss, they yield readings, and may
 return why they ended early."""

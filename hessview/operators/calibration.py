@@ -97,7 +97,7 @@ def _change(norm: Norm, near: Tensor | None, far: Tensor | None) -> float:
 
 
 def _fit(low: float, high: float, step: float, order: int) -> tuple[float, float]:
-    """sigma and c from the changes of products between h and RUNG h, and two rungs higher.
+    """Both errors, sigma and c, from changes of the products: that above h, and two rungs up.
 
     Rounding at two steps is independent, truncation is not: the squared change above h is
     (sigma / h)^2 (1 + 1 / RUNG^2) + (c h^p)^2 (RUNG^p - 1)^2.

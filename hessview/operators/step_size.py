@@ -97,7 +97,7 @@ class StepSize:
         Returns:
             What was found, with the step to use along this direction.
         """
-        least, most = self._bounds()
+        least, most = self.bounds()
         found = calibrate(product_at, norm, step, least=least, most=most, order=self._order)
         self._change = found.step * speed
         return found
@@ -120,9 +120,9 @@ class StepSize:
         return self._surface.parameter_norm or 1.0
 
     def _bounded(self, step: float) -> float:
-        least, most = self._bounds()
+        least, most = self.bounds()
         return min(max(step, least), most)
 
-    def _bounds(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
         """No nearer than the parameters can resolve, no further than they are long."""
         return torch.finfo(self._surface.space.dtype).eps * self._reach(), self._reach()

@@ -1,10 +1,19 @@
 """What a session can be asked for: a method for each command."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from hessview.commands import Benchmark, Command, Coupling, Density
+from hessview.commands import (
+    Accuracy,
+    Benchmark,
+    Command,
+    Coupling,
+    Density,
+    EpsilonSweep,
+    FractionSweep,
+    LanczosCommand,
+)
 from hessview.errors import InputError
 from hessview.messages import JobStarted
 from hessview.session.run import Run
@@ -139,3 +148,96 @@ class Asking(abc.ABC):
                 subset=(subset,) if isinstance(subset, str) else tuple(subset),
             )
         )
+
+    def accuracy(
+        self,
+        *,
+        epsilons: Iterable[float],
+        probes: int = Accuracy.probes,
+        top: bool = Accuracy.top,
+        reference: Literal["auto", "exact", "richardson"] = Accuracy.reference,
+        seed: int = Accuracy.seed,
+        operator: str = Accuracy.operator,
+        subset: str | Sequence[str] = Accuracy.subset,
+    ) -> Run:
+        """Ask how accurate products are, over the step: the V of `views.accuracy`.
+
+        Args:
+            epsilons: Steps along unit vectors, ascending, such as np.logspace(-6, 0, 13); the
+                automatic step is measured besides.
+            probes: See `commands.Accuracy`, as for the other arguments.
+            top: Whether to measure the top eigenvector's direction besides the random ones.
+            reference: What products are held against.
+            seed: Seed of the probes.
+            operator: Name of the operator.
+            subset: Patterns of the parameters that it is restricted to.
+
+        Returns:
+            The run, at once; its dataset fills up while the ranks compute.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing was sent.
+            JobLostError: The job is gone.
+        """
+        return self.submit(
+            Accuracy(
+                epsilons=tuple(epsilons),
+                probes=probes,
+                top=top,
+                reference=reference,
+                seed=seed,
+                operator=operator,
+                subset=(subset,) if isinstance(subset, str) else tuple(subset),
+            )
+        )
+
+    def sweep(
+        self,
+        *,
+        epsilons: Iterable[float] | None = None,
+        fractions: Iterable[float] | None = None,
+        steps: int = LanczosCommand.steps,
+        probes: int = EpsilonSweep.probes,
+        seed: int = LanczosCommand.seed,
+        reorthogonalize: int | Literal["full", "none"] = LanczosCommand.reorthogonalize,
+        error_every: int = LanczosCommand.error_every,
+        operator: str = LanczosCommand.operator,
+        subset: str | Sequence[str] = LanczosCommand.subset,
+    ) -> Run:
+        """Ask for spectra from the same probes, over steps or over parts of the data.
+
+        Args:
+            epsilons: Steps along unit vectors, ascending; or
+            fractions: parts of the data set, ascending, in (0, 1]. One of the two.
+            steps: See `commands.LanczosCommand`, as for the other arguments.
+            probes: Random probes of each spectrum.
+            seed: Seed of the probes.
+            reorthogonalize: Against which of the earlier vectors.
+            error_every: How often D is measured.
+            operator: Name of the operator.
+            subset: Patterns of the parameters that it is restricted to.
+
+        Returns:
+            The run, at once; its dataset fills up while the ranks compute.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing was sent.
+            JobLostError: The job is gone.
+        """
+        if (epsilons is None) == (fractions is None):
+            raise InputError(
+                "sweep takes either epsilons or fractions, and one of them; use epsilons=[1e-4, "
+                "1e-3, 1e-2] or fractions=[0.25, 0.5, 1]."
+            )
+        lanczos = {
+            "steps": steps,
+            "probes": probes,
+            "seed": seed,
+            "reorthogonalize": reorthogonalize,
+            "error_every": error_every,
+            "operator": operator,
+            "subset": (subset,) if isinstance(subset, str) else tuple(subset),
+        }
+        if epsilons is not None:
+            return self.submit(EpsilonSweep(epsilons=tuple(epsilons), **lanczos))  # type: ignore[arg-type]
+        return self.submit(FractionSweep(fractions=tuple(fractions or ()), **lanczos))  # type: ignore[arg-type]

@@ -1,0 +1,80 @@
+"""Readings of spectra over the finite-difference step, and over parts of the data."""
+
+import dataclasses
+import math
+from collections.abc import Generator
+
+from hessview.commands import Density, EpsilonSweep, FractionSweep, LanczosCommand
+from hessview.errors import InputError
+from hessview.job.density import density
+from hessview.job.surface import ShardedLoss
+from hessview.messages import Reading
+
+
+def epsilon_sweep(command: EpsilonSweep, surface: ShardedLoss) -> Generator[Reading, None, None]:
+    """A spectrum at each step, from the same probes.
+
+    Args:
+        command: Which steps, and how many Lanczos steps and probes.
+        surface: The loss whose curvature is asked for.
+
+    Yields:
+        The readings of each density, at its place along epsilon.
+    """
+    for place, epsilon in enumerate(command.epsilons):
+        for reading in density(_density(command, epsilon=epsilon), surface):
+            values = {name: v for name, v in reading.values.items() if name != "epsilon"}
+            yield Reading(index={"epsilon": place, **reading.index}, values=values)
+
+
+def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Reading, None, None]:
+    """A spectrum on each part of the data, from the same probes.
+
+    Args:
+        command: Which parts, and how many Lanczos steps and probes.
+        surface: The loss of the whole data set.
+
+    Yields:
+        For each part what it holds, then the readings of its density.
+
+    Raises:
+        InputError: Two of the parts hold the same batches.
+    """
+    objective = surface.objective
+    whole = len(objective.batches)
+    # Up to a whole batch; a fraction that is a batch already, but for rounding, stays one.
+    counts = [max(1, math.ceil(part * whole - 1e-9)) for part in command.fractions]
+    if len(set(counts)) < len(counts):
+        raise InputError(
+            f"fractions={list(command.fractions)} of {whole} batches are {counts} batches, some "
+            f"of them the same; use fractions that are further apart than 1/{whole}, or smaller "
+            "batches."
+        )
+    for place, count in enumerate(counts):
+        batches = [objective.batches[index] for index in range(count)]
+        part = ShardedLoss(
+            dataclasses.replace(objective, batches=batches),
+            surface.space.reduce,
+            subset=command.subset,
+        )
+        part.measure()
+        yield Reading(
+            index={"fraction": place},
+            values={
+                "batches": float(count),
+                "part_weight": part.weight,
+                "part_loss": part.loss,
+                "part_gradient_norm": part.gradient_norm,
+            },
+        )
+        for reading in density(_density(command), part):
+            yield Reading(index={"fraction": place, **reading.index}, values=reading.values)
+
+
+def _density(command: LanczosCommand, **changed: float) -> Density:
+    """The density that a sweep asks for at one setting."""
+    fields = {field.name: getattr(command, field.name) for field in _FIELDS}
+    return Density(**(fields | changed))
+
+
+_FIELDS = dataclasses.fields(LanczosCommand)
