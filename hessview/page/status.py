@@ -55,7 +55,10 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
         Both counts. A probe that broke down (beta is 0) has all that it can give.
     """
     first = next(iter(SCHEMAS[str(ds.attrs.get("command", "density"))].variables))
-    done = int(np.isfinite(ds[first].values).sum())
+    known = ds[first].notnull()
+    if "seconds" in ds:  # a reading may hold a row of numbers, and its time once
+        known = known.any([dim for dim in known.dims if dim not in ds.seconds.dims])
+    done = int(known.sum())
     beta = np.atleast_2d(ds["beta"].values) if "beta" in ds else np.ones((1, 1))
     after_breakdown = np.logical_or.accumulate(beta == 0, axis=-1)[..., :-1]
-    return done, int(ds[first].size - after_breakdown.sum())
+    return done, int(known.size - after_breakdown.sum())
