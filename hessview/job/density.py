@@ -53,6 +53,7 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
                     "rho": product.rho,
                     "error": product.error,
                     "gradients": float(product.gradients),
+                    "flips": product.flips,
                     "seconds": now - started,
                 },
             )

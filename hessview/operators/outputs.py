@@ -86,7 +86,17 @@ class GaussNewton(_OutputDifferences):
             (slope,) = torch.autograd.grad(total, outputs, create_graph=True)
             if not slope.requires_grad:
                 return torch.zeros_like(outputs)  # terms linear in the outputs have no curvature
-            (product,) = torch.autograd.grad(slope, outputs, change.to(slope.dtype))
+            try:
+                # Not autograd.grad, which passes by what has no second derivative (see
+                # `job.gathered`).
+                torch.autograd.backward(slope, change.to(slope.dtype))
+            except RuntimeError as error:
+                raise ObjectiveError(
+                    f"the terms cannot be differentiated twice ({error}); compute them from "
+                    "functions that can, such as torch.nn.functional.cross_entropy."
+                ) from error
+            product, outputs.grad = outputs.grad, None
+            assert product is not None, "the slope depends on the outputs"
             return product
 
         return curved

@@ -1,0 +1,262 @@
+"""What only some operators do: orders of error, outputs and terms, subsets, limits."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import toys
+from torch import nn
+
+from hessview.errors import InputError, ObjectiveError
+from hessview.job import memory
+from hessview.job.objective import Objective
+from hessview.job.reduction import Reduction
+from hessview.job.surface import ShardedLoss
+from hessview.operators import OPERATORS, exact
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("hessian", 2),
+        ("hessian_one_reduction", 2),
+        ("hessian_fourth_order", 4),
+        ("hessian_forward", 1),
+        ("gauss_newton", 2),
+        ("fisher", 2),
+    ],
+)
+def test_errors_fall_with_the_order_of_the_step(request, surface_of, relative, name, order):
+    oracle = {"gauss_newton": "gpt_gauss_newton", "fisher": "gpt_fisher"}.get(name, "gpt_hessian")
+    matrix = request.getfixturevalue(oracle)
+    surface = surface_of(toys.gpt())
+    vector = surface.space.probe(0, 0)
+    steps = np.array([0.08, 0.04, 0.02])  # where truncation is all of the error in float64
+    errors = [
+        relative(OPERATORS[name](surface, h).matvec(vector).vector, matrix @ vector) for h in steps
+    ]
+    slope = np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    assert slope == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["gauss_newton", "fisher"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_automatic_step_of_outputs_is_near_the_best(request, surface_of, relative, name, dtype):
+    matrix = request.getfixturevalue(f"gpt_{name}")
+    top = torch.linalg.eigh(matrix)[1][:, -1]
+    surface = surface_of(toys.gpt(dtype=dtype))
+    operator = OPERATORS[name](surface, "auto")
+    for vector in (surface.space.probe(0, 0), top.to(dtype).contiguous()):
+        expected = matrix @ vector.double()
+        product = operator.matvec(vector, measure_error=True)
+        grid = [product.epsilon * 10 ** (k / 3) for k in range(-6, 7)]
+        best = min(
+            relative(OPERATORS[name](surface, h).matvec(vector).vector, expected) for h in grid
+        )
+        error = relative(product.vector, expected)
+        assert error < 3.5 * best
+        assert 0.3 * error < product.error < 10 * error
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_a_subset_gives_the_submatrix(request, relative, name):
+    oracle = {"gauss_newton": "gpt_gauss_newton", "fisher": "gpt_fisher"}.get(name, "gpt_hessian")
+    objective = toys.gpt()
+    surface = ShardedLoss(objective, Reduction(), subset=("layers.1.*", "*.norm_1.bias"))
+    surface.measure()
+    kept = {piece.name for piece in surface.space.pieces}
+    assert len(kept) == 13
+    member = torch.cat(
+        [
+            torch.full((p.numel(),), key in kept)
+            for key, p in toys.named_trainable(objective).items()
+        ]
+    )
+    part = request.getfixturevalue(oracle)[member][:, member]
+    assert surface.space.size == len(part) == 608
+    assert surface.gradient_norm == pytest.approx(
+        float(toys.exact_gradient(objective)[member].norm())
+    )
+    vector = surface.space.probe(0, 0)
+    product = OPERATORS[name](surface, "auto").matvec(vector)
+    assert relative(product.vector, part @ vector) < (1e-6 if name == "hessian_forward" else 1e-8)
+
+
+def test_a_subset_leaves_the_gradients_of_others_alone():
+    objective = toys.gpt()
+    objective.module.norm.weight.grad = mark = torch.ones_like(objective.module.norm.weight)
+    surface = ShardedLoss(objective, Reduction(), subset=("layers.0.*",))
+    surface.measure()
+    assert objective.module.norm.weight.grad is mark
+    assert mark.tolist() == [1.0] * toys.WIDTH
+    assert objective.module.token.weight.grad is None
+
+
+@pytest.mark.parametrize("name", ["gauss_newton", "fisher"])
+def test_outputs_and_terms_are_asked_for(surface_of, name):
+    surface = surface_of(dataclasses.replace(toys.gpt(), terms=None))
+    with pytest.raises(
+        ObjectiveError,
+        match=r"works on a model's outputs and the loss's terms, which the objective does not "
+        r"give; pass Objective\(\.\.\., outputs=\.\.\., terms=\.\.\.\)",
+    ):
+        OPERATORS[name](surface, "auto").matvec(surface.space.probe(0, 0))
+
+
+@pytest.mark.parametrize("name", ["gauss_newton", "fisher"])
+def test_terms_must_sum_to_the_loss(surface_of, name):
+    def mean(z, batch):
+        return toys.token_terms(z, batch) / 2
+
+    surface = surface_of(dataclasses.replace(toys.gpt(), terms=mean))
+    with pytest.raises(
+        ObjectiveError, match=r"the terms sum to .* per unit of weight, but the loss is .* must sum"
+    ):
+        OPERATORS[name](surface, "auto").matvec(surface.space.probe(0, 0))
+
+
+def test_gauss_newton_of_squares_is_twice_the_gram_matrix(surface_of, relative):
+    inputs, targets = toys.numbers(23, 6), toys.numbers(23, seed=1)
+    objective = dataclasses.replace(
+        toys.linear_regression(inputs, targets),
+        outputs=lambda module, batch: module(batch[0])[:, 0],
+        terms=lambda z, batch: (z - batch[1]).square(),
+    )
+    surface = surface_of(objective)
+    vector = surface.space.probe(0, 0)
+    product = OPERATORS["gauss_newton"](surface, "auto").matvec(vector)
+    assert relative(product.vector, 2 * inputs.T @ inputs @ vector / 23) < 1e-10
+
+
+def test_terms_that_are_linear_in_the_outputs_have_no_gauss_newton_curvature(surface_of):
+    objective = Objective(
+        toys.Point(toys.numbers(4)),
+        lambda module, _: module().square().sum(),
+        [None],
+        outputs=lambda module, _: module().square(),
+        terms=lambda z, _: z,
+    )
+    surface = surface_of(objective)
+    product = OPERATORS["gauss_newton"](surface, "auto").matvec(surface.space.probe(0, 0))
+    assert product.vector.tolist() == [0] * 4
+    assert product.norm == 0
+
+
+def test_exact_products_have_no_step(surface_of):
+    surface = surface_of(toys.gpt())
+    product = OPERATORS["exact"](surface, 0.1).matvec(surface.space.probe(0, 0), measure_error=True)
+    assert all(np.isnan([product.epsilon, product.rho, product.error]))
+
+
+def test_exact_is_refused_for_large_models(surface_of, monkeypatch):
+    monkeypatch.setattr(exact, "LARGEST", 1000)
+    surface = surface_of(toys.gpt())
+    with pytest.raises(
+        InputError,
+        match=r"operator 'exact' gathers all 1,408 parameters on each rank; it allows up to 1,000: "
+        r'use operator="hessian", and measure its error',
+    ):
+        OPERATORS["exact"](surface, "auto")
+
+
+@pytest.mark.parametrize("name", ["exact", "hessian_one_reduction"])
+def test_what_does_not_fit_into_memory_is_refused(surface_of, monkeypatch, name):
+    surface = surface_of(toys.gpt())
+    monkeypatch.setattr(memory, "free_memory", lambda *_: 10)
+    with pytest.raises(InputError, match=rf"'{name}' .* on each rank, 0\.0 GB, and 0\.0 GB are fr"):
+        OPERATORS[name](surface, "auto")
+
+
+class Attention(nn.Module):
+    """Fused attention, which has no second derivative but in its mathematical form."""
+
+    def __init__(self, kernel=F.scaled_dot_product_attention):
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+        self.kernel = kernel
+
+    def forward(self, x):
+        q, k, v = (t.unflatten(-1, (2, 4)).transpose(1, 2) for t in self.qkv(x).chunk(3, -1))
+        return self.kernel(q, k, v).sum((1, 3))
+
+
+class NotTwice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        return 2 * ctx.saved_tensors[0] * slope
+
+
+def attention(**options):
+    torch.manual_seed(0)
+    module = Attention(**options).double().eval()
+    batch = toys.numbers(3, 5, 8)
+    return Objective(module, lambda module, x: module(x).square().mean(), [batch])
+
+
+def test_fused_attention_is_differentiated_twice_in_its_mathematical_form(surface_of, relative):
+    surface = surface_of(attention())
+    vector = surface.space.probe(0, 0)
+    product = OPERATORS["exact"](surface, "auto").matvec(vector)
+    assert relative(product.vector, OPERATORS["hessian"](surface).matvec(vector).vector) < 1e-8
+
+
+def test_what_cannot_be_differentiated_twice_is_told(surface_of):
+    surface = surface_of(attention(kernel=lambda q, k, v: NotTwice.apply(q) + k + v))
+    with pytest.raises(
+        ObjectiveError,
+        match=r"the module cannot be differentiated twice \(.*once_differentiable.*\); use kernels "
+        r'that can, such as attn_implementation="eager", or operator="hessian"',
+    ):
+        OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
+    # Which does work.
+    OPERATORS["hessian"](surface, "auto").matvec(surface.space.probe(0, 0))
+
+
+def test_terms_that_cannot_be_differentiated_twice_are_told(surface_of):
+    objective = Objective(
+        toys.Point(toys.numbers(4)),
+        lambda module, _: module().square().sum(),
+        [None],
+        outputs=lambda module, _: module() * 1,
+        terms=lambda z, _: NotTwice.apply(z),
+    )
+    surface = surface_of(objective)
+    with pytest.raises(
+        ObjectiveError, match=r"the terms cannot be differentiated twice \(.*once_differentiable"
+    ):
+        OPERATORS["gauss_newton"](surface, "auto").matvec(surface.space.probe(0, 0))
+    # Fisher takes one derivative only: sum_i (2 x_i)^2 v_i.
+    product = OPERATORS["fisher"](surface, "auto").matvec(surface.space.probe(0, 0))
+    x = objective.module.x.detach()
+    expected = 4 * x.square() * surface.space.probe(0, 0)
+    torch.testing.assert_close(product.vector, expected, rtol=1e-8, atol=0)
+
+
+def test_bfloat16_parameters_are_widened_for_the_exact_product(surface_of, relative):
+    objective = toys.gpt(dtype=torch.bfloat16)
+    surface = surface_of(objective)
+    vector = surface.space.probe(0, 0)
+    wide = dataclasses.replace(objective, module=objective.module)
+    product = OPERATORS["exact"](surface, "auto").matvec(vector)
+    assert product.vector.dtype == torch.float32
+    wide.module.double()
+    assert relative(product.vector, toys.exact_product(wide, vector)) < 1e-5
+
+
+def test_inference_mode_is_refused():
+    from hessview.job.checks import check_mode
+
+    with torch.inference_mode():
+        made = nn.Linear(2, 2)
+        with pytest.raises(ObjectiveError, match="inference_mode is on, under which nothing can"):
+            check_mode(nn.Linear(2, 2))
+    with pytest.raises(ObjectiveError, match=r"parameter 'weight' cannot be moved: it was made"):
+        check_mode(made)
