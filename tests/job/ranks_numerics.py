@@ -29,16 +29,23 @@ from hessview.operators import Hessian
 from hessview.spectral.lanczos import lanczos
 
 EPSILON = 2e-2  # of float32 products, so that all worlds take the same step
-REFUSALS, CASES = {}, {}
+CASES, ONLY_TWO, REFUSALS = {}, {}, {}
 
 
 def case(function):
+    """A case for one, two and three ranks."""
     CASES[function.__name__] = function
     return function
 
 
+def only_two(function):
+    """A case for two ranks: another number would be the same again."""
+    ONLY_TWO[function.__name__] = function
+    return function
+
+
 def refusal(function):
-    """A case whose result is the error that each rank met."""
+    """A case for two ranks whose result is the error that each met."""
     REFUSALS[function.__name__] = function
     return function
 
@@ -186,7 +193,7 @@ def data_parallel(mesh):
     return measured(Objective(module, objective.loss, objective.batches))
 
 
-@case
+@only_two
 def raising(mesh):
     """The loss raises on all ranks, in different places; then all goes on as before."""
     objective = sharded(mesh)
@@ -284,7 +291,7 @@ def _sizes(shape):
     return [torch.Size(shape).numel()] if shape else []
 
 
-@case
+@only_two
 def cancelled(mesh):
     worker = Worker(sharded(mesh))
     before = [shard.clone() for shard in worker.surface.shards()]
@@ -306,7 +313,7 @@ def cancelled(mesh):
     }
 
 
-@case
+@only_two
 def not_finite_nearby(mesh):
     """A loss that only one rank's batch makes infinite, and only away from home."""
     objective = sharded(mesh)
@@ -331,7 +338,6 @@ def not_finite_nearby(mesh):
     return {"texts": texts, "restored": all(map(torch.equal, home, surface.shards()))}
 
 
-@case
 def hybrid(mesh):
     """Replicas of shards: two by two ranks."""
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard"))
@@ -422,11 +428,8 @@ def main(path):
     world, rank = dist.get_world_size(), dist.get_rank()
     mesh = init_device_mesh("cpu", (world,), mesh_dim_names=("shard",))
     results = {}
-    if world == 4:
-        cases, refusals = {"hybrid": hybrid}, {}
-    else:
-        cases = {k: v for k, v in CASES.items() if v is not hybrid}
-        refusals = REFUSALS if world > 1 else {}
+    cases = {"hybrid": hybrid} if world == 4 else {**CASES, **(ONLY_TWO if world == 2 else {})}
+    refusals = REFUSALS if world == 2 else {}
     try:
         for name, function in cases.items():
             began = time.perf_counter()

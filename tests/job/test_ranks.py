@@ -162,9 +162,9 @@ def test_copies_that_the_caller_left_gathered_are_not_believed(ranks):
     assert found["gradient_norm"] == pytest.approx(alone("float64")["gradient_norm"], rel=1e-12)
 
 
-def test_after_a_loss_that_raised_all_is_as_before(ranks):
-    assert len(ranks[0]["raising"]) == 6
-    for place, found in ranks[0]["raising"].items():
+def test_after_a_loss_that_raised_all_is_as_before(many):
+    assert len(many["raising"]) == 6
+    for place, found in many["raising"].items():
         assert found["restored"], place
         assert found["equal"], place
 
@@ -185,20 +185,18 @@ def test_a_product_costs_two_gradients_and_one_small_reduction(ranks):
     assert reductions == 1
 
 
-def test_cancelling_on_rank_0_stops_all_ranks_at_the_same_step(ranks):
-    results, world = ranks
-    found = results["cancelled"]
+def test_cancelling_on_rank_0_stops_all_ranks_at_the_same_step(many):
+    found = many["cancelled"]
     assert (found["readings"], found["state"], found["again"]) == (2, "cancelled", "done")
     assert found["restored"]
     assert found["parameters"] == sum(found["blocks"].values()) == alone("float64")["size"]
     assert list(found["blocks"]) == ["embedding", "layers.0", "layers.1", "head"]
-    assert found["mesh"] == {"shard": world}
+    assert found["mesh"] == {"shard": 2}
 
 
-def test_a_loss_that_one_rank_finds_not_finite_fails_on_all(ranks):
-    results, world = ranks
-    found = results["not_finite_nearby"]
-    assert len(found["texts"]) == world
+def test_a_loss_that_one_rank_finds_not_finite_fails_on_all(many):
+    found = many["not_finite_nearby"]
+    assert len(found["texts"]) == 2
     assert len(set(found["texts"])) == 1
     assert found["texts"][0].startswith("the loss or its gradient is not finite at epsilon=")
     assert found["restored"]
