@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -84,3 +85,15 @@ def cmdline(process):
 def processes_of(path):
     """All processes that name the run directory."""
     return [one.pid for one in psutil.process_iter() if str(path) in cmdline(one)]
+
+
+def belongings():
+    """What this process holds, to compare."""
+    own = psutil.Process()
+    return {
+        "processes": len(own.children(recursive=True)),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "native threads": own.num_threads(),
+        "files": own.num_fds(),
+        "sockets": len(own.net_connections(kind="all")),
+    }

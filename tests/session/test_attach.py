@@ -4,13 +4,11 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 
 import numpy as np
-import psutil
 import pytest
-from shell_job import measured
+from shell_job import belongings, measured
 
 import hessview
 from hessview.errors import (
@@ -27,17 +25,6 @@ from hessview.errors import (
 pytestmark = pytest.mark.ranks
 
 LONG = {"steps": 100, "probes": 20}  # a run that no test waits for
-
-
-def belongings():
-    own = psutil.Process()
-    return {
-        "processes": len(own.children(recursive=True)),
-        "threads": sorted(thread.name for thread in threading.enumerate()),
-        "native threads": own.num_threads(),
-        "files": own.num_fds(),
-        "sockets": len(own.net_connections(kind="all")),
-    }
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from shell_job import measured, processes_of, ranks_of
+from shell_job import belongings, measured, processes_of, ranks_of
 
 import hessview
 from hessview.errors import (
@@ -24,8 +24,6 @@ LONG = {"steps": 100, "probes": 20}
 
 
 def test_launched_job_ends_with_its_session_and_leaves_nothing(tmp_path, until):
-    from test_attach import belongings
-
     before = belongings()
     with hessview.launch("small:build", ranks=2, run_dir=tmp_path / "run") as session:
         first = session.density(steps=3, probes=1).wait(60)
