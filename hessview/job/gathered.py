@@ -11,10 +11,10 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
-from hessview.errors import ObjectiveError
 from hessview.job import sharding
 from hessview.job.lending import without_hooks
 from hessview.job.objective import Objective
+from hessview.operators.double_backward import second_derivative
 from hessview.spectral.vectors import Piece
 
 
@@ -49,33 +49,16 @@ def double_backward(
         leaves = [state[plain[name]].requires_grad_() for name in names]
         called = _Called(objective)
         stand_in = {f"module.{key}": value for key, value in state.items()}
+        sums = [torch.zeros_like(leaf) for leaf in leaves]
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             for batch in batches:
                 cast = tree_map(lambda leaf: _cast(leaf, direction[0].dtype), batch)
                 total = functional_call(called, stand_in, (cast,))
-                _accumulate(total, leaves, directions)
-    own = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-    sums = _sum_over_ranks(own)
+                parts = second_derivative(total, leaves, directions)
+                for product, part in zip(sums, parts, strict=True):
+                    product.add_(part)
+    sums = _sum_over_ranks(sums)
     return [_box(product, piece) for product, piece in zip(sums, pieces, strict=True)]
-
-
-def _accumulate(total: Tensor, leaves: Sequence[Tensor], directions: Sequence[Tensor]) -> None:
-    """Add the product to the leaves' .grad."""
-    try:
-        slopes = torch.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
-        pairs = zip(slopes, directions, strict=True)
-        terms = [(s * d).sum() for s, d in pairs if s is not None and s.requires_grad]
-        if terms:
-            # Not autograd.grad: on its way to given leaves it would pass by the nodes that say
-            # that a function has no second derivative, and leave its part out silently.
-            torch.autograd.backward(torch.stack(terms).sum())
-    except RuntimeError as error:
-        first = str(error).strip().split("\n")[0]
-        raise ObjectiveError(
-            f"the module cannot be differentiated twice ({first}); use kernels that can, such as "
-            'attn_implementation="eager", or operator="hessian", which needs first derivatives '
-            "only."
-        ) from error
 
 
 class _Called(nn.Module):

@@ -12,6 +12,7 @@ from hessview.errors import ObjectiveError
 from hessview.operators.base import LossSurface, Portion
 from hessview.operators.differences import Differences, Tally
 from hessview.operators.displaced import Move
+from hessview.operators.double_backward import second_derivative
 from hessview.operators.step_size import StepSize
 
 _AGREEMENT = 1e-3  # of the terms' sum with the loss; both are sums of the same numbers
@@ -82,22 +83,7 @@ class GaussNewton(_OutputDifferences):
         change = (ahead - behind) / (2 * step)
 
         def curved(outputs: Tensor) -> Tensor:
-            total = portion.terms(outputs).sum()
-            (slope,) = torch.autograd.grad(total, outputs, create_graph=True)
-            if not slope.requires_grad:
-                return torch.zeros_like(outputs)  # terms linear in the outputs have no curvature
-            try:
-                # Not autograd.grad, which passes by what has no second derivative (see
-                # `job.gathered`).
-                torch.autograd.backward(slope, change.to(slope.dtype))
-            except RuntimeError as error:
-                raise ObjectiveError(
-                    f"the terms cannot be differentiated twice ({error}); compute them from "
-                    "functions that can, such as torch.nn.functional.cross_entropy."
-                ) from error
-            product, outputs.grad = outputs.grad, None
-            assert product is not None, "the slope depends on the outputs"
-            return product
+            return second_derivative(portion.terms(outputs).sum(), [outputs], [change])[0]
 
         return curved
 

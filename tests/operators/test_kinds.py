@@ -208,11 +208,18 @@ def test_fused_attention_is_differentiated_twice_in_its_mathematical_form(surfac
     assert relative(product.vector, OPERATORS["hessian"](surface).matvec(vector).vector) < 1e-8
 
 
-def test_what_cannot_be_differentiated_twice_is_told(surface_of):
-    surface = surface_of(attention(kernel=lambda q, k, v: NotTwice.apply(q) + k + v))
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        lambda q, k, v: NotTwice.apply(q) + k + v,  # the gradient that comes in depends on x
+        lambda q, k, v: NotTwice.apply(q + k + v),
+    ],
+)
+def test_what_cannot_be_differentiated_twice_is_told(surface_of, kernel):
+    surface = surface_of(attention(kernel=kernel))
     with pytest.raises(
         ObjectiveError,
-        match=r"the module cannot be differentiated twice \(.*once_differentiable.*\); use kernels "
+        match=r"the loss cannot be differentiated twice \(.*once_differentiable.*\); use kernels "
         r'that can, such as attn_implementation="eager", or operator="hessian"',
     ):
         OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
@@ -230,7 +237,7 @@ def test_terms_that_cannot_be_differentiated_twice_are_told(surface_of):
     )
     surface = surface_of(objective)
     with pytest.raises(
-        ObjectiveError, match=r"the terms cannot be differentiated twice \(.*once_differentiable"
+        ObjectiveError, match=r"the loss cannot be differentiated twice \(.*once_differentiable"
     ):
         OPERATORS["gauss_newton"](surface, "auto").matvec(surface.space.probe(0, 0))
     # Fisher takes one derivative only: sum_i (2 x_i)^2 v_i.
