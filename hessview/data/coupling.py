@@ -52,8 +52,9 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
 
 COMMENT = (
     "noise of block_error, cosine and kappa: Hv and the sum of its columns are one vector that "
-    "was computed twice, by independent steps; what they disagree by, in units of |Hv| (of "
-    "|H_B v| for cosine and kappa), bounds the error of either to first order. "
+    "was computed twice, by independent steps. What they disagree by, or the error D of Hv where "
+    "that is larger, in units of |Hv| (of |H_B v| for cosine and kappa), bounds the error of "
+    "either to first order. "
     "Independent errors of Hv and H_B v raise block_error, even beyond 1, and lower cosine and "
     "kappa; exact products have kappa 1 on average, block_error below 1 and cosine "
     "sqrt(1 - block_error^2). "
@@ -89,7 +90,9 @@ def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     error, cosine, _ = value
     with np.errstate(invalid="ignore", divide="ignore"):
         own = _mean(ds.diagonal_norm.values / ds.product_norm.values)
-        noise = _root_mean_square(ds.disagreement.values) / np.array([1.0, own, own])
+        apart = _root_mean_square(ds.disagreement.values)
+        error_of_product = _root_mean_square(ds.product_error.values)
+        noise = np.fmax(apart, error_of_product) / np.array([1.0, own, own])
     numbers = {
         "value": value,
         "spread": spread,

@@ -50,11 +50,12 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None
     for probe in range(command.probes):
         accumulator = mathematics.Coupling(blocks, surface.space.probe(command.seed, probe))
         # First, so that the rule for the step meets an ordinary direction before small blocks.
-        whole = _measure(steps, blocks, accumulator.vector, accumulator.norms.norm(), key=None)
-        for column, norm in enumerate(accumulator.norms):
+        length = float(accumulator.norms.norm())
+        whole = _measure(steps, blocks, accumulator.vector / length, length, key=None)
+        for column, norm in enumerate(accumulator.norms.tolist()):
             started = time.perf_counter()
-            part = blocks.part(accumulator.vector, column)
-            measured = _measure(steps, blocks, part, norm, key=column)
+            direction = blocks.part(accumulator.vector, column).div_(norm)
+            measured = _measure(steps, blocks, direction, norm, key=column)
             found = accumulator.add(column, measured.vector)
             yield Reading(
                 index={"probe": probe, "column": where[column]},
@@ -137,16 +138,16 @@ class _Measured:
 
 
 def _measure(
-    steps: _Steps, blocks: Blocks, vector: Tensor, norm: Tensor, *, key: int | None
+    steps: _Steps, blocks: Blocks, direction: Tensor, norm: float, *, key: int | None
 ) -> _Measured:
-    """Product with a vector of this norm, from that with the unit vector."""
-    product, second = steps.products(key, vector / norm.to(vector))
+    """Product with the vector of this norm along a unit-norm direction."""
+    product, second = steps.products(key, direction)
     noise = torch.full((len(blocks),), math.nan, dtype=torch.float64)
     if second is not None:
         change = second.vector.sub_(product.vector)
         noise = norm * blocks.inner((change, change))[0].sqrt()
     return _Measured(
-        vector=product.vector.mul_(norm.to(vector)),
+        vector=product.vector.mul_(norm),
         noise=noise,
         epsilon=product.epsilon,
         rho=product.rho,

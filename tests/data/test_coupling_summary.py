@@ -116,6 +116,17 @@ def test_products_of_mere_noise_look_like_curvature_that_no_block_holds():
     assert "noise 1.4e+00: dominated by noise" in str(row(found, "block_error").basis.item())
 
 
+def test_an_error_that_product_and_columns_share_counts_too():
+    ds = dataset(operator(SIZES), SIZES)
+    ds.product_error[0] = 0.6  # a step too long for all of them
+    ds.product_error[1:] = np.nan
+    found = coupling_summary(ds)
+    assert list(found.verdict.values) == [WORTHLESS] * 3
+    assert float(row(found, "block_error").noise) == 0.6
+    ds.product_error[:] = np.nan  # an operator without a step
+    assert list(coupling_summary(ds).verdict.values) == [TRUSTED] * 3
+
+
 @pytest.mark.parametrize("stop", [0, 1, 3, 6])
 def test_a_run_under_way_gives_what_it_has(stop):
     ds = dataset(operator(SIZES), SIZES, stop=stop, end="")
