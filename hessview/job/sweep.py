@@ -1,7 +1,6 @@
 """Readings of spectra over the finite-difference step, and over parts of the data."""
 
 import dataclasses
-import math
 from collections.abc import Generator
 
 from hessview.commands import Density, EpsilonSweep, FractionSweep, LanczosCommand
@@ -42,8 +41,7 @@ def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Re
     """
     objective = surface.objective
     whole = len(objective.batches)
-    # Up to a whole batch; a fraction that is a batch already, but for rounding, stays one.
-    counts = [max(1, math.ceil(part * whole - 1e-9)) for part in command.fractions]
+    counts = [max(1, round(part * whole)) for part in command.fractions]
     if len(set(counts)) < len(counts):
         raise InputError(
             f"fractions={list(command.fractions)} of {whole} batches are {counts} batches, some "

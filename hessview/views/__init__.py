@@ -4,10 +4,18 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
+from hessview.views.accuracy import accuracy
 from hessview.views.coupling import coupling
 from hessview.views.density import density
+from hessview.views.sweep import sweep
 
-VIEWS: dict[str, Callable[..., go.Figure]] = {"coupling": coupling, "density": density}
+VIEWS: dict[str, Callable[..., go.Figure]] = {
+    "accuracy": accuracy,
+    "coupling": coupling,
+    "density": density,
+    "epsilon_sweep": sweep,
+    "fraction_sweep": sweep,
+}
 """The view of each command's dataset, by the command's name."""
 
-__all__ = ["VIEWS", "coupling", "density"]
+__all__ = ["VIEWS", "accuracy", "coupling", "density", "sweep"]

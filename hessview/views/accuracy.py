@@ -1,0 +1,201 @@
+"""Error of products over the finite-difference step, as a figure: the V."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from hessview.data.accuracy import theory
+from hessview.errors import RecordError
+from hessview.views.theme import LIGHT, template
+
+COLOURS = ("accent", "ritz", "running", "good", "warn")
+POINTS = 121  # of a predicted curve
+HEADROOM = 1.5  # decades above an error of 1, and room below the least
+
+
+def accuracy(ds: xr.Dataset) -> go.Figure:
+    """Relative error over the step, with theorem 3.1's prediction, and the automatic step.
+
+    Filled points are measured errors of the product; hollow ones lie so near the reference's
+    own error that they may be the reference's. Dashed is what theorem 3.1 predicts, a cross its
+    optimum, a star the automatic step with its measured error, a dotted line the error of an
+    extrapolated reference.
+
+    Args:
+        ds: Dataset of an accuracy run, also a half-done one.
+
+    Returns:
+        The figure; each trace says in `meta["role"]` and `meta["direction"]` what it is.
+
+    Raises:
+        RecordError: Not an accuracy, or nothing measured yet.
+
+    Reference: theorem 3.1 of Granziol & Juarev, arXiv 2602.00816.
+    """
+    found = theory(ds)
+    begun = np.flatnonzero(np.isfinite(ds.auto_epsilon.values))
+    if not len(begun):
+        raise RecordError(
+            "no product is measured yet; wait for the first reading, or read the run's error if "
+            "it has ended."
+        )
+    steps = _range(ds)
+    dense = theory(ds, epsilons=np.geomspace(*steps, POINTS))
+    traces: list[dict[str, Any]] = []
+    for place in begun.tolist():
+        name = str(ds.direction.values[place])
+        colour = LIGHT[COLOURS[place % len(COLOURS)]]
+        one = xr.merge([ds.isel(direction=place), found.isel(direction=place)], compat="override")
+        for trace in (
+            _predicted(dense.isel(direction=place), name),
+            _reference(one, steps),
+            _measured(one, name),
+            _optimum(one),
+            _automatic(one),
+        ):
+            trace["line"] = {**trace.get("line", {}), "color": colour}
+            if "marker" in trace:
+                trace["marker"] |= {"line": {"color": colour, "width": 1.5}}
+                trace["marker"].setdefault("color", colour)
+            trace["meta"] |= {"direction": name}
+            trace["legendgroup"] = name
+            traces.append(trace)
+    return go.Figure(traces, _layout(ds, traces, steps))
+
+
+def describe(ds: xr.Dataset) -> str:
+    """What the errors are held against, in a line.
+
+    Args:
+        ds: Dataset of an accuracy run with at least one direction.
+
+    Returns:
+        Plain text.
+    """
+    exact = ds.exact.values[np.isfinite(ds.exact.values)]
+    if exact.all():
+        return "against double backward in float64"
+    error = float(ds.reference_error.where(ds.exact == 0).max())
+    return f"against extrapolated products, themselves good to {error:.1g}"
+
+
+def _range(ds: xr.Dataset) -> tuple[float, float]:
+    every = np.concatenate([ds.epsilon.values, ds.auto_epsilon.values])
+    every = every[np.isfinite(every)]
+    return float(every.min()) / 1.5, float(every.max()) * 1.5
+
+
+def _measured(one: xr.Dataset, name: str) -> dict[str, Any]:
+    resolved = one.resolved.values.astype(bool)
+    rows = np.column_stack([one.error.values, one.rho.values, one.cosine.values])
+    return {
+        "type": "scatter",
+        "x": one.epsilon.values,
+        "y": one.relative_error.values,
+        "customdata": rows,
+        "name": name,
+        "meta": {"role": "measured"},
+        "mode": "lines+markers",
+        "line": {"width": 1.5},
+        "marker": {"size": 8, "symbol": np.where(resolved, "circle", "circle-open").tolist()},
+        "hovertemplate": "ε %{x:.2~e}<br>error %{y:.2~e}<br>D %{customdata[0]:.2~e}<br>"
+        "ρ %{customdata[1]:.2~e}<br>cosine %{customdata[2]:.6f}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _predicted(dense: xr.Dataset, name: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": dense.epsilon.values,
+        "y": dense.predicted.values,
+        "name": f"{name}, theorem 3.1",
+        "meta": {"role": "predicted"},
+        "mode": "lines",
+        "line": {"width": 1.25, "dash": "dash"},
+        "showlegend": bool(np.isfinite(dense.predicted.values).any()),
+        "hoverinfo": "skip",
+    }
+
+
+def _reference(one: xr.Dataset, steps: tuple[float, float]) -> dict[str, Any]:
+    """The reference's own error, where it is large enough to be seen."""
+    drawn = float(one.exact) == 0
+    return {
+        "type": "scatter",
+        "x": list(steps) if drawn else [],
+        "y": [float(one.reference_error)] * 2 if drawn else [],
+        "name": "error of the reference",
+        "meta": {"role": "reference"},
+        "mode": "lines",
+        "line": {"width": 1, "dash": "dot"},
+        "showlegend": drawn,
+        "hovertemplate": "reference good to %{y:.2~e}<extra></extra>",
+    }
+
+
+def _optimum(one: xr.Dataset) -> dict[str, Any]:
+    known = math.isfinite(float(one.floor))
+    return {
+        "type": "scatter",
+        "x": [float(one.optimum)] if known else [],
+        "y": [float(one.floor)] if known else [],
+        "name": "predicted optimum and floor",
+        "meta": {"role": "optimum"},
+        "mode": "markers",
+        "marker": {"size": 9, "symbol": "x-thin"},
+        "showlegend": False,
+        "hovertemplate": "predicted optimum ε %{x:.2~e}<br>floor %{y:.2~e}<extra></extra>",
+    }
+
+
+def _automatic(one: xr.Dataset) -> dict[str, Any]:
+    bound = "" if bool(one.auto_resolved) else "at most about "
+    return {
+        "type": "scatter",
+        "x": [float(one.auto_epsilon)],
+        "y": [float(one.auto_relative_error)],
+        "customdata": [[float(one.auto_error), float(one.auto_rho), bound]],
+        "name": "automatic step",
+        "meta": {"role": "automatic"},
+        "mode": "markers",
+        "marker": {"size": 14, "symbol": "star"},
+        "showlegend": False,
+        "hovertemplate": "automatic ε %{x:.2~e}<br>error %{customdata[2]}%{y:.2~e}<br>"
+        "D %{customdata[0]:.2~e}<br>ρ %{customdata[1]:.2~e}<extra></extra>",
+    }
+
+
+def _layout(
+    ds: xr.Dataset, traces: list[dict[str, Any]], steps: tuple[float, float]
+) -> dict[str, Any]:
+    errors = np.concatenate(
+        [trace["y"] for trace in traces if trace["meta"]["role"] in ("measured", "automatic")]
+    )
+    errors = errors[np.isfinite(errors) & (errors > 0)]
+    low = math.log10(float(errors.min(initial=1.0))) - 0.5
+    high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, HEADROOM)
+    return {
+        "template": template(),
+        "title": {
+            "text": "Accuracy of products over the step",
+            "subtitle": {"text": f"{describe(ds)} · ★ automatic step · hollow: not resolved"},
+        },
+        "xaxis": {
+            "title": {"text": "step ε along a unit vector"},
+            "type": "log",
+            "range": [math.log10(step) for step in steps],
+            "exponentformat": "power",
+            "dtick": 1,
+        },
+        "yaxis": {
+            "title": {"text": "relative error of the product"},
+            "type": "log",
+            "range": [low, high],
+            "exponentformat": "power",
+            "dtick": 1,
+        },
+        "hovermode": "closest",
+    }
