@@ -1,6 +1,8 @@
 """Coupling readings: the dense Hessian's numbers, on any number of ranks, with their noise."""
 
+import gc
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -181,6 +183,28 @@ def test_operators_agree_and_one_without_a_step_has_no_noise_to_measure(name):
         assert math.isnan(found[(("probe", 0),)]["product_error"])
         assert np.isnan(found[("probe", 0), ("column", 0)]["noise"]).all()
         assert found[(("probe", 0),)]["disagreement"] < 1e-12
+
+
+def test_no_more_vectors_are_kept_for_more_blocks(monkeypatch):
+    surface = surface_of(toys.gpt(steps=0))
+    size, gradient, counts = surface.space.local_size, surface.gradient, []
+
+    def counting(*arguments, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of objects that only look like tensors
+            vectors = [t for t in gc.get_objects() if isinstance(t, torch.Tensor)]
+            counts.append(len({t.data_ptr() for t in vectors if t.shape == (size,)}))
+        return gradient(*arguments, **options)
+
+    monkeypatch.setattr(surface, "gradient", counting)
+    names = [piece.name for piece in surface.space.pieces]
+    peaks = []
+    for number in (2, 9):
+        counts.clear()
+        read(surface, probes=2, epsilon=1e-4, blocks={name: name for name in names[:number]})
+        peaks.append(max(counts))
+    # The probe, the sum, the diagonal, Hv, a direction, its product, and that at twice the step.
+    assert peaks[0] == peaks[1] <= 8
 
 
 @pytest.mark.parametrize(
