@@ -267,3 +267,30 @@ def test_inference_mode_is_refused():
             check_mode(nn.Linear(2, 2))
     with pytest.raises(ObjectiveError, match=r"parameter 'weight' cannot be moved: it was made"):
         check_mode(made)
+
+
+class NarrowNorm(nn.Module):
+    """Computes in float32 whatever comes in, as transformers' RMSNorm does."""
+
+    def forward(self, x):
+        narrow = x.float()
+        return (narrow * torch.rsqrt(narrow.square().mean(-1, keepdim=True) + 1e-6)).to(x.dtype)
+
+
+def test_a_float32_floor_in_a_float64_model_is_seen_and_stepped_over(surface_of, relative):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), NarrowNorm(), nn.Linear(16, 1)).double()
+    inputs = toys.numbers(40, 6)
+    surface = surface_of(
+        Objective(module.eval(), lambda module, x: module(x).square().mean(), [inputs])
+    )
+    vector = surface.space.probe(0, 0)
+    exact_product = OPERATORS["exact"](surface, "auto").matvec(vector).vector
+    # The step that float64 would have: noise of float32 is nearly all of the difference.
+    naive = OPERATORS["hessian"](surface, 1e-5).matvec(vector, measure_error=True)
+    assert relative(naive.vector, exact_product) > 1e-3
+    assert naive.error > 1e-3
+    product = OPERATORS["hessian"](surface, "auto").matvec(vector, measure_error=True)
+    error = relative(product.vector, exact_product)
+    assert error < 2e-4
+    assert 0.3 * error < product.error < 1e-3
