@@ -50,7 +50,7 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
         colour = LIGHT[COLOURS[place % len(COLOURS)]]
         one = xr.merge([ds.isel(direction=place), found.isel(direction=place)], compat="override")
         for trace in (
-            _predicted(dense.isel(direction=place), name),
+            _predicted(dense.isel(direction=place)),
             _reference(one, steps),
             _measured(one, name),
             _optimum(one),
@@ -61,8 +61,8 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
                 trace["marker"] |= {"line": {"color": colour, "width": 1.5}}
                 trace["marker"].setdefault("color", colour)
             trace["meta"] |= {"direction": name}
-            trace["legendgroup"] = name
             traces.append(trace)
+    _name_once(traces)
     return go.Figure(traces, _layout(ds, traces, steps))
 
 
@@ -106,12 +106,20 @@ def _measured(one: xr.Dataset, name: str) -> dict[str, Any]:
     }
 
 
-def _predicted(dense: xr.Dataset, name: str) -> dict[str, Any]:
+def _name_once(traces: list[dict[str, Any]]) -> None:
+    """What all directions share is named in the legend by one of them."""
+    for role in ("predicted", "reference"):
+        same = [trace for trace in traces if trace["meta"]["role"] == role and trace["showlegend"]]
+        for trace in same[1:]:
+            trace["showlegend"] = False
+
+
+def _predicted(dense: xr.Dataset) -> dict[str, Any]:
     return {
         "type": "scatter",
         "x": dense.epsilon.values,
         "y": dense.predicted.values,
-        "name": f"{name}, theorem 3.1",
+        "name": "predicted (theorem 3.1)",
         "meta": {"role": "predicted"},
         "mode": "lines",
         "line": {"width": 1.25, "dash": "dash"},
@@ -171,11 +179,10 @@ def _automatic(one: xr.Dataset) -> dict[str, Any]:
 def _layout(
     ds: xr.Dataset, traces: list[dict[str, Any]], steps: tuple[float, float]
 ) -> dict[str, Any]:
-    errors = np.concatenate(
-        [trace["y"] for trace in traces if trace["meta"]["role"] in ("measured", "automatic")]
-    )
+    drawn = ("measured", "automatic", "reference")
+    errors = np.concatenate([trace["y"] for trace in traces if trace["meta"]["role"] in drawn])
     errors = errors[np.isfinite(errors) & (errors > 0)]
-    low = math.log10(float(errors.min(initial=1.0))) - 0.5
+    low = math.log10(float(errors.min(initial=1.0))) - 0.3
     high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, HEADROOM)
     return {
         "template": template(),

@@ -158,8 +158,8 @@ def _layout(
     top = math.log10(max(float(curve["y"].max(initial=0)) for curve in curves))
     chosen = apart.attrs["reference"]
     along = {
-        "epsilon": ("step ε along a unit vector", "log"),
-        "fraction": ("part of the data", "linear"),
+        "epsilon": ("step ε along a unit vector", {"type": "log", "dtick": 1}),
+        "fraction": ("part of the data", {}),
     }[setting]
     power = {"exponentformat": "power", "tickfont": {"size": 10}}
     return {
@@ -179,7 +179,7 @@ def _layout(
             "range": [top - DECADES, top + 0.3],
             **power,
         },
-        "xaxis2": {"title": {"text": along[0]}, "type": along[1], "anchor": "y2", **power},
+        "xaxis2": {"title": {"text": along[0]}, "anchor": "y2", **along[1], **power},
         "yaxis2": {
             "title": {"text": "relative to the range"},
             "type": "log",
@@ -187,6 +187,8 @@ def _layout(
             **power,
         },
         "hovermode": "closest",
+        # At the side: there may be many settings.
+        "legend": {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
         "shapes": [
             {
                 "type": "line",
