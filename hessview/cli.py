@@ -1,11 +1,13 @@
 """The command line: demo, launch, report."""
 
 import argparse
+import json
 import logging
 import os
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hessview.errors import HessviewError, JobError
 
@@ -54,20 +56,39 @@ def _parser() -> argparse.ArgumentParser:
         "causal language model, or package.module:function",
     )
     launch.add_argument("--run-dir", required=True, help="record and meeting point")
-    launch.add_argument("--ranks", type=int, default=2)
-    launch.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
-    launch.add_argument("--tokens", type=int, help="tokens of the data set, over all ranks")
-    launch.add_argument("--length", type=int, help="tokens per sequence")
-    launch.add_argument("--batch", type=int, help="sequences per batch")
-    launch.add_argument("--dtype", help="float32, float64, or bfloat16 over float32 shards")
-    launch.add_argument("--seed", type=int)
+    _add_job_options(launch)
     launch.set_defaults(command=_launch)
+
+    bench = commands.add_parser("bench", help="what gradients and products cost here, as ratios")
+    bench.add_argument("model", help="as for launch")
+    _add_job_options(bench)
+    bench.add_argument("--run-dir", help="default: runs/MODEL-TIME")
+    bench.add_argument("--operators", nargs="+", default=["hessian"], metavar="NAME")
+    bench.add_argument("--depths", nargs="+", type=int, default=[1, 10, 50], metavar="STEP")
+    bench.add_argument("--repetitions", type=int, default=5)
+    bench.add_argument("--json", type=pathlib.Path, help="write the numbers to this file as well")
+    bench.set_defaults(command=_bench)
 
     report = commands.add_parser("report", help="write a report of a run directory")
     report.add_argument("run_dir")
     report.add_argument("--out", type=pathlib.Path, help="default: RUN_DIR/report.html")
     report.set_defaults(command=_report)
     return parser
+
+
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
+    parser.add_argument("--tokens", type=int, help="tokens of the data set, over all ranks")
+    parser.add_argument("--length", type=int, help="tokens per sequence")
+    parser.add_argument("--batch", type=int, help="sequences per batch")
+    parser.add_argument("--dtype", help="float32, float64, or bfloat16 over float32 shards")
+    parser.add_argument("--seed", type=int)
+
+
+def _job_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("ranks", "text", "tokens", "length", "batch", "dtype", "seed")
+    return {name: getattr(arguments, name) for name in names}
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -86,11 +107,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _launch(arguments: argparse.Namespace) -> int:
     from hessview.session.launch import job_arguments, job_environment
 
-    options = {
-        name: getattr(arguments, name)
-        for name in ("text", "tokens", "length", "batch", "dtype", "seed")
-    }
-    command = job_arguments(arguments.model, ranks=arguments.ranks, **options)
+    command = job_arguments(arguments.model, **_job_options(arguments))
     os.environ.update(job_environment())  # before torch is loaded, which reads some of it
     return _torchrun([*command, "--run-dir", arguments.run_dir])
 
@@ -114,6 +131,26 @@ def _torchrun(arguments: Sequence[str]) -> int:
         return 1
     except SignalException:
         return 130
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from hessview.data.benchmark import benchmark, format_benchmark
+    from hessview.session.launch import launch
+
+    with launch(arguments.model, run_dir=arguments.run_dir, **_job_options(arguments)) as session:
+        run = session.benchmark(
+            operators=arguments.operators,
+            depths=arguments.depths,
+            repetitions=arguments.repetitions,
+        )
+        ratios = benchmark(run.wait())
+        job = session.job
+        print(f"{job.model}: {job.parameters:,} parameters on {job.world_size} ranks")
+    print(format_benchmark(ratios))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(ratios.to_dict(), indent=1))
+        print(f"wrote {arguments.json}")
     return 0
 
 

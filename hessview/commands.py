@@ -249,9 +249,11 @@ class Benchmark(Command):
         probes: Repetitions of every measurement.
         operators: Names of the operators to time.
         depths: Lanczos steps at which a step is timed.
+        COLLECTIVES: Kinds of collectives that are counted.
     """
 
     name: ClassVar[str] = "benchmark"
+    COLLECTIVES: ClassVar[tuple[str, ...]] = ("all_gather", "reduce_scatter", "all_reduce")
     probes: int = 3
     operators: tuple[str, ...] = ("hessian",)
     depths: tuple[int, ...] = (1, 10, 50)

@@ -1,0 +1,72 @@
+"""What a benchmark says: everything as a ratio to a gradient of the same run."""
+
+import numpy as np
+import xarray as xr
+
+from hessview.errors import RecordError
+
+
+def benchmark(ds: xr.Dataset) -> xr.Dataset:
+    """Ratios of a benchmark, which a disturbance of the machine touches least.
+
+    Args:
+        ds: Dataset of a benchmark run, with one repetition or more.
+
+    Returns:
+        Variables over work (a gradient, products): ratio and its spread over repetitions (the
+        median and half the range between quartiles of each repetition's ratio to its own
+        gradient), peak_memory in bytes, collectives by kind; over depth: overhead, a Lanczos
+        step's time beside its product, as a share of the first operator's product.
+
+    Raises:
+        RecordError: Not a benchmark, or nothing was timed yet.
+    """
+    if "orthogonalise_seconds" not in ds:
+        raise RecordError(
+            f"the dataset holds {sorted(map(str, ds.data_vars))}, not seconds of gradients and "
+            "products; pass the dataset of a benchmark run."
+        )
+    timed = ds.isel(repetition=ds.seconds.notnull().all("work").values)
+    if not timed.sizes["repetition"]:
+        raise RecordError("nothing was timed yet; wait for the first repetition.")
+    ratio = timed.seconds / timed.seconds.sel(work="gradient")
+    overhead = timed.orthogonalise_seconds / timed.seconds.isel(work=1, drop=True)
+    quartiles = ratio.quantile([0.25, 0.5, 0.75], "repetition")
+    return xr.Dataset(
+        {
+            "ratio": quartiles.sel(quantile=0.5, drop=True),
+            "spread": (quartiles.sel(quantile=0.75) - quartiles.sel(quantile=0.25)) / 2,
+            "overhead": overhead.median("repetition"),
+            "peak_memory": timed.peak_memory,
+            "collectives": timed.collectives,
+        },
+        attrs=ds.attrs,
+    ).drop_vars("quantile", errors="ignore")
+
+
+def format_benchmark(ratios: xr.Dataset) -> str:
+    """A table for people to read.
+
+    Args:
+        ratios: What `benchmark` gave.
+
+    Returns:
+        A line for each piece of work, then one for each depth.
+    """
+    kinds = [str(kind) for kind in ratios.collective.values]
+    width = max(len(str(work)) for work in ratios.work.values)
+    lines = [
+        f"{'':{width}}  {'time / gradient':>17}  {'peak MiB':>9}  "
+        + "  ".join(f"{kind:>14}" for kind in kinds)
+    ]
+    for work in ratios.work.values:
+        row = ratios.sel(work=work)
+        counts = "  ".join(f"{int(count):>14}" for count in row.collectives.values)
+        memory = float(row.peak_memory) / 2**20
+        size = "not measured" if np.isnan(memory) else f"{memory:9.1f}"
+        time = f"{float(row.ratio):.2f} ± {float(row.spread):.2f}"
+        lines.append(f"{work!s:{width}}  {time:>17}  {size:>9}  {counts}")
+    for depth in ratios.depth.values:
+        share = float(ratios.overhead.sel(depth=depth))
+        lines.append(f"Lanczos step {int(depth)}: + {share:.1%} of a product")
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""Readings of what gradients, products and Lanczos steps cost on these ranks."""
+
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hessview.commands import Benchmark
+from hessview.errors import InputError
+from hessview.messages import Reading
+from hessview.named import named
+from hessview.operators import OPERATORS
+from hessview.operators.base import LossSurface
+
+
+def benchmark(command: Benchmark, surface: LossSurface) -> Generator[Reading, None, None]:
+    """Time a gradient, every operator's product and Lanczos steps, in turn and several times.
+
+    Each repetition times everything once, so that a disturbance of the machine touches what is
+    compared alike. Only ratios within one run mean anything.
+
+    Args:
+        command: What to time, and how often.
+        surface: The loss.
+
+    Yields:
+        Counts and memory of a gradient and of each operator's product; then, for each
+        repetition, seconds of everything.
+    """
+    vector = surface.space.probe(command.seed, 0)
+    gradient = surface.space.zeros()
+    work: list[Callable[[], Any]] = [lambda: surface.gradient(gradient.zero_())]
+    for name in command.operators:
+        operator = named("operator", name, OPERATORS)(surface, command.epsilon)
+        operator.matvec(vector)  # so that the rule for the step is warm
+        work.append(lambda operator=operator: operator.matvec(vector))  # type: ignore[misc]
+
+    for place, each in enumerate(work):
+        yield Reading(
+            index={"work": place},
+            values={"collectives": _collectives(each), "peak_memory": _peak_memory(surface, each)},
+        )
+
+    deepest = _check_depth(command, surface)
+    basis = torch.randn(deepest, surface.space.local_size, device=surface.space.device)
+    basis = basis.to(surface.space.dtype).div_(math.sqrt(surface.space.size))
+    for repetition in range(command.probes):
+        seconds = [_seconds(surface, each) for each in work]
+        steps = []
+        for depth in command.depths:
+            rows, step = basis[:depth], surface.space.zeros()
+
+            def orthogonalise(rows: torch.Tensor = rows, step: torch.Tensor = step) -> None:
+                first = surface.space.products(rows, step)[:-1]
+                second = surface.space.products(rows, step, subtract=first)[:-1]
+                surface.space.subtract(rows, second, step)
+
+            steps.append(_seconds(surface, orthogonalise))
+        yield Reading(
+            index={"repetition": repetition},
+            values={"seconds": seconds, "orthogonalise_seconds": steps},
+        )
+
+
+def _check_depth(command: Benchmark, surface: LossSurface) -> int:
+    deepest = max(command.depths, default=1)
+    if deepest > surface.space.size:
+        raise InputError(
+            f"depths={list(command.depths)} exceed the {surface.space.size:,} parameters; use "
+            f"depths <= {surface.space.size}."
+        )
+    return deepest
+
+
+def _seconds(surface: LossSurface, work: Callable[[], Any]) -> float:
+    """Time from when all ranks are ready until all are done."""
+    _meet(surface)
+    started = time.perf_counter()
+    work()
+    _meet(surface)
+    return time.perf_counter() - started
+
+
+def _meet(surface: LossSurface) -> None:
+    if surface.space.device.type == "cuda":
+        torch.cuda.synchronize(surface.space.device)
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def _collectives(work: Callable[[], Any]) -> list[float]:
+    """How many collectives of each kind a piece of work needs."""
+    with _Counting() as counting:
+        work()
+    return [float(counting.counts[kind]) for kind in Benchmark.COLLECTIVES]
+
+
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
+    """Counts calls into torch's process groups, by kind."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.counts = dict.fromkeys(Benchmark.COLLECTIVES, 0)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.namespace in ("c10d", "_c10d_functional"):
+            name = func._opname.replace("_", "")
+            for kind in self.counts:
+                self.counts[kind] += kind.replace("_", "") in name
+        return func(*args, **(kwargs or {}))
+
+
+def _peak_memory(surface: LossSurface, work: Callable[[], Any]) -> float:
+    """Peak memory of a piece of work above what was held before, in bytes; the largest rank's."""
+    device = surface.space.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        peak = float(torch.cuda.max_memory_allocated(device) - before)
+    elif sys.platform == "linux":
+        # 5 resets the high-water mark of this process's resident set, see proc(5).
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+        before = _resident("VmRSS")
+        work()
+        peak = float(_resident("VmHWM") - before)
+    else:
+        work()
+        return math.nan
+    largest = torch.tensor([peak], device=device, dtype=torch.float64)
+    if dist.is_initialized():
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return float(largest)
+
+
+def _resident(field: str) -> int:
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    return 0
