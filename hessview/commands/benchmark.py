@@ -1,0 +1,32 @@
+"""Asking what things cost."""
+
+import dataclasses
+from typing import ClassVar
+
+from hessview.commands.allowed import whole
+from hessview.commands.command import Command
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Benchmark(Command):
+    """Ask what gradients, products and Lanczos steps cost here.
+
+    Attributes:
+        probes: Repetitions of every measurement.
+        operators: Names of the operators to time.
+        depths: Lanczos steps at which a step is timed.
+        COLLECTIVES: Kinds of collectives that are counted.
+    """
+
+    name: ClassVar[str] = "benchmark"
+    COLLECTIVES: ClassVar[tuple[str, ...]] = ("all_gather", "reduce_scatter", "all_reduce")
+    probes: int = 3
+    operators: tuple[str, ...] = ("hessian",)
+    depths: tuple[int, ...] = (1, 10, 50)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for depth in self.depths:
+            whole("depths", depth, 1)
+        object.__setattr__(self, "operators", tuple(self.operators))
+        object.__setattr__(self, "depths", tuple(sorted(set(self.depths))))
