@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.displacement import warn_of_rounding
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
 from hessview.spectral import quadrature
@@ -94,11 +95,15 @@ def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
         InputError: resolution is not between 0 and 1.
         RecordError: Not a density, or no step measured yet.
 
+    Warns:
+        AccuracyWarning: The parameters' data type rounds the displacements off.
+
     Reference: Hutchinson (1990); Ubaru, Chen & Saad (2017); Weyl's inequality for product errors.
     """
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
     ds = _density(ds)
+    warn_of_rounding(ds)
     found = ritz(ds)
     quantities = {
         "largest": _extreme(ds, found, np.nanargmax),

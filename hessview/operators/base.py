@@ -140,6 +140,8 @@ class Product:
         gradients: What it cost, in gradients; a forward pass alone counts as a third of one.
         flips: Share of the routers' choices that differ between both sides of the step; NaN
             where there are no routers.
+        perturbation_error: Relative error of the displacement, by the rounding of the
+            parameters' data type; NaN where D is not measured.
     """
 
     vector: Tensor
@@ -149,6 +151,7 @@ class Product:
     error: float
     gradients: float
     flips: float = float("nan")
+    perturbation_error: float = float("nan")
 
 
 class Operator(Protocol):

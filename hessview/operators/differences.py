@@ -10,6 +10,7 @@ from torch import Tensor
 from hessview.errors import ObjectiveError
 from hessview.operators.base import LossSurface, Product
 from hessview.operators.displaced import Move, displaced
+from hessview.operators.perturbation import perturbation_error
 from hessview.operators.step_size import ATTEMPTS, StepSize
 
 
@@ -99,6 +100,7 @@ class Differences(abc.ABC):
             error = math.nan
             if measure_error:
                 error = self._error(move, vector, step, product, norm)
+        moved = perturbation_error(self._surface, vector, step) if measure_error else math.nan
         return Product(
             vector=product,
             norm=norm,
@@ -107,6 +109,7 @@ class Differences(abc.ABC):
             error=error,
             gradients=self.gradients * (attempt + extra + measure_error),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
+            perturbation_error=moved,
         )
 
     def _calibrate(

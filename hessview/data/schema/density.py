@@ -20,6 +20,9 @@ DENSITY = Schema(
         "rho": Variable(units="1", long_name="relative gradient change of the product"),
         "error": Variable(units="1", long_name="relative error D of the product, by a second step"),
         "gradients": Variable(units="1", long_name="gradients that the product cost"),
+        "perturbation_error": Variable(
+            units="1", long_name="relative error of the displacement, by the parameters' rounding"
+        ),
         "flips": Variable(
             units="1", long_name="share of routed tokens that change expert within the step"
         ),
