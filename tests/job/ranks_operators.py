@@ -44,11 +44,12 @@ def product(objective, name="hessian", epsilon=EPSILON, **options):
     surface = surface_of(objective, **options)
     before = [shard.clone() for shard in surface.shards()]
     probe = surface.space.probe(0, 0)
-    found = OPERATORS[name](surface, epsilon).matvec(probe)
+    found = OPERATORS[name](surface, epsilon).matvec(probe, measure_error=epsilon == "auto")
     return {
         "product": whole(surface, found.vector),
         "norm": found.norm,
         "rho": found.rho,
+        "error": found.error,
         "flips": found.flips,
         "size": surface.space.size,
         "restored": all(map(torch.equal, before, surface.shards())),
@@ -98,6 +99,11 @@ def mixture(mesh):
         for name in names
         for epsilon in experts.EPSILONS
     }
+
+
+def bfloat16_compute(mesh):
+    objective = sharded(toys.gpt(dtype=torch.float32), mesh, compute_dtype=torch.bfloat16)
+    return {name: product(objective, name, "auto") for name in OPERATORS}
 
 
 def reduced_in_bfloat16(mesh):
@@ -257,6 +263,7 @@ CASES = (
     subset,
     adapters,
     mixture,
+    bfloat16_compute,
     one_reduction_raising,
     collectives,
     tied_apart,

@@ -169,6 +169,13 @@ def test_what_does_not_fit_into_memory_is_refused(surface_of, monkeypatch, name)
         OPERATORS[name](surface, "auto")
 
 
+def test_exact_is_refused_under_tensor_parallelism(surface_of):
+    surface = surface_of(toys.gpt())
+    surface._copies = 2  # as if two ranks shared each batch
+    with pytest.raises(ObjectiveError, match="not right under tensor parallelism; use operator="):
+        OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
+
+
 class Attention(nn.Module):
     """Fused attention, which has no second derivative but in its mathematical form."""
 
