@@ -40,7 +40,7 @@ class JobStarted:
         batches: Number of batches in the fixed data set.
         digest: Digest of the batches' contents.
         seed: Seed of model and data.
-        tau: Target relative gradient change of the step-size rule.
+        tau: Relative gradient change from which the step-size rule starts.
         versions: Versions of Python and of the packages that matter.
         host: Name of rank 0's host.
     """

@@ -58,7 +58,16 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
     if epsilons is None:
         found["resolved"] = ds.relative_error > RESOLVED * ds.reference_error
         found["auto_resolved"] = ds.auto_relative_error > RESOLVED * ds.reference_error
+    for name, words in _DESCRIPTIONS.items():
+        found[name].attrs = {"units": "1", "long_name": words}
     return xr.Dataset(found, {"epsilon": at.values}, {**ds.attrs, "comment": COMMENT})
+
+
+_DESCRIPTIONS = {
+    "predicted": "relative error of the product by theorem 3.1",
+    "optimum": "step of the least predicted error",
+    "floor": "least predicted relative error",
+}
 
 
 def _error(ds: xr.Dataset, epsilon: xr.DataArray) -> xr.DataArray:
