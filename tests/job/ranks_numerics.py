@@ -25,7 +25,7 @@ from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
 from hessview.messages import Reading, RunEnded
-from hessview.operators import Hessian
+from hessview.operators import OPERATORS, Hessian
 from hessview.spectral.lanczos import lanczos
 
 EPSILON = 2e-2  # of float32 products, so that all worlds take the same step
@@ -345,7 +345,12 @@ def hybrid(mesh):
     for layer in objective.module.layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(objective.module, mesh=mesh)
-    return measured(objective)
+    surface = ShardedLoss(objective, Reduction())
+    surface.measure()
+    probe = surface.space.probe(0, 0)
+    products = {name: make(surface, 1e-4).matvec(probe) for name, make in OPERATORS.items()}
+    operators = {name: whole(surface, product.vector) for name, product in products.items()}
+    return measured(objective) | {"operators": operators}
 
 
 @refusal

@@ -13,7 +13,7 @@ from torch import nn
 
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
-from hessview.operators import Hessian
+from hessview.operators import OPERATORS, Hessian
 from hessview.spectral.lanczos import lanczos
 
 pytestmark = [pytest.mark.ranks, pytest.mark.timeout(400)]
@@ -240,3 +240,8 @@ def test_replicas_of_shards_are_counted_once(launched):
     assert relative(found["product"], expected["product"]) < PRODUCT
     assert found["norm"] == pytest.approx(float(expected["product"].norm()), rel=1e-7)
     assert found["restored"]
+    surface = ShardedLoss(toys.gpt(), Reduction())
+    surface.measure()
+    for name, product in found["operators"].items():
+        one = OPERATORS[name](surface, 1e-4).matvec(surface.space.probe(0, 0))
+        assert relative(product, one.vector) < 1e-9, name
