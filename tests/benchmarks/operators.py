@@ -35,11 +35,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--batches", type=int, default=1, help="per rank")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--operators", nargs="*", default=list(OPERATORS))
     options = parser.parse_args()
     dist.init_process_group("gloo")
     surface = surface_of(options)
     probe, out = surface.space.probe(0, 0), surface.space.zeros()
-    products = {name: make(surface, 1e-2) for name, make in OPERATORS.items()}
+    products = {name: OPERATORS[name](surface, 1e-2) for name in options.operators}
     work = {"gradient": lambda: surface.gradient(out)} | {
         name: lambda operator=operator: operator.matvec(probe)
         for name, operator in products.items()
