@@ -6,8 +6,8 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
-from hessview.errors import RecordError
 from hessview.page.drawing import drawing
+from hessview.page.tables import TABLES, Table
 from hessview.views import theme
 from hessview.views.density import density
 
@@ -35,6 +35,15 @@ _TABLE = Markup(
     '<table><caption style="text-align:left;padding-top:12px"><strong>{}</strong></caption>'
     "<tbody>{}</tbody></table>"
 )
+_GRID = Markup(
+    '<div style="overflow-x:auto"><table><caption style="text-align:left;padding-top:12px">'
+    "<strong>{}</strong></caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+)
+_HEAD = Markup('<th scope="col" style="text-align:left;padding-right:1em">{}</th>')
+_HEAD_OF_ROW = Markup(
+    '<th scope="row" style="text-align:left;font-weight:400;padding-right:1em">{}</th>'
+)
+_CELL = Markup('<td style="padding-right:1em">{}</td>')
 _ROW = Markup(
     '<tr><th scope="row" style="text-align:left;padding-right:1em">{}</th><td>{}</td></tr>'
 )
@@ -42,7 +51,7 @@ _ROW = Markup(
 
 def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     status = section["status"]
-    stand = f"{status['label']}, {status['done']} of {status['total']} steps"
+    stand = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
     message = Markup("<p><strong>{}</strong></p>").format(status["message"])
     tiles = [(tile["label"], _value(tile)) for tile in section["tiles"]]
     return Markup("<h2>{}</h2><p>{}<br>{}</p>{}{}{}{}").format(
@@ -50,7 +59,7 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
         section["subtitle"],
         stand,
         message if status["message"] else "",
-        _drawing(ds),
+        _shown(ds, section),
         _table("Summary", tiles),
         _table("Provenance", section["provenance"]),
     )
@@ -58,7 +67,8 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
 
 def _value(tile: dict[str, str]) -> str:
     value, note = tile["value"], tile["note"]
-    return f"{value} {note}" if note.startswith("±") else f"{value} ({note})"
+    verdict = f", {tile['verdict']}" if tile["verdict"] else ""
+    return f"{value} {note}{verdict}" if note.startswith("±") else f"{value} ({note}{verdict})"
 
 
 def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
@@ -66,8 +76,25 @@ def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
     return _TABLE.format(caption, body)
 
 
-def _drawing(ds: xr.Dataset) -> Markup:
-    try:
-        return drawing(density(ds))
-    except RecordError as error:
-        return Markup("<p>{}</p>").format(str(error))
+def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
+    """What the panels draw, as a drawing or a table; or why there is nothing to draw."""
+    (panel,) = section["panels"]
+    warning = panel.get("warning")
+    lead = Markup("<p><strong>{}</strong></p>").format(warning) if warning else Markup("")
+    command = str(ds.attrs.get("command", "density"))
+    if panel["message"]:
+        return Markup("<p>{}</p>").format(panel["message"])
+    if panel["kind"] == "text":
+        return Markup('<pre style="overflow-x:auto">{}</pre>').format(panel["text"])
+    return lead + (_grid(TABLES[command](ds)) if command in TABLES else drawing(density(ds)))
+
+
+def _grid(table: Table) -> Markup:
+    head = Markup("").join(_HEAD.format(name) for name in table.head)
+    rows = [
+        Markup("<tr>{}{}</tr>").format(
+            _HEAD_OF_ROW.format(name), Markup("").join(_CELL.format(cell) for cell in cells)
+        )
+        for name, *cells in table.rows
+    ]
+    return _GRID.format(table.caption, head, Markup("").join(rows))

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
+SOURCES = ("density.js", "figure.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.
@@ -28,5 +29,5 @@ def module() -> str:
     """
     plotly = (STATIC / "plotly-cartesian.min.js").read_text(encoding="utf-8")
     style = json.dumps((STATIC / "view.css").read_text(encoding="utf-8"))
-    parts = [(STATIC / name).read_text(encoding="utf-8") for name in ("density.js", "view.js")]
+    parts = [(STATIC / name).read_text(encoding="utf-8") for name in SOURCES]
     return "\n".join([_PRIVATE_PLOTLY.format(source=plotly), f"const STYLE = {style};", *parts])

@@ -6,6 +6,8 @@ from typing import Any
 
 import xarray as xr
 
+from hessview.page.wording import number
+
 LABELS = {
     "model": "Model",
     "revision": "Revision",
@@ -32,6 +34,12 @@ LABELS = {
     "job_seed": "Seed of model and data",
     "epsilon": "Step ε asked for",
     "epsilon_convention": "Meaning of ε",
+    "epsilons": "Steps ε asked for",
+    "fractions": "Parts of the data",
+    "top": "Top eigenvector too",
+    "reference": "Reference asked for",
+    "operators": "Operators timed",
+    "depths": "Lanczos steps timed",
     "tau": "Target gradient change τ",
     "reorthogonalize": "Reorthogonalisation",
     "error_every": "Steps between error estimates",
@@ -41,12 +49,13 @@ LABELS = {
     "host": "Host",
     "state": "State",
     "error": "Ended with",
+    "note": "Note",
     "versions": "Versions",
     "hessview_version": "Read with hessview",
 }
 """Order and wording of what is known to a record; attributes without a label come last."""
 
-NESTED = {"blocks", "mesh", "versions", "subset"}
+NESTED = {"blocks", "mesh", "versions", "subset", "epsilons", "fractions", "operators", "depths"}
 HIDDEN = {"weight_unit", "command"}  # part of another row, or of the page's title
 
 
@@ -76,6 +85,10 @@ def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _entry(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
 def _nested(name: str, value: str) -> str:
     """Mappings and lists are kept as JSON strings; what cannot be read stays as it is."""
     try:
@@ -83,7 +96,7 @@ def _nested(name: str, value: str) -> str:
     except ValueError:
         return value
     if isinstance(entries, list):
-        return "all" if entries == ["*"] else ", ".join(map(str, entries))
+        return "all" if entries == ["*"] else ", ".join(map(_entry, entries))
     if not isinstance(entries, dict):
         return value
     if name == "blocks":

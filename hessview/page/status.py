@@ -9,6 +9,15 @@ from hessview.data.schema import SCHEMAS
 from hessview.page.wording import duration
 
 LABELS = {"running": "streaming"}
+UNITS = {
+    "accuracy": "products",
+    "benchmark": "measurements",
+    "coupling": "columns",
+    "density": "steps",
+    "epsilon_sweep": "steps",
+    "fraction_sweep": "steps",
+}
+"""What a reading of each command is."""
 UNFINISHED = (
     "This page was written while the run was under way; it shows what was measured by then."
 )
@@ -22,25 +31,26 @@ def status(ds: xr.Dataset, *, final: bool = False) -> dict[str, Any]:
         final: Whether the page stays as it is: a run under way then counts as "unfinished".
 
     Returns:
-        state and its label, message (why it ended early), done and total readings, and left:
-        the time that the remaining ones will take, in words, while it runs.
+        state and its label, message (why it ended early), done and total readings, the unit in
+        which they are counted, and left: the time that the remaining ones will take, in words,
+        while it runs.
     """
     state = str(ds.attrs.get("state", "done"))
     message = str(ds.attrs.get("error", ""))
     if final and state in ("queued", "running"):
         state, message = "unfinished", UNFINISHED
     done, total = progress(ds)
-    seconds = ds.seconds.values if "seconds" in ds else np.array([])
-    seconds = seconds[np.isfinite(seconds)]
+    seconds = _seconds_left(ds, total - done)
     left = ""
-    if state == "running" and seconds.size and done < total:
-        left = f"about {duration(float(seconds.mean()) * (total - done))} left"
+    if state == "running" and seconds > 0:
+        left = f"about {duration(seconds)} left"
     return {
         "state": state,
         "label": LABELS.get(state, state),
         "message": message,
         "done": done,
         "total": total,
+        "unit": UNITS[str(ds.attrs.get("command", "density"))],
         "left": left,
     }
 
@@ -58,7 +68,26 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     known = ds[first].notnull()
     if "seconds" in ds:  # a reading may hold a row of numbers, and its time once
         known = known.any([dim for dim in known.dims if dim not in ds.seconds.dims])
-    done = int(known.sum())
+    done, total = int(known.sum()), int(known.size)
+    if "auto_epsilon" in ds:  # the automatic step is one more product in each direction
+        done += int(ds.auto_epsilon.notnull().sum())
+        total += int(ds.auto_epsilon.size)
     beta = np.atleast_2d(ds["beta"].values) if "beta" in ds else np.ones((1, 1))
     after_breakdown = np.logical_or.accumulate(beta == 0, axis=-1)[..., :-1]
-    return done, int(known.size - after_breakdown.sum())
+    return done, int(total - after_breakdown.sum())
+
+
+def _seconds_left(ds: xr.Dataset, readings: int) -> float:
+    """The time that so many readings will take, 0 if nothing tells."""
+    left = 0.0
+    if "auto_seconds" in ds:  # the automatic step has its reference measured with it: far longer
+        autos = int(ds.auto_epsilon.isnull().sum())
+        readings -= autos
+        left += _mean_seconds(ds, "auto_seconds") * autos
+    return left + _mean_seconds(ds, "seconds") * readings
+
+
+def _mean_seconds(ds: xr.Dataset, name: str) -> float:
+    seconds = ds[name].values if name in ds else np.array([])
+    seconds = seconds[np.isfinite(seconds)]
+    return float(seconds.mean()) if seconds.size else 0.0

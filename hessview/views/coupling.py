@@ -1,5 +1,6 @@
 """How strongly blocks are coupled, as a figure: the matrix, and what leaving it out costs."""
 
+import html
 import math
 from typing import Any
 
@@ -115,7 +116,7 @@ def _heatmap(found: xr.Dataset, shown: xr.DataArray, scale: str) -> dict[str, An
             ends = [math.log10(bottom), math.log10(top)]
             bar |= {"tickvals": ends, "ticktext": [f"{10.0**end:.2g}" for end in ends]}
         bottom, top = math.log10(bottom), math.log10(top)
-    names = [str(name) for name in found.block.values]
+    names = [_plain(str(name)) for name in found.block.values]
     rows, columns = np.meshgrid(names, names, indexing="ij")
     layers = [
         rows,
@@ -166,6 +167,7 @@ def _rows(found: xr.Dataset) -> dict[str, Any]:
     error, spread, noise = (found[name].values for name in ("row_error", "row_spread", "row_noise"))
     colour = {TRUSTED: LIGHT["accent"], DOUBTED: LIGHT["warn"], WORTHLESS: LIGHT["bad"]}
     words = [str(word) for word in found.verdict_of_row.values]
+    names = np.array([_plain(str(name)) for name in found.block.values], dtype=object)
     return {
         "type": "scatter",
         "x": error,
@@ -180,9 +182,7 @@ def _rows(found: xr.Dataset) -> dict[str, Any]:
             "thickness": 1,
             "width": 3,
         },
-        "customdata": np.stack(
-            [found.block.values, spread, noise, np.array(words, dtype=object)], axis=-1
-        ),
+        "customdata": np.stack([names, spread, noise, np.array(words, dtype=object)], axis=-1),
         "meta": {"role": "rows"},
         "showlegend": False,
         "hovertemplate": "%{customdata[0]}: error %{x:.3~g}<br>spread %{customdata[1]:.2~g}, "
@@ -198,6 +198,7 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
     reach = float(bars.fillna(0).max())
     ends = (-0.5, len(names) - 0.5)
     ticks = {"tickvals": at, "ticktext": [_short(names[i]) for i in at], "showgrid": False}
+    turned = len(names) > 8 or max(map(len, names)) > 10  # level, they would lie on each other
     doubt, numbers = warning(found), headline(found)
     what = "coefficients" if normalised else "Frobenius norms"
     lines = [f"{what} of {len(names)} blocks", numbers]
@@ -211,17 +212,18 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
             "subtitle": {"text": "<br>".join(lines)},
         },
         "meta": {"warning": doubt, "headline": numbers},
-        "height": 230 + ROW * max(len(names), 8),
+        "height": 230 + ROW * max(len(names), 8) + 60 * turned,
         "margin": {"t": 136},
         "xaxis": {
             "title": {"text": "block that is perturbed"},
             "domain": [0, 0.72],
             "range": ends,
+            "tickangle": -45 if turned else 0,
             **ticks,
         },
         "yaxis": {"title": {"text": "block that responds"}, "range": ends[::-1], **ticks},
         "xaxis2": {
-            "title": {"text": "block-diagonal error"},
+            "title": {"text": "block-diagonal<br>error"},
             "domain": [0.77, 1],
             "anchor": "y",
             "range": (0, 1.05 * reach if reach > 0 else 1),
@@ -231,7 +233,12 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LENGTH else f"…{name[1 - LENGTH :]}"
+    return _plain(name if len(name) <= LENGTH else f"…{name[1 - LENGTH :]}")
+
+
+def _plain(name: str) -> str:
+    """A name that Plotly shows as it is; it reads some tags, links among them, in its texts."""
+    return html.escape(name, quote=False)
 
 
 def _unit(shown: xr.DataArray) -> str:

@@ -38,6 +38,7 @@ def test_a_run_under_way_tells_how_far_it_is_and_how_long_it_takes():
         "message": "",
         "done": 60,
         "total": 192,
+        "unit": "steps",
         "left": "about 3 min 05 s left",  # 132 steps of 1.4 s
     }
     assert tile(found, "Lanczos steps")["value"] == "60"
@@ -110,11 +111,12 @@ def test_a_final_page_holds_every_reading():
     ds = dataset(probes=2, steps=10, stop=13, end="cancelled")
     (found,) = page_state([ds], final=True)["sections"]
     record = found["record"]
-    assert record["columns"][:4] == ["probe", "step", "alpha", "beta"]
-    assert len(record["rows"]) == 13
-    assert record["rows"][12][:2] == [1, 3]
-    assert record["rows"][12][2] == float(ds.alpha[1, 2])
-    assert record["rows"][1][record["columns"].index("error")] is None
+    assert record["coords"] == {"probe": [0, 1], "step": list(range(1, 11))}
+    alpha = record["variables"]["alpha"]
+    assert alpha["dims"] == ["probe", "step"]
+    assert alpha["values"][:13] == ds.alpha.values.ravel()[:13].tolist()
+    assert alpha["values"][13:] == [None] * 7
+    assert record["variables"]["error"]["values"][1] is None
     assert record["attrs"]["model"] == "SmolLM2-135M-Instruct"
 
 

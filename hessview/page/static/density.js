@@ -208,11 +208,7 @@ export function densityPanel(host, { id, chosen }) {
         shapes: [{ ...strip, x0: -edge, x1: edge }, ...others],
         uirevision: `${chosen.axis} ${chosen.scale}`, // a zoom outlives updates, not another axis
       },
-      {
-        displaylogo: false,
-        modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-        toImageButtonOptions: { filename: "hessview-density", scale: 2 },
-      },
+      plotConfig("density"),
     );
   }
 

@@ -2,7 +2,7 @@
 // notebook widget, the offline report, and later a served dashboard. Every name that comes
 // from outside reaches the document through textContent only.
 
-const PANELS = { density: densityPanel };
+const PANELS = { density: densityPanel, figure: figurePanel, text: textPanel };
 const remembered = new Map(); // what was chosen in each panel: a notebook may draw it anew
 let mounted = 0;
 
@@ -45,18 +45,24 @@ function surroundingsAreDark() {
   return classList.contains("vscode-dark") || matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Colours of a figure, swapped by value from the light palette it was made with. */
-function recolouring({ light }, palette) {
-  const swap = new Map(Object.keys(light).map((name) => [light[name], palette[name]]));
-  const walk = (value) => {
-    if (typeof value === "string") return swap.get(value) ?? value;
-    if (Array.isArray(value)) return value.map(walk);
-    if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry)]));
-    }
-    return value;
+/**
+ * Colours of a figure, swapped by value from the light palette it was made with.
+ * @returns a function of the figure, and of what its own colours become on a dark ground
+ */
+function recolouring({ light, dark }, palette) {
+  const swap = Object.keys(light).map((name) => [light[name], palette[name]]);
+  return (figure, own = {}) => {
+    const colours = new Map(palette === dark ? [...swap, ...Object.entries(own)] : swap);
+    const walk = (value) => {
+      if (typeof value === "string") return colours.get(value) ?? value;
+      if (Array.isArray(value)) return value.map(walk);
+      if (value && typeof value === "object") {
+        return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, walk(entry)]));
+      }
+      return value;
+    };
+    return walk(figure);
   };
-  return walk;
 }
 
 /**
@@ -136,11 +142,12 @@ function sectionView(root, id, position) {
     if (pill.textContent !== status.label) pill.textContent = status.label; // announced on change
     bar.max = status.total;
     bar.value = status.done;
-    left.textContent = [`${status.done} of ${status.total} steps`, status.left].filter(Boolean).join(" · ");
+    left.textContent = [`${status.done} of ${status.total} ${status.unit}`, status.left].filter(Boolean).join(" · ");
     progress.hidden = !["queued", "running"].includes(status.state);
     message.textContent = status.message;
     message.hidden = !status.message;
     tiles.replaceChildren(...section.tiles.map(tileView));
+    tiles.dataset.count = section.tiles.length;
     section.panels.forEach((panel, i) => {
       views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i}`);
       views[i].update(panel, recolour);
@@ -163,11 +170,10 @@ function rowView([name, value]) {
   return element("div", {}, [element("dt", {}, name), element("dd", {}, value)]);
 }
 
-function tileView({ label, value, note, basis }) {
-  return element("div", { class: "hess-card", title: basis }, [
-    element("dt", {}, label),
-    element("dd", {}, [element("strong", {}, value), " ", element("small", {}, note)]),
-  ]);
+function tileView({ label, value, note, basis, verdict, tone }) {
+  const words = [element("strong", {}, value), " ", element("small", {}, note)];
+  if (verdict) words.push(" ", element("small", { class: "hess-verdict", "data-tone": tone }, verdict));
+  return element("div", { class: "hess-card", title: basis }, [element("dt", {}, label), element("dd", {}, words)]);
 }
 
 function panelView(parent, kind, id, place) {
@@ -183,22 +189,6 @@ function panelView(parent, kind, id, place) {
     },
     dispose: view.dispose,
   };
-}
-
-/** Download links for a run's readings, made when they are followed. */
-function links({ id, record }) {
-  const name = `hessview-${id.replace(/[^\w.-]/g, "_") || "run"}`;
-  const csv = () => [record.columns, ...record.rows].map((row) => row.map((cell) => cell ?? "").join(",")).join("\n");
-  return [["csv", "text/csv", csv], ["json", "application/json", () => JSON.stringify(record)]].map(
-    ([ending, type, text]) => {
-      const link = element("a", { href: "#", download: `${name}.${ending}` }, ending.toUpperCase());
-      link.addEventListener("click", () => {
-        link.href = URL.createObjectURL(new Blob([text()], { type }));
-        setTimeout(() => URL.revokeObjectURL(link.href), 1e4);
-      });
-      return link;
-    },
-  );
 }
 
 /** The notebook's shell: https://anywidget.dev */

@@ -1,4 +1,4 @@
-"""The headline numbers of a run, each with what it is worth."""
+"""Tiles of a density run: what is read off the spectrum."""
 
 from typing import Any
 
@@ -8,20 +8,18 @@ import xarray as xr
 from hessview.data.summary import summary
 from hessview.errors import RecordError
 from hessview.page.status import progress
+from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import measured, number, share, span
 
-Tile = dict[str, str]
 
-
-def tiles(ds: xr.Dataset) -> list[Tile]:
+def density_tiles(ds: xr.Dataset) -> list[Tile]:
     """Tiles of a density run.
 
     Args:
         ds: Dataset of the run; also one with nothing measured yet.
 
     Returns:
-        Dicts of plain text: label, value, note (the uncertainty, or why there is none), and
-        basis (how the uncertainty was obtained, at length).
+        The tiles, in the order in which they are shown.
     """
     try:
         found: xr.Dataset | None = summary(ds)
@@ -39,42 +37,42 @@ def tiles(ds: xr.Dataset) -> list[Tile]:
 
 def _quantity(label: str, found: xr.Dataset | None, name: str, wording: Any) -> Tile:
     if found is None:
-        return _tile(label, "–", "not measured yet")
+        return missing(label)
     row = found.sel(quantity=name)
     value, spread = wording(float(row.value), float(row.uncertainty))
     basis = str(row.basis.item())
     if not spread:
         spread = basis.split(";")[0].split(",")[0]
-    return _tile(label, value, spread, basis)
+    return tile(label, value, spread, basis)
 
 
 def _negative_mass(found: xr.Dataset | None) -> Tile:
-    tile = _quantity("Negative mass", found, "negative_mass", share)
+    mass = _quantity("Negative mass", found, "negative_mass", share)
     if found is None or not np.isfinite(found.value.sel(quantity="negative_mass")):
-        return tile
+        return mass
     unresolved, _ = share(float(found.value.sel(quantity="unresolved_mass")))
     edge = number(-100 * found.attrs["resolution"], 1)
-    tile["basis"] = (
+    mass["basis"] = (
         f"share of the spectrum below {edge} % of the largest eigenvalue's size; "
         f"{unresolved} lies nearer to zero, where Lanczos tells no sign; "
-        f"{tile['basis']}"
+        f"{mass['basis']}"
     )
-    tile["note"] += f", {unresolved} unresolved"
-    return tile
+    mass["note"] += f", {unresolved} unresolved"
+    return mass
 
 
 def _steps(ds: xr.Dataset) -> Tile:
     done, total = progress(ds)
     probes, steps = np.atleast_2d(ds.alpha.values).shape
     note = f"of {total}, {probes} probe{'s' * (probes != 1)} × {steps}"
-    return _tile("Lanczos steps", f"{done}", note, "one Hessian-vector product each")
+    return tile("Lanczos steps", f"{done}", note, "one Hessian-vector product each")
 
 
 def _epsilon(ds: xr.Dataset) -> Tile:
     epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
     label = "Step ε"
     if not epsilon.size:
-        return _tile(label, "–", "not measured yet")
+        return missing(label)
     note = f"ρ {span(rho.min(), rho.max())}" if rho.size else ""
     error = _finite(ds, "error")
     worth = (
@@ -84,13 +82,9 @@ def _epsilon(ds: xr.Dataset) -> Tile:
         else "the error of the products was not measured"
     )
     basis = f"along unit vectors; ρ is the relative change of the gradient; {worth}"
-    return _tile(label, span(epsilon.min(), epsilon.max()), note, basis)
+    return tile(label, span(epsilon.min(), epsilon.max()), note, basis)
 
 
 def _finite(ds: xr.Dataset, name: str) -> Any:
     values = ds[name].values if name in ds else np.array([])
     return values[np.isfinite(values)]
-
-
-def _tile(label: str, value: str, note: str, basis: str = "") -> Tile:
-    return {"label": label, "value": value, "note": note, "basis": basis}

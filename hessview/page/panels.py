@@ -1,0 +1,159 @@
+"""How each command's dataset becomes a panel of the page."""
+
+import base64
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from plotly.colors import sample_colorscale
+
+from hessview.data.benchmark import benchmark, format_benchmark
+from hessview.data.summary import ritz
+from hessview.errors import RecordError
+from hessview.messages import ENDED
+from hessview.page.comparison import comparison
+from hessview.views import broadening
+from hessview.views.accuracy import accuracy
+from hessview.views.coupling import coupling
+from hessview.views.density import density, describe, whole_and_partial
+from hessview.views.sweep import sweep
+
+Json = dict[str, Any]
+Panel = Callable[[xr.Dataset], Json]
+
+PRECISION = 10  # significant digits that cross to the page; it must agree with numpy to 1e-6
+
+
+def panel(ds: xr.Dataset) -> Json:
+    """The panel of a run.
+
+    Args:
+        ds: Dataset of the run, also one with nothing measured yet.
+
+    Returns:
+        A dict of JSON values (NaN is None): kind, by which `view.js` knows how to draw it,
+        title, subtitle, message (why there is nothing to draw, "" if there is), and what its
+        kind needs.
+    """
+    kind, title, first, make = PANELS[str(ds.attrs.get("command", "density"))]
+    blank: Json = {"kind": kind, "title": title, "subtitle": "", "message": ""}
+    try:
+        return blank | make(ds)
+    except RecordError:
+        ended = ds.attrs.get("state") in ENDED
+        message = (
+            f"The run ended before its first {first}." if ended else f"No {first} is measured yet."
+        )
+        return blank | {"message": message}
+
+
+def _density(ds: xr.Dataset) -> Json:
+    found = ritz(ds)
+    node, weight = found.node.values, found.weight.values
+    whole, partial = whole_and_partial(found)
+    steps = found.sizes["node"]
+    axes = [broadening.axis(name, node) for name in broadening.AXES]
+    return {
+        "subtitle": describe(found),
+        "figure": _bare(density(ds)),
+        "scale": _plain(axes[0].scale),
+        "sigma": {on.name: _plain(broadening.default_sigma(on, node, steps)) for on in axes},
+        "probes": [
+            {"whole": probe in whole, "nodes": nodes, "weights": weights}
+            for probe in whole + partial
+            for there in [np.isfinite(node[probe])]
+            for nodes, weights in [(_plain(node[probe][there]), _plain(weight[probe][there]))]
+        ],
+    }
+
+
+def _accuracy(ds: xr.Dataset) -> Json:
+    return _figure(accuracy(ds))
+
+
+def _coupling(ds: xr.Dataset) -> Json:
+    figure = coupling(ds)
+    crossed = bool(figure.data[1].showlegend)
+    return _figure(figure) | {
+        "subtitle": "normalised by the diagonal blocks" + " · × dominated by noise" * crossed,
+        "warning": figure.layout.meta["warning"],
+    }
+
+
+def _sweep(ds: xr.Dataset) -> Json:
+    part, apart = comparison(ds)
+    figure = sweep(part, reference=apart.attrs["reference"])
+    curves = [trace for trace in figure.data if trace.meta["role"] == "density"]
+    light = [trace.line.color for trace in curves]
+    # The darkest shades of the scale are lost on a dark ground.
+    dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
+    return _figure(figure) | {"dark": dict(zip(light, dark, strict=True))}
+
+
+def _benchmark(ds: xr.Dataset) -> Json:
+    return {"text": format_benchmark(benchmark(ds))}
+
+
+PANELS: dict[str, tuple[str, str, str, Panel]] = {
+    "accuracy": ("figure", "Accuracy of products over the step", "product", _accuracy),
+    "benchmark": ("text", "What products cost", "repetition", _benchmark),
+    "coupling": ("figure", "Coupling between blocks", "column", _coupling),
+    "density": ("density", "Spectral density", "Lanczos step", _density),
+    "epsilon_sweep": ("figure", "Stability of the spectrum over ε", "finished probe", _sweep),
+    "fraction_sweep": (
+        "figure",
+        "Stability of the spectrum over parts of the data",
+        "finished probe",
+        _sweep,
+    ),
+}
+"""Of each command: the kind of its panel, its title, what comes first, and what the kind needs."""
+
+
+def _figure(figure: go.Figure) -> Json:
+    """A figure as it is, but for its title, which the page writes as text."""
+    made = figure.to_plotly_json()
+    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    return {
+        "subtitle": str(figure.layout.title.subtitle.text),
+        "figure": {"data": _plain(made["data"]), "layout": _plain(layout)},
+        "warning": "",
+        "dark": {},
+    }
+
+
+def _bare(figure: go.Figure) -> Json:
+    """The figure without the arrays that the page computes; what its markers stand for stays."""
+    plain = figure.to_plotly_json()
+    traces = []
+    for trace, made in zip(figure.data, plain["data"], strict=True):
+        bare = {key: value for key, value in made.items() if key not in ("x", "y", "customdata")}
+        if trace.mode == "markers":
+            bare["customdata"] = _plain(trace.customdata)
+        traces.append(bare)
+    layout = {key: value for key, value in plain["layout"].items() if key != "title"}
+    return {"data": traces, "layout": _plain(layout)}
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists and numbers rounded to `PRECISION`, whatever they are nested in."""
+    if isinstance(value, np.ndarray):
+        return [_plain(entry) for entry in value.tolist()]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{PRECISION}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        if "bdata" in value:  # Plotly packs arrays so, which neither rounds nor can hold a gap
+            return _plain(_unpacked(value))
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _unpacked(packed: Json) -> Any:
+    values = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
+    shape = [int(size) for size in str(packed.get("shape", len(values))).split(",")]
+    return values.reshape(shape)

@@ -1,0 +1,143 @@
+// A panel for any figure of hessview/views as it was made: the page sets its size, its colours
+// and its legend. Names inside it were escaped where the figure was made.
+
+const DASHES = { dash: "dashed", dot: "dotted" };
+const SIGNS = { "x-thin": "×", star: "★" };
+const NARROW = 560, BAR = 60; // pixels; a colour bar above the plot needs so much height
+const SHORT = 14, LETTER = 15; // characters of a name on a narrow page, and pixels between slanted ones
+const TITLE = 92, HEIGHT = 400; // the margin that a figure keeps for its title, and what it leaves
+
+/** What every plot offers; a name such as "$x$" is not to be typeset. */
+function plotConfig(name) {
+  return {
+    displaylogo: false,
+    typesetMath: false,
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    toImageButtonOptions: { filename: `hessview-${name}`, scale: 2 },
+  };
+}
+
+/** Entries of the legend, in the figure's order and colours. */
+function figureKey(data) {
+  return data.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => {
+    const swatch = element("span", { class: "hess-swatch hess-line", "aria-hidden": "true" });
+    const { line, marker, mode = "" } = trace;
+    if (mode.includes("lines")) {
+      swatch.style.borderTop = `2px ${DASHES[line.dash] ?? "solid"} ${line.color}`;
+      swatch.classList.toggle("hess-dot", mode.includes("markers"));
+      swatch.style.color = line.color;
+    } else {
+      swatch.textContent = SIGNS[marker.symbol] ?? "●";
+      swatch.style.color = marker.line?.color ?? marker.color;
+    }
+    return element("li", {}, [swatch, plainText(trace.name)]);
+  });
+}
+
+/** The text of a name that was escaped for plotly. */
+function plainText(name) {
+  const signs = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
+  return name.replace(/&(lt|gt|amp);/g, (entity) => signs[entity]);
+}
+
+/** A name that plotly shows as it is: see plainText. */
+function escaped(name) {
+  return name.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function shortened(name) {
+  return name.length > SHORT ? `…${name.slice(1 - SHORT)}` : name;
+}
+
+/** A panel that draws a figure into `host`. */
+export function figurePanel(host) {
+  const plot = element("div", { class: "hess-plot", role: "img" });
+  const key = element("ul", { class: "hess-key", "aria-label": "Legend" });
+  const warning = element("p", { class: "hess-warning" });
+  const waiting = element("p", { class: "hess-waiting" });
+  host.append(warning, key, plot, waiting);
+  let panel = null, palette = null, pending = 0, across = 0;
+
+  function schedule() {
+    if (!pending) pending = requestAnimationFrame(() => { pending = 0; draw(); });
+  }
+
+  function draw() {
+    const drawable = Boolean(panel?.figure);
+    plot.hidden = key.hidden = !drawable;
+    waiting.hidden = drawable;
+    waiting.textContent = panel?.message ?? "";
+    warning.textContent = panel?.warning ?? "";
+    warning.hidden = !panel?.warning;
+    across = plot.clientWidth || across; // JupyterLab hides all for a moment when its theme changes
+    if (!drawable || !across) return; // not on the page yet: the observer calls again
+    const { data, layout } = palette(panel.figure, panel.dark);
+    const narrow = across < NARROW;
+    key.replaceChildren(...figureKey(data));
+    plot.setAttribute("aria-label", [panel.title, panel.subtitle, panel.warning].filter(Boolean).join(". "));
+    const bar = narrow && data.some((trace) => trace.colorbar);
+    const height = (layout.height ?? HEIGHT + TITLE) - (layout.margin?.t ?? TITLE) + (bar ? BAR : 0);
+    plot.style.minHeight = `${height}px`;
+    Plotly.react(
+      plot,
+      narrow ? data.map(slim) : data,
+      {
+        ...layout,
+        ...(narrow ? slimAxes(layout, across) : {}),
+        width: across,
+        height,
+        margin: { l: 56, r: 12, t: 10, b: 44 },
+        showlegend: false, // the page's own wraps better
+        uirevision: "same", // a zoom outlives updates
+      },
+      plotConfig(panel.title.toLowerCase().replaceAll(" ", "-")),
+    );
+  }
+
+  const observer = new ResizeObserver(schedule);
+  observer.observe(host);
+  return {
+    update(next, recolour) { panel = next; palette = recolour; schedule(); },
+    dispose() { observer.disconnect(); cancelAnimationFrame(pending); Plotly.purge(plot); },
+  };
+}
+
+/** On a narrow page a colour bar lies above the plot, where it takes no width. */
+function slim(trace) {
+  if (!trace.colorbar) return trace;
+  const title = { ...trace.colorbar.title, side: "top", font: { size: 11 } };
+  const lying = { orientation: "h", x: 0, xanchor: "left", len: 0.72, y: 1, yanchor: "bottom", thickness: 8, ypad: 4 };
+  return { ...trace, colorbar: { ...trace.colorbar, ...lying, title, tickfont: { size: 10 } } };
+}
+
+/** On a narrow page axes speak in a smaller type, and of long and many names a part is left. */
+function slimAxes(layout, across) {
+  const smaller = (name, { title, tickvals, ticktext, ...axis }) => {
+    const every = name === "xaxis" && ticktext ? Math.ceil((LETTER * ticktext.length) / (0.4 * across)) : 1;
+    const kept = (_, i) => i % every === 0;
+    const names = ticktext && {
+      tickvals: tickvals.filter(kept),
+      ticktext: ticktext.filter(kept).map((text) => escaped(shortened(plainText(text)))),
+    };
+    return { ...axis, ...names, title: { ...title, font: { size: 11 } }, tickfont: { size: 10, ...axis.tickfont } };
+  };
+  const axes = Object.entries(layout).filter(([name]) => /^[xy]axis/.test(name));
+  return Object.fromEntries(axes.map(([name, axis]) => [name, smaller(name, axis)]));
+}
+
+/** A panel that shows a table made of text. */
+export function textPanel(host) {
+  const table = element("pre", { class: "hess-text", tabindex: "0" });
+  const waiting = element("p", { class: "hess-waiting" });
+  host.append(table, waiting);
+  return {
+    update(panel) {
+      table.textContent = panel.text ?? "";
+      table.hidden = !panel.text;
+      table.setAttribute("aria-label", panel.title);
+      waiting.textContent = panel.message;
+      waiting.hidden = Boolean(panel.text);
+    },
+    dispose() {},
+  };
+}

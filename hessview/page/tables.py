@@ -1,0 +1,111 @@
+"""What a figure shows, as a table: for where no script runs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.accuracy import theory
+from hessview.data.coupling import coupling_summary
+from hessview.data.sweep import setting_of, spectrum
+from hessview.page.comparison import comparison
+from hessview.page.wording import number
+from hessview.views.sweep import SYMBOLS
+
+
+class Table(NamedTuple):
+    """A table of plain text.
+
+    Attributes:
+        caption: What it shows.
+        head: Names of its columns.
+        rows: Its cells; the first of a row names it.
+    """
+
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+def accuracy_table(ds: xr.Dataset) -> Table:
+    """Errors of products, a row for each step and a column for each direction.
+
+    Args:
+        ds: Dataset of an accuracy run.
+
+    Returns:
+        The table; a star marks errors that may be the reference's.
+    """
+    resolved = theory(ds).resolved.values.T
+    errors = ds.relative_error.values.T
+    rows = [
+        [number(step), *(_marked(*cell) for cell in zip(*line, strict=True))]
+        for step, *line in zip(ds.epsilon.values.tolist(), errors, resolved, strict=True)
+    ]
+    unresolved = bool((np.isfinite(errors) & ~resolved).any())
+    caption = "Relative error of the product" + "; * may be the reference's" * unresolved
+    return Table(caption, ["step ε", *map(str, ds.direction.values)], rows)
+
+
+def sweep_table(ds: xr.Dataset) -> Table:
+    """How far each setting's spectrum lies from the reference's.
+
+    Args:
+        ds: Dataset of a sweep.
+
+    Returns:
+        The table, of the settings with a finished probe.
+
+    Raises:
+        RecordError: There is none.
+    """
+    part, apart = comparison(ds)
+    setting = setting_of(part)
+    rows = []
+    for place, value in enumerate(part[setting].values.tolist()):
+        found = spectrum(part, setting, place)
+        assert found is not None, "comparison left it out"
+        one = apart.isel({setting: place})
+        numbers = [found.node.max(), found.node.min(), one.relative_distance, one.product_error]
+        rows.append([number(value), *(number(float(cell)) for cell in numbers)])
+    caption = f"Distance to the spectrum at {SYMBOLS[setting]} {number(apart.attrs['reference'])}"
+    head = [setting, "largest eigenvalue", "smallest", "distance / range", "product error D"]
+    return Table(caption, head, rows)
+
+
+def coupling_table(ds: xr.Dataset) -> Table:
+    """What the block-diagonal product misses in each block, and its strongest partner.
+
+    Args:
+        ds: Dataset of a coupling run.
+
+    Returns:
+        The table.
+    """
+    found = coupling_summary(ds)
+    names = [str(name) for name in found.block.values]
+    partners = found.coefficient.values.copy()
+    np.fill_diagonal(partners, np.nan)
+    rows = []
+    for place, name in enumerate(names):
+        one, line = found.isel(block=place), partners[place]
+        best = int(np.nanargmax(line)) if np.isfinite(line).any() else -1
+        most = f"{names[best]} ({number(float(line[best]), 2)})" if best >= 0 else "–"
+        error, noise = number(float(one.row_error)), number(float(one.row_noise), 1)
+        rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
+    head = ["block", "error", "noise", "verdict", "most coupled to (coefficient)"]
+    return Table("Block-diagonal product, by block", head, rows)
+
+
+TABLES: dict[str, Callable[[xr.Dataset], Table]] = {
+    "accuracy": accuracy_table,
+    "coupling": coupling_table,
+    "epsilon_sweep": sweep_table,
+    "fraction_sweep": sweep_table,
+}
+"""Tables of the commands whose figures are drawn by scripts only."""
+
+
+def _marked(error: float, resolved: bool) -> str:
+    return number(error) + ("" if resolved or not np.isfinite(error) else "*")

@@ -1,0 +1,66 @@
+"""Tiles of a coupling run: the block-diagonal product, and whether noise makes it worthless."""
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.coupling import coupling_summary
+from hessview.page.status import progress
+from hessview.page.tiles.tile import Tile, missing, tile
+from hessview.page.wording import measured, number
+
+LABELS = {"block_error": "Block-diagonal error", "cosine": "Cosine", "kappa": "Scale κ"}
+MEANINGS = {
+    "block_error": "|Hv − H_B v| / |Hv|, where H_B keeps the diagonal blocks only",
+    "cosine": "between Hv and the block-diagonal product H_B v",
+    "kappa": "⟨Hv, H_B v⟩ / |H_B v|²; 1 on average for exact products",
+}
+
+
+def coupling_tiles(ds: xr.Dataset) -> list[Tile]:
+    """The three numbers of the block-diagonal product with their verdicts, and the largest cell.
+
+    Args:
+        ds: Dataset of a coupling run; also one with nothing measured yet.
+
+    Returns:
+        The tiles, in the order in which they are shown.
+    """
+    found = coupling_summary(ds)
+    done, total = progress(ds)
+    probes, blocks = ds.sizes["probe"], ds.sizes["block"]
+    size = f"of {total}, {probes} probe{'s' * (probes != 1)} × {blocks} blocks"
+    return [
+        *(_quantity(found.sel(quantity=name), name) for name in LABELS),
+        _strongest(found),
+        tile("Columns", f"{done}", size, "two products of the part of a probe in one block"),
+    ]
+
+
+def _quantity(row: xr.Dataset, name: str) -> Tile:
+    value = float(row.value)
+    if not np.isfinite(value):
+        return missing(LABELS[name])
+    text, note = measured(value, float(row.uncertainty))
+    if not note:
+        note = f"noise {number(float(row.noise), 1)}"
+    basis = f"{MEANINGS[name]}; {row.basis.item()}"
+    return tile(LABELS[name], text, note, basis, verdict=str(row.verdict.item()))
+
+
+def _strongest(found: xr.Dataset) -> Tile:
+    """The largest coefficient between two different blocks."""
+    label = "Strongest coupling"
+    values = found.coefficient.values.copy()
+    np.fill_diagonal(values, np.nan)
+    if not np.isfinite(values).any():
+        return missing(label)
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    names = found.block.values
+    basis = "norm of the block over the geometric mean of those of its two diagonal blocks"
+    return tile(
+        label,
+        number(float(values[row, column]), 2),
+        f"{names[column]} → {names[row]}",
+        f"{basis}: {found.verdict_of_cell.values[row, column]}",
+        verdict=str(found.verdict_of_cell.values[row, column]),
+    )

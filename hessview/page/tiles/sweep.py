@@ -1,0 +1,83 @@
+"""Tiles of a sweep: how far the spectra lie apart, and which of them are noise."""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.coupling import WORTHLESS
+from hessview.data.summary import NOT_A_DERIVATIVE
+from hessview.data.sweep import setting_of
+from hessview.errors import RecordError
+from hessview.page.comparison import comparison
+from hessview.page.status import progress
+from hessview.page.tiles.tile import Tile, missing, tile
+from hessview.page.wording import number, share
+from hessview.views.sweep import SYMBOLS
+
+APART = "Largest distance"
+
+
+def sweep_tiles(ds: xr.Dataset) -> list[Tile]:
+    """The largest distances to the reference's spectrum, with and without noise.
+
+    Args:
+        ds: Dataset of a sweep; also one with nothing measured yet.
+
+    Returns:
+        The tiles, in the order in which they are shown.
+    """
+    symbol, settings = SYMBOLS[setting_of(ds)], ds.sizes[setting_of(ds)]
+    try:
+        _, apart = comparison(ds)
+    except RecordError:
+        found = [missing(APART), missing("Reference")]
+        return [*found, tile("Settings", "0", f"of {settings} finished"), _steps(ds)]
+    noisy = apart.product_error.fillna(0).values >= NOT_A_DERIVATIVE
+    whole = [_largest(APART, apart, noisy, np.ones_like(noisy))]
+    if noisy.any():
+        whole.append(_largest("Largest without noise", apart, noisy, ~noisy))
+    count = f"of {settings} finished" + (f", {noisy.sum()} of them noise" if noisy.any() else "")
+    return [
+        *whole,
+        _reference(apart, symbol),
+        tile("Settings", f"{len(noisy)}", count, "noise: the error D of the products is near 1"),
+        _steps(ds),
+    ]
+
+
+def _largest(label: str, apart: xr.Dataset, noisy: np.ndarray, kept: np.ndarray) -> Tile:
+    setting = _setting(apart)
+    settings = apart[setting].values
+    distance = np.where(kept, apart.relative_distance.values, np.nan)
+    distance[settings == apart.attrs["reference"]] = np.nan
+    if not np.isfinite(distance).any():
+        return tile(label, "–", "nothing to compare with yet")
+    place = int(np.nanargmax(distance))
+    value, spread = share(float(distance[place]), float(apart.relative_spread[place]))
+    where = f"of the range, at {SYMBOLS[setting]} {number(float(settings[place]), 2)}"
+    basis = (
+        "first Wasserstein distance between the quadratures of the same probes, over the range "
+        "of the reference's Ritz values; "
+    )
+    basis += f"{spread} is the standard error over probes" if spread else "1 probe, no spread"
+    verdict = WORTHLESS if noisy[place] else ""
+    return tile(label, value, f"{spread} {where}".strip(), basis, verdict=verdict)
+
+
+def _setting(apart: xr.Dataset) -> str:
+    return str(next(iter(apart.dims)))
+
+
+def _reference(apart: xr.Dataset, symbol: str) -> Tile:
+    reference = float(apart.attrs["reference"])
+    error = float(apart.product_error.sel({_setting(apart): reference}))
+    note = f"D ≤ {number(error, 1)}" if math.isfinite(error) else "D not measured"
+    return tile("Reference", f"{symbol} {number(reference, 2)}", note)
+
+
+def _steps(ds: xr.Dataset) -> Tile:
+    done, total = progress(ds)
+    sizes = [ds.sizes[setting_of(ds)], ds.sizes["probe"], ds.sizes["step"]]
+    note = f"of {total}, {' × '.join(map(str, sizes))}"
+    return tile("Lanczos steps", f"{done}", note, "settings × probes × steps, one product each")

@@ -1,0 +1,36 @@
+"""A headline number with what it is worth, as plain text."""
+
+from hessview.data.coupling import DOUBTED, TRUSTED, WORTHLESS
+
+Tile = dict[str, str]
+
+TONES = {TRUSTED: "good", DOUBTED: "warn", WORTHLESS: "bad"}
+
+
+def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: str = "") -> Tile:
+    """A tile of the page.
+
+    Args:
+        label: What the number is.
+        value: The number.
+        note: Its uncertainty, or why there is none.
+        basis: How the uncertainty was obtained, at length.
+        verdict: Whether it is to be believed, in one of the words of `data.coupling`.
+
+    Returns:
+        A dict of these texts, and tone: the colour of the verdict, as `views.theme` names it.
+    """
+    words = {"label": label, "value": value, "note": note, "basis": basis}
+    return words | {"verdict": verdict, "tone": TONES.get(verdict, "")}
+
+
+def missing(label: str) -> Tile:
+    """The tile of a number that is not measured yet.
+
+    Args:
+        label: What the number is.
+
+    Returns:
+        The tile.
+    """
+    return tile(label, "–", "not measured yet")
