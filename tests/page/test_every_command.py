@@ -17,6 +17,7 @@ from hessview.page.module import module
 from hessview.page.report import report
 from hessview.page.state import page_state
 from hessview.page.status import status
+from hessview.page.widget import View
 
 FIGURES = ["accuracy", "epsilon_sweep", "fraction_sweep", "coupling"]
 EVERY = [*FIGURES, "benchmark"]
@@ -164,6 +165,16 @@ def test_without_scripts_there_is_a_table(name):
     }
     assert all(needle in html for needle in needles[name])
     assert status(ds)["unit"] in html
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_notebook_shows_the_view_and_keeps_a_table(name):
+    view = View(dataset_of(name, stop=30, end=""))
+    stored, _ = view._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in stored
+    assert status(dataset_of(name))["unit"] in stored["text/html"]
+    json.dumps(view.state, allow_nan=False)
+    view.close()
 
 
 def test_hostile_names_are_escaped_without_scripts():
