@@ -15,6 +15,7 @@ import os
 import pathlib
 import pickle
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -31,6 +32,9 @@ _JOB, _KERNEL = ("job", 0), ("kernel", 1)
 _THREADS = 8  # interrupted calls occupy one each until their wait is over
 _PATIENCE = 20.0  # seconds to join; rank 0 may hold Python's lock while it loads a model
 _ERROR = 2  # of torch's C++ log levels
+
+TURN = threading.RLock()
+"""Held for as long as this process talks; a process has one agent at a time."""
 
 _open = contextlib.ExitStack()  # what ends with the agent
 _desk: Desk | None = None  # who answers calls that come into this process
@@ -91,10 +95,12 @@ def refuse_second_agent() -> None:
     Raises:
         JobError: It has one.
     """
-    if rpc.api._is_current_rpc_agent_set():
+    with TURN:  # by then a talk of ours is over
+        taken = rpc.api._is_current_rpc_agent_set()
+    if taken:
         raise JobError(
-            "this process already has an RPC agent, of an attached job or its own, and can have "
-            "only one: one attached job per kernel; detach first, or end yours with rpc.shutdown()."
+            "this process already has an RPC agent of its own, and can have only one; end yours "
+            "with rpc.shutdown() first."
         )
 
 

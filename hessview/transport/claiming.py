@@ -14,7 +14,7 @@ _TICK = 0.01  # seconds
 
 
 def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
-    """Claim a job, and wait until it has opened its end of the link.
+    """Claim a job, and wait until it has taken notice.
 
     Args:
         directory: Where the job was started.
@@ -62,13 +62,13 @@ def _holds(directory: RunDirectory, job: JobFile, holder: Claim) -> bool:
 def _wait_until_open(
     directory: RunDirectory, job: JobFile, claim: Claim, deadline: float
 ) -> JobFile | None:
-    """The job file once the link is open, None where the claim came too late for its epoch."""
+    """The job file once the claim is noticed, None where the claim came too late for its epoch."""
     try:
         while True:
             now = living_job(directory)
             if (now.job, now.epoch) != (job.job, job.epoch):
                 break
-            if now.state == "open":
+            if now.state == "held":
                 return now
             _check_patience(job, deadline)
             time.sleep(_TICK)

@@ -9,7 +9,7 @@ from hessview.errors import JobError, RunDirectoryError
 from hessview.messages import PROTOCOL
 from hessview.transport.process import Process
 
-JobState = Literal["waiting", "open", "ended"]
+JobState = Literal["waiting", "held", "ended"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class JobFile:
         process: Rank 0.
         epoch: Counts the times at which the job became free to be claimed; it never goes back.
         token: Secret of this epoch, shown with every call.
-        state: "waiting" for a kernel, "open" for the kernel that claimed this epoch, "ended".
+        state: "waiting" for a kernel, "held" by the kernel that claimed this epoch, "ended".
+        talk: Name of the talk for which the job's end of the link is open, "" if it is closed.
         reason: Why the job ended, "" while it lives.
         left: Identity of the claim that was served last, "" if none was.
         left_reason: Why that claim is no longer served.
@@ -34,6 +35,7 @@ class JobFile:
     epoch: int
     token: str = dataclasses.field(repr=False)
     state: JobState = "waiting"
+    talk: str = ""
     reason: str = ""
     left: str = ""
     left_reason: str = ""

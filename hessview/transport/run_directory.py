@@ -5,7 +5,8 @@
     job.lock            locked by rank 0 as long as it lives
     claim-<epoch>       the one kernel that the job serves in this epoch
     release-<claim>     that kernel leaves, or another one takes over
-    store-<claim>       where the two meet to open their link
+    knock-<claim>       that kernel wants to talk; holds the name of the talk
+    store-<talk>        where the two meet to open their link for a talk
     rank-<rank>.json    which process a rank is
     failure-<rank>.json what a rank died of
 
@@ -76,7 +77,9 @@ class RunDirectory:
         directory._check()
         directory.refuse_second_job()
         directory._take_lock()
-        directory._sweep("claim-*", "release-*", "store-*", "rank-*", "failure-*", ".*.tmp")
+        directory._sweep(
+            "claim-*", "release-*", "knock-*", "store-*", "rank-*", "failure-*", ".*.tmp"
+        )
         return directory
 
     @classmethod
@@ -167,14 +170,33 @@ class RunDirectory:
         except FileNotFoundError:
             return None
 
-    def store_path(self, claim: Claim) -> pathlib.Path:
-        """File through which the job and this claim's kernel find each other."""
-        return self.path / f"store-{claim.identity}"
+    def store_path(self, talk: str) -> pathlib.Path:
+        """File through which the job and a kernel find each other for a talk."""
+        return self.path / f"store-{talk}"
+
+    def knock(self, claim: Claim, talk: str) -> None:
+        """Ask the job to open its end of the link for a talk."""
+        self._replace(f"knock-{claim.identity}", talk)
+
+    def read_knock(self, claim: Claim) -> str | None:
+        """Name of the talk that a claim's kernel wants, None if it wants none."""
+        try:
+            return (self.path / f"knock-{claim.identity}").read_text()
+        except FileNotFoundError:
+            return None
+
+    def end_talk(self, claim: Claim) -> None:
+        """Tell the job that a talk is over."""
+        self._sweep(f"knock-{claim.identity}")
+
+    def forget_talk(self, talk: str) -> None:
+        """Remove what a talk left behind."""
+        self._sweep(f"store-{talk}")
 
     def forget(self, epoch: int, claim: Claim) -> None:
         """Remove what a claim left behind, once a later epoch is published."""
         identity = claim.identity
-        self._sweep(f"claim-{epoch}", f"release-{identity}", f"store-{identity}")
+        self._sweep(f"claim-{epoch}", f"release-{identity}", f"knock-{identity}")
 
     def record_rank(self, rank: int) -> None:
         """Leave word of which process a rank is, so that its death can be told.

@@ -39,7 +39,7 @@ def open_once_claimed(directory, monkeypatch):
     def claim_and_open(epoch, wanted):
         got = claim(epoch, wanted)
         if got:
-            directory.publish(dataclasses.replace(directory.read_job(), state="open"))
+            directory.publish(dataclasses.replace(directory.read_job(), state="held"))
         return got
 
     monkeypatch.setattr(directory, "claim", claim_and_open)
@@ -48,7 +48,7 @@ def open_once_claimed(directory, monkeypatch):
 def test_a_free_job_is_claimed(directory, job, monkeypatch):
     open_once_claimed(directory, monkeypatch)
     opened, claim = claim_job(directory, force=False)
-    assert opened == dataclasses.replace(job, state="open")
+    assert opened == dataclasses.replace(job, state="held")
     assert directory.read_claim(3) == claim
 
 

@@ -140,9 +140,15 @@ def test_a_wrong_token_is_refused(job, kernel):
 def test_a_pickle_that_would_run_code_is_refused_and_the_job_lives(job, kernel, tmp_path):
     one = kernel()
     one.do(ATTACH)
-    one.do("from torch.distributed import rpc")
+    one.do(
+        "from hessview.transport import agent\n"
+        "channel._directory.knock(channel._claim, 'talk')\n"
+        "channel._wait_for(lambda: channel._hears('talk'))\n"
+        "agent.open_agent(channel._directory.store_path('talk'))"
+    )
     with pytest.raises(AssertionError, match="is not allowed between kernel and job"):
-        one.do(f"rpc.rpc_sync('job', os.mkdir, args=({str(tmp_path / 'made')!r},))")
+        one.do(f"agent.rpc.rpc_sync('job', os.mkdir, args=({str(tmp_path / 'made')!r},))")
+    one.do("agent.close_agent(); channel._directory.end_talk(channel._claim)")
     assert not (tmp_path / "made").exists()
     assert one.do("channel.events(0, 0)") == []
 
@@ -306,7 +312,7 @@ def test_a_stopped_job_is_told_from_a_dead_one(job, kernel):
     one.do("from hessview.transport import rpc as wire; wire._PATIENCE = 1.0")
     job.signal(signal.SIGSTOP)
     with pytest.raises(JobLostError, match=rf"is stopped; kill -CONT {job.pid}, then attach again"):
-        one.do("channel.events(0, 0)")
+        one.do("channel.events(0, 10)")
     job.signal(signal.SIGCONT)
     one.do(ATTACH)
 
@@ -338,13 +344,11 @@ def test_closing_wakes_whoever_waits(job, kernel):
     assert one.do("caught") == ["this kernel detached from job job; attach again."]
 
 
-def test_one_kernel_holds_one_job(job, kernel):
+def test_one_kernel_holds_a_job_once(job, kernel):
     one = kernel()
     one.do(ATTACH)
-    with pytest.raises(JobError, match="one attached job per kernel; detach first"):
+    with pytest.raises(JobBusyError, match=f"held by the kernel with pid {one.pid}"):
         one.do("attach(path)")
-    with pytest.raises(JobError, match="already has an RPC agent"):
-        one.do("Job(path + '2')")
     assert one.do("channel.events(0, 0)") == []
 
 
@@ -413,7 +417,6 @@ def test_a_kernel_that_had_torch_before_sees_no_warnings_and_all_is_put_back(job
         "from torch.distributed.rpc import internal\n"
         "level = ctypes.c_int.in_dll(ctypes.CDLL(torch._C.__file__), 'FLAGS_caffe2_log_level')\n"
         f"channel = RpcChannel(RunDirectory.open({run_path!r}))\n"
-        "assert level.value == 2 and internal._unpickler is not pickle.Unpickler\n"
         "channel.close()\n"
         "assert level.value == 1 and internal._unpickler is pickle.Unpickler\n"
         f"channel = RpcChannel(RunDirectory.open({run_path!r}))\n"
@@ -446,7 +449,7 @@ def test_the_log_goes_on_when_a_new_job_takes_the_directory(job, puppet, kernel,
     new = puppet(f"from puppet import *; job = Job({run_path!r}, 'next')")
     new.result()
     with pytest.raises(JobLostError, match="job job is gone and job next runs in its place"):
-        one.do("channel.events(0, 5)")
+        one.do("channel.events(99, 5)")
     one.do(ATTACH)
     one.do("channel.submit('b', Density(steps=1, probes=1))")
     events = one.do("until_ended(channel, 'b')")
