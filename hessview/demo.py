@@ -20,7 +20,7 @@ from hessview.session.run import Run
 
 # What fits 6 minutes (90 s) on two cores.
 _FULL: dict[str, Any] = {"model": "smollm2", "length": 256, "batch": 1, "tokens": 512}
-_QUICK: dict[str, Any] = {"model": "tiny", "length": 128, "batch": 8, "tokens": 2048}
+_QUICK: dict[str, Any] = {"model": "tiny", "length": 128, "batch": 4, "tokens": 2048}
 _SIZES = {False: (10, 1), True: (20, 3)}  # steps and probes, by quick
 
 
