@@ -20,8 +20,8 @@ from hessview.job.objective import Objective
 from hessview.job.worker import Worker
 from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
 from hessview.transport.failure import Failure, blame
+from hessview.transport.host import RpcHost
 from hessview.transport.mailbox import Mailbox
-from hessview.transport.rpc import RpcHost
 from hessview.transport.run_directory import RunDirectory
 
 _IDLE_LIMIT = datetime.timedelta(days=30)  # how long ranks wait for rank 0 to poll again

@@ -2,18 +2,11 @@
 
 import hmac
 import json
-import time
 from typing import Any
 
 from hessview.commands import command_from_json
 from hessview.errors import HessviewError, JobError
-from hessview.messages import Event, event_to_json
 from hessview.transport.mailbox import Mailbox
-
-POLL = 2.0
-"""Seconds that one call may wait for an event; a longer wait takes several calls."""
-
-_SLICE = 0.05  # seconds; a link that closes waits for the calls it has begun
 
 
 class Desk:
@@ -32,7 +25,7 @@ class Desk:
         self._token = token
 
     def close(self) -> None:
-        """Refuse calls, and let those that wait return."""
+        """Refuse calls."""
         self._token = None
 
     def answer(self, token: str, operation: str, body: str) -> str:
@@ -40,7 +33,7 @@ class Desk:
 
         Args:
             token: The token, as the caller knows it.
-            operation: "submit", "events", "cancel" or "ping".
+            operation: "submit", "cancel" or "ping".
             body: Arguments of the operation, a JSON object.
 
         Returns:
@@ -61,21 +54,11 @@ class Desk:
         match operation:
             case "submit":
                 return self._mailbox.submit(body["run"], command_from_json(body["command"]))
-            case "events":
-                return [event_to_json(event) for event in self._wait_for_events(**body)]
             case "cancel":
                 return self._mailbox.cancel(body["run"])
             case "ping":
                 return None
         raise JobError(f"operation {operation!r} is unknown; install the same hessview.")
-
-    def _wait_for_events(self, after: int, wait: float) -> list[Event]:
-        deadline = time.monotonic() + min(wait, POLL)
-        while True:
-            left = deadline - time.monotonic()
-            events = self._mailbox.events(after, max(0.0, min(left, _SLICE)))
-            if events or left <= 0 or self._token is None:
-                return events
 
 
 def refusal(kind: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The two ends of the link between a kernel and rank 0.
+"""A kernel's end of the link to rank 0; the other one is in `hessview.transport.host`.
 
 Events come down through the record, which lies on the same host. Commands go up over RPC, in
 talks: each opens a fresh group of two members, "job" and "kernel", which meet through a file in
@@ -11,9 +11,7 @@ made gradients 1.8 times slower). How a link is opened, and what it trusts, is i
 
 import atexit
 import contextlib
-import dataclasses
 import json
-import logging
 import os
 import secrets
 import threading
@@ -27,140 +25,14 @@ from hessview.errors import JobError, JobLostError
 from hessview.eventlog import EventReader
 from hessview.messages import Event
 from hessview.transport.agent import TURN, call, close_agent, open_agent, refuse_second_agent
-from hessview.transport.claim import Claim
 from hessview.transport.claiming import claim_job
-from hessview.transport.desk import Desk
-from hessview.transport.job_file import JobFile
 from hessview.transport.lost import known_loss, why_lost
-from hessview.transport.mailbox import Mailbox
-from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
 _PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
 _TICK = 0.05  # seconds between looks at the run directory
 _HEARING = 0.01  # seconds between looks whether a talk is over
 _LOOK = 0.1  # seconds between looks whether the job still lives
-
-_log = logging.getLogger(__name__)
-
-
-class RpcHost:
-    """Serves a job's mailbox to one kernel at a time, on a thread of rank 0's process.
-
-    The computing thread need not do anything for it.
-
-    Args:
-        directory: The job's run directory, from `RunDirectory.create`.
-        mailbox: What kernels may leave in and fetch from.
-        job: Identity of the job.
-
-    Raises:
-        JobError: The process already uses torch.distributed.rpc.
-    """
-
-    def __init__(self, directory: RunDirectory, mailbox: Mailbox, *, job: str) -> None:
-        refuse_second_agent()
-        try:
-            epoch = directory.read_job().epoch + 1
-        except JobError:  # the first job of this directory, or one that cannot be read
-            epoch = 1
-        self._directory = directory
-        self._desk = Desk(mailbox)
-        self._job = JobFile(
-            job=job, process=Process.current(), epoch=epoch, token=secrets.token_hex(32)
-        )
-        self._closing = threading.Event()
-        self._reason = ""
-        directory.publish(self._job)
-        self._thread = threading.Thread(target=self._watch, name="hessview-host", daemon=True)
-        self._thread.start()
-        # An interpreter that ends with an open agent aborts.
-        atexit.register(self.close, "its process ended")
-
-    def close(self, reason: str) -> None:
-        """End the job towards kernels; the first reason given stands.
-
-        Args:
-            reason: Why the job ends, in words.
-        """
-        if self._closing.is_set():
-            return
-        atexit.unregister(self.close)
-        self._reason = reason
-        self._closing.set()
-        self._thread.join()
-        self._directory.close()
-
-    def _watch(self) -> None:
-        while not self._closing.wait(_TICK):
-            try:
-                claim = self._directory.read_claim(self._job.epoch)
-                if claim is not None:
-                    self._serve(claim)
-            except Exception:  # this thread must not die, or no kernel could ever attach again
-                _log.exception("no kernel can attach to the job for now")
-                self._closing.wait(1.0)
-        with contextlib.suppress(OSError):  # a run directory that was deleted meanwhile
-            self._publish(state="ended", reason=self._reason)
-
-    def _serve(self, claim: Claim) -> None:
-        """Serve one kernel until it leaves, then make the job free for the next."""
-        reason = self._why_over(claim)
-        if not reason:
-            try:
-                reason = self._listen(claim)
-            except (JobError, RuntimeError) as error:
-                reason = str(error)
-        epoch = self._job.epoch
-        if self._job.state != "ended":
-            self._publish(
-                epoch=epoch + 1,
-                token=secrets.token_hex(32),
-                state="waiting",
-                left=claim.identity,
-                left_reason=reason,
-            )
-        # Not before: the claim is what keeps others from claiming the epoch that has just ended.
-        self._directory.forget(epoch, claim)
-
-    def _listen(self, claim: Claim) -> str:
-        """Talk whenever the kernel knocks, until its claim is over; returns why it is."""
-        self._publish(state="held")
-        while not self._closing.wait(_TICK):
-            if reason := self._why_over(claim):
-                return reason
-            if talk := self._directory.read_knock(claim):
-                self._talk(claim, talk)
-        self._publish(state="ended", reason=self._reason)
-        return "the job ended"
-
-    def _talk(self, claim: Claim, talk: str) -> None:
-        """Keep the link open for as long as one talk lasts."""
-        with TURN:
-            try:
-                open_agent(self._directory.store_path(talk), self._desk)
-                self._desk.open(self._job.token)
-                self._publish(talk=talk)
-                while self._directory.read_knock(claim) == talk and not self._why_over(claim):
-                    if self._closing.wait(_HEARING):
-                        # Said before hanging up: the kernel looks for the reason.
-                        self._publish(state="ended", reason=self._reason, talk="")
-                        return
-            finally:
-                self._desk.close()
-                close_agent()
-                self._directory.forget_talk(talk)
-        self._publish(talk="")
-
-    def _why_over(self, claim: Claim) -> str:
-        """Why a claim shall be served no longer, "" if it shall."""
-        if claim.process.life() == "gone":
-            return f"{claim} is gone"
-        return self._directory.read_release(claim) or ""
-
-    def _publish(self, **changes: Any) -> None:
-        self._job = dataclasses.replace(self._job, **changes)
-        self._directory.publish(self._job)
 
 
 class RpcChannel:

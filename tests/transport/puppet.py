@@ -81,8 +81,8 @@ class Job:
 
     def __init__(self, path: str, name: str = "job", pause: float = 0.0) -> None:
         from hessview.eventlog import EventLog
+        from hessview.transport.host import RpcHost
         from hessview.transport.mailbox import Mailbox
-        from hessview.transport.rpc import RpcHost
         from hessview.transport.run_directory import RunDirectory
 
         self.directory = RunDirectory.create(path)

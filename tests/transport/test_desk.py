@@ -1,12 +1,9 @@
 import json
-import threading
-import time
 
 import pytest
 
 from hessview.commands import Density, command_to_json
 from hessview.eventlog import EventLog
-from hessview.messages import JobEnded, event_from_json
 from hessview.transport.desk import Desk
 from hessview.transport.mailbox import Mailbox
 
@@ -27,12 +24,13 @@ def ask(desk, operation, token="right", **body):
     return json.loads(desk.answer(token, operation, json.dumps(body)))
 
 
-def test_it_hands_commands_in_and_events_out(desk, mailbox):
+def test_it_hands_commands_in(desk, mailbox):
     command = Density(steps=2)
     assert ask(desk, "submit", run="a", command=command_to_json(command)) == {"value": None}
     assert mailbox.take() == ("a", command)
-    (event,) = ask(desk, "events", after=0, wait=0)["value"]
-    assert event_from_json(event).payload.command == command_to_json(command)
+    (event,) = mailbox.events(0, 0)
+    assert event.payload.command == command_to_json(command)
+    assert ask(desk, "ping") == {"value": None}
     assert ask(desk, "cancel", run="a") == {"value": None}
     assert mailbox.is_cancelled("a")
 
@@ -52,20 +50,10 @@ def test_it_does_nothing_once_it_is_closed(desk, mailbox):
 
 
 def test_nothing_that_goes_wrong_is_raised(desk):
-    assert ask(desk, "events", after=0)["error"] == "JobError"
-    assert json.loads(desk.answer("right", "events", "torn"))["error"] == "JobError"
+    assert ask(desk, "cancel")["error"] == "JobError"
+    assert ask(desk, "dance")["error"] == "JobError"
+    assert json.loads(desk.answer("right", "cancel", "torn"))["error"] == "JobError"
     assert ask(desk, "submit", run="a", command={"command": "density", "steps": 0}) == {
         "error": "InputError",
         "text": "steps=0 is not allowed; use a whole number >= 1.",
     }
-
-
-def test_a_wait_ends_with_an_event_or_with_the_desk(desk, mailbox):
-    for end in (lambda: mailbox.append(JobEnded(reason="x")), desk.close):
-        after = 1 if end == desk.close else 0
-        timer = threading.Timer(0.2, end)
-        timer.start()
-        start = time.monotonic()
-        assert len(ask(desk, "events", after=after, wait=20)["value"]) == 1 - after
-        assert 0.1 < time.monotonic() - start < 1.0
-        timer.join()
