@@ -23,6 +23,7 @@ __all__ = [
     "serve",
     "summary",
     "views",
+    "watch",
 ]
 
 _HOMES = {
@@ -38,6 +39,7 @@ _HOMES = {
     "ritz": "hessview.data.summary",
     "serve": "hessview.job.serve",
     "summary": "hessview.data.summary",
+    "watch": "hessview.session.watch",
     "views": "",  # a package, not a name in one
 }
 

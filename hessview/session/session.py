@@ -21,7 +21,7 @@ _FIRST = 30.0  # seconds for the first events, which a job has before it can be 
 class Session(Asking):
     """Asks a job for curvature and collects what arrives.
 
-    Made by `hessview.attach`, `hessview.launch` or `hessview.local`. Earlier runs of the job
+    Made by `hessview.attach`, `launch`, `local` or `watch`. Earlier runs of the job
     are replayed from its record.
 
     Args:
@@ -57,10 +57,10 @@ class Session(Asking):
 
     @property
     def state(self) -> str:
-        """Whether the job can be asked: "attached", "detached", or why it is lost."""
+        """Whether the job can be asked: "attached", "watching", "detached", or why it is lost."""
         if self.lost is not None:
             return str(self.lost)
-        return "detached" if self._closing.is_set() else "attached"
+        return "detached" if self._closing.is_set() else self._channel.state
 
     @property
     def runs(self) -> list[Run]:

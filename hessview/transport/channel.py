@@ -16,6 +16,11 @@ class Channel(Protocol):
     Every method may raise JobLostError; the message says what happened and what to do.
     """
 
+    @property
+    def state(self) -> str:
+        """Either "attached" to a job that can be asked, or "watching" its record."""
+        ...
+
     def submit(self, run: str, command: Command) -> None:
         """Hand a command to the job; the same run identity twice counts once.
 
@@ -52,6 +57,8 @@ class LocalChannel:
     Args:
         mailbox: The job's mailbox.
     """
+
+    state = "attached"
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox

@@ -52,6 +52,8 @@ class RpcChannel:
             protocol; or this process has an RPC agent already.
     """
 
+    state = "attached"
+
     def __init__(self, directory: RunDirectory, *, force: bool = False) -> None:
         refuse_second_agent()
         self._directory = directory

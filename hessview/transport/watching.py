@@ -1,0 +1,98 @@
+"""A line that only listens: it tails the record, and no job learns of it."""
+
+import pathlib
+import time
+from typing import NoReturn
+
+from hessview.commands import Command
+from hessview.errors import HessviewError, JobError, JobLostError, JobNotFoundError
+from hessview.eventlog import FILENAME, EventReader
+from hessview.messages import Event
+from hessview.transport.lost import living_job
+from hessview.transport.run_directory import RunDirectory
+
+_TICK = 0.05  # seconds between looks at the record
+_LOOK = 0.5  # seconds between looks whether the job still lives
+
+
+class WatchingChannel:
+    """A read-only line to a run directory; implements `hessview.transport.channel.Channel`.
+
+    Any number of them may follow one job, from any host that sees the directory. Directories
+    that were copied, or opened to others, can be read too: nothing in them is trusted or run.
+
+    Args:
+        path: The run directory.
+
+    Raises:
+        JobNotFoundError: There is no record in it.
+    """
+
+    state = "watching"
+
+    def __init__(self, path: pathlib.Path) -> None:
+        if not (path / FILENAME).is_file():
+            raise JobNotFoundError(
+                f"{path} holds no record ({FILENAME}); pass the run directory of a job that has "
+                "started."
+            )
+        self._directory = RunDirectory(path.absolute())
+        self._closed = False
+        self._reader = EventReader(path / FILENAME)
+        self._read_to = 0
+        self._looked = 0.0
+
+    def submit(self, run: str, command: Command) -> None:
+        """Refuses: see `Channel.submit`."""
+        self._refuse("ask for a run")
+
+    def events(self, after: int, wait: float) -> list[Event]:
+        """See `Channel.events`; once the job is gone, all that it recorded comes first."""
+        deadline = time.monotonic() + wait
+        while not self._closed:
+            # Before reading: what is recorded before the end is read before the end is told.
+            lost = self._lost()
+            if events := self._recorded(after):
+                return events
+            if lost:
+                raise JobLostError(lost)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_TICK)
+        return []
+
+    def cancel(self, run: str) -> None:
+        """Refuses: see `Channel.cancel`."""
+        self._refuse("cancel a run")
+
+    def close(self) -> None:
+        """Stop listening; closing twice is allowed."""
+        self._closed = True
+
+    def _recorded(self, after: int) -> list[Event]:
+        """Events of the record above `after`."""
+        if after < self._read_to:  # asked again, from further back
+            self._reader = EventReader(self._directory.events_path)
+        events = [event for event in self._reader.read() if event.seq > after]
+        self._read_to = events[-1].seq if events else max(after, self._read_to)
+        return events
+
+    def _lost(self) -> str:
+        """Why nothing can come any more, "" as long as something may."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return ""
+        self._looked = now
+        try:
+            living_job(self._directory)
+        except JobNotFoundError as error:
+            return str(error)
+        except HessviewError:  # on another host, or of another version: the record goes on
+            return ""
+        return ""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise JobError(
+            f"this session only watches, and cannot {what}; use "
+            f'hessview.attach("{self._directory.path}").'
+        )
