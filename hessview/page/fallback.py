@@ -6,6 +6,8 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
+from hessview.data.siblings import siblings
+from hessview.data.unite import unite
 from hessview.page.drawing import drawing
 from hessview.page.tables import TABLES, Table
 from hessview.views import theme
@@ -22,7 +24,8 @@ def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
     Returns:
         HTML with inline styles only; every name in it is escaped.
     """
-    sections = zip(runs, state["sections"], strict=True)
+    shown = [unite(group) for group in siblings(runs)]
+    sections = zip(shown, state["sections"], strict=True)
     body = Markup("").join(_section(ds, section) for ds, section in sections)
     return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
 

@@ -40,10 +40,11 @@ LABELS = {
     "reference": "Reference asked for",
     "operators": "Operators timed",
     "depths": "Lanczos steps timed",
-    "tau": "Target gradient change τ",
+    "tau": "Gradient change ρ to start from, τ",
     "reorthogonalize": "Reorthogonalisation",
     "error_every": "Steps between error estimates",
     "run": "Run",
+    "runs": "Runs joined",
     "job": "Job",
     "started": "Started",
     "host": "Host",
@@ -55,7 +56,10 @@ LABELS = {
 }
 """Order and wording of what is known to a record; attributes without a label come last."""
 
-NESTED = {"blocks", "mesh", "versions", "subset", "epsilons", "fractions", "operators", "depths"}
+NESTED = {
+    *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
+    *("operators", "depths", "runs"),
+}
 HIDDEN = {"weight_unit", "command"}  # part of another row, or of the page's title
 
 

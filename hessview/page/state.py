@@ -6,6 +6,8 @@ from typing import Any
 
 import xarray as xr
 
+from hessview.data.siblings import siblings
+from hessview.data.unite import unite
 from hessview.page.panels import panel
 from hessview.page.provenance import provenance
 from hessview.page.status import status
@@ -28,25 +30,28 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False) -> Json:
         A dict of JSON values (NaN is None):
         title: Name of the model.
         theme: The two palettes and the font.
-        sections: One per run: id, title, subtitle, status (state, label, message, done, total,
+        sections: One per run, or one for several that measured the same thing at other steps
+            (`data.siblings`): id, title, subtitle, status (state, label, message, done, total,
             unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
     """
+    groups = siblings(runs)
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
     return {
         "title": ", ".join(dict.fromkeys(titles)),
         "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
-        "sections": [_section(ds, final=final, alone=len(runs) == 1) for ds in runs],
+        "sections": [_section(group, final=final, alone=len(groups) == 1) for group in groups],
     }
 
 
-def _section(ds: xr.Dataset, *, final: bool, alone: bool) -> Json:
+def _section(group: Sequence[xr.Dataset], *, final: bool, alone: bool) -> Json:
+    ds = unite(group)
     command = str(ds.attrs.get("command", "density"))
     run = str(ds.attrs.get("run", ""))
     section: Json = {
         "id": run,
         "title": str(ds.attrs.get("model", "hessview")),
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
-        "status": status(ds, final=final),
+        "status": status(ds, parts=group, final=final),
         "tiles": TILES[command](ds),
         "panels": [panel(ds)],
         "provenance": provenance(ds),

@@ -1,11 +1,13 @@
 """Where a run stands: its state, how far it is, how long it will take."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from hessview.data.schema import SCHEMAS
+from hessview.messages import ENDED
 from hessview.page.wording import duration
 
 LABELS = {"running": "streaming"}
@@ -23,11 +25,14 @@ UNFINISHED = (
 )
 
 
-def status(ds: xr.Dataset, *, final: bool = False) -> dict[str, Any]:
+def status(
+    ds: xr.Dataset, *, parts: Sequence[xr.Dataset] = (), final: bool = False
+) -> dict[str, Any]:
     """Status of a run, as the page shows it.
 
     Args:
         ds: Dataset of the run.
+        parts: The runs that it was united of, whose readings are counted; () for itself.
         final: Whether the page stays as it is: a run under way then counts as "unfinished".
 
     Returns:
@@ -39,8 +44,13 @@ def status(ds: xr.Dataset, *, final: bool = False) -> dict[str, Any]:
     message = str(ds.attrs.get("error", ""))
     if final and state in ("queued", "running"):
         state, message = "unfinished", UNFINISHED
-    done, total = progress(ds)
-    seconds = _seconds_left(ds, total - done)
+    counts = [progress(part) for part in parts or [ds]]
+    done, total = (sum(column) for column in zip(*counts, strict=True))
+    seconds = sum(
+        _seconds_left(part, whole - there, known_from=ds)
+        for part, (there, whole) in zip(parts or [ds], counts, strict=True)
+        if part.attrs.get("state") not in ENDED
+    )
     left = ""
     if state == "running" and seconds > 0:
         left = f"about {duration(seconds)} left"
@@ -77,14 +87,14 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     return done, int(total - after_breakdown.sum())
 
 
-def _seconds_left(ds: xr.Dataset, readings: int) -> float:
+def _seconds_left(ds: xr.Dataset, readings: int, *, known_from: xr.Dataset) -> float:
     """The time that so many readings will take, 0 if nothing tells."""
     left = 0.0
     if "auto_seconds" in ds:  # the automatic step has its reference measured with it: far longer
         autos = int(ds.auto_epsilon.isnull().sum())
         readings -= autos
-        left += _mean_seconds(ds, "auto_seconds") * autos
-    return left + _mean_seconds(ds, "seconds") * readings
+        left += _mean_seconds(known_from, "auto_seconds") * autos
+    return left + _mean_seconds(known_from, "seconds") * readings
 
 
 def _mean_seconds(ds: xr.Dataset, name: str) -> float:

@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 from emulated import dataset
+from every_command import dataset_of
 
 from hessview.data.summary import ritz, summary
+from hessview.page.fallback import fallback
 from hessview.page.state import page_state
 from hessview.page.status import progress
 
@@ -12,6 +14,10 @@ from hessview.page.status import progress
 def section(**options):
     (only,) = page_state([dataset(**options)])["sections"]
     return only
+
+
+def traces(panel, role):
+    return [trace for trace in panel["figure"]["data"] if trace["meta"]["role"] == role]
 
 
 def tile(found, label):
@@ -142,3 +148,28 @@ def test_two_models_are_both_named():
     assert state["title"] == "one, two"
     assert [section["id"] for section in state["sections"]] == ["a", "b", "c"]
     assert state["sections"][1]["subtitle"].endswith(" · run b")
+
+
+def test_siblings_are_one_section_that_counts_all_their_products():
+    whole = dataset_of("accuracy")
+    one = whole.isel(epsilon=slice(0, 10)).assign_attrs(run="one")
+    other = whole.isel(epsilon=[10]).assign_attrs(run="two", state="running").copy(deep=True)
+    for name in other.data_vars:
+        other[name][1:] = np.nan  # the first of three directions is measured
+    state = page_state([one, dataset("density"), other])
+    assert [section["id"] for section in state["sections"]] == ["two", "density"]
+    status = state["sections"][0]["status"]
+    assert (status["state"], status["done"], status["total"]) == ("running", 33 + 2, 33 + 6)
+    assert status["left"] == "about 21 s left"  # two references of 9 s, two products of 1.5 s
+    assert state["sections"][0]["subtitle"].endswith(" · run two")
+    measured = np.sort([*one.epsilon.values, *other.epsilon.values])
+    (panel,) = state["sections"][0]["panels"]
+    np.testing.assert_allclose(traces(panel, "measured")[0]["x"], measured)
+    assert "Runs joined" in dict(state["sections"][0]["provenance"])
+    html = fallback([one, dataset("density"), other], state)
+    assert "running, 35 of 39 products" in html or "streaming, 35 of 39 products" in html
+
+
+def test_tau_is_called_what_it_is():
+    rows = dict(section()["provenance"])
+    assert rows["Gradient change ρ to start from, τ"] == "0.0049"
