@@ -246,6 +246,7 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
         "error": run.error,
         **({"note": run.note} if run.note else {}),
         **command_to_json(run.command),
+        "asked": command_to_json(run.command),  # whole: the job's own words may cover some of it
         "epsilon_convention": EPSILON_CONVENTION,
         "hessview_version": __version__,
         "job": run.job,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-SOURCES = ("density.js", "figure.js", "readings.js", "view.js")
+SOURCES = ("asking.js", "density.js", "figure.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.
@@ -25,7 +25,8 @@ def module() -> str:
     """Source of the module: a private plotly.js, the style, the panels, the page.
 
     Returns:
-        JavaScript that exports `mount(element, state)`, and by default what anywidget renders.
+        JavaScript that exports `mount(element, state, { ask })`, and by default what anywidget
+        renders.
     """
     plotly = (STATIC / "plotly-cartesian.min.js").read_text(encoding="utf-8")
     style = json.dumps((STATIC / "view.css").read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """How each command's dataset becomes a panel of the page."""
 
 import base64
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -35,11 +36,12 @@ def panel(ds: xr.Dataset) -> Json:
 
     Returns:
         A dict of JSON values (NaN is None): kind, by which `view.js` knows how to draw it,
-        title, subtitle, message (why there is nothing to draw, "" if there is), and what its
-        kind needs.
+        title, subtitle, message (why there is nothing to draw, "" if there is), again (the command
+        that was asked for, as JSON, None if it is not known), and what its kind needs.
     """
     kind, title, first, make = PANELS[str(ds.attrs.get("command", "density"))]
     blank: Json = {"kind": kind, "title": title, "subtitle": "", "message": ""}
+    blank["again"] = json.loads(ds.attrs.get("asked", "null"))
     try:
         return blank | make(ds)
     except RecordError:

@@ -60,7 +60,7 @@ NESTED = {
     *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
     *("operators", "depths", "runs"),
 }
-HIDDEN = {"weight_unit", "command"}  # part of another row, or of the page's title
+HIDDEN = {"weight_unit", "command", "asked"}  # part of other rows, or of the page's title
 
 
 def provenance(ds: xr.Dataset) -> list[list[str]]:

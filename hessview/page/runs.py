@@ -16,6 +16,8 @@ DETACHED = "detached"
 class Live(Protocol):
     """What a page needs of a run that may still go on; `hessview.Run` is one."""
 
+    id: str
+
     @property
     def dataset(self) -> xr.Dataset:
         """What is measured so far."""
@@ -73,6 +75,16 @@ def dataset_of(run: Live | xr.Dataset) -> xr.Dataset:
     if lost is not None and ds.attrs.get("state") not in ENDED:
         return ds.assign_attrs(state=DETACHED, error=str(lost))
     return ds
+
+
+def is_over(run: Live) -> bool:
+    """Whether nothing more can arrive of a run."""
+    return dataset_of(run).attrs.get("state") in ENDED | {DETACHED}
+
+
+def session_of(run: Any) -> Any:
+    """The session that a run belongs to, None of a record."""
+    return getattr(run, "session", None) if is_live(run) else None
 
 
 def _walk(given: Any) -> Iterator[Live | xr.Dataset]:

@@ -1,27 +1,28 @@
 """The live page in a notebook."""
 
 import threading
-import time
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
 import traitlets
 
-from hessview.messages import ENDED
+from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.fallback import fallback
 from hessview.page.module import module
-from hessview.page.runs import DETACHED, dataset_of, is_live, runs_of
+from hessview.page.pump import Pump
+from hessview.page.runs import Live, dataset_of, is_live, is_over, runs_of, session_of
+from hessview.page.standing import standing
 from hessview.page.state import page_state
-
-SECONDS_BETWEEN = 0.1  # ten pictures a second look continuous, and leave the kernel its time
 
 
 class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped here
     """A page over runs that follows them until all have ended.
 
     All that it shows sits in one synced trait, so a reloaded page asks the kernel for nothing.
-    Runs call back from any thread; one thread of this widget folds, and sends at most ten times
-    a second. It ends with the runs, or when the widget is closed.
+    Runs call back from any thread; a thread of this widget folds, and sends at most ten times
+    a second. Where the runs have a session, it can be asked from the page, and runs that were
+    asked for from the page appear in it.
 
     Args:
         runs: A run, a dataset, the tree of a run directory, or an iterable of these.
@@ -34,63 +35,97 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, runs: Any) -> None:
-        self._changed = threading.Event()  # first: traitlets closes a widget that failed here
-        self._closing = False
-        self._runs = runs_of(runs)
+        self._pump = Pump(self._refresh)  # first: traitlets closes a widget that failed here
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._over = threading.Event()
+        self._runs: list[Any] = runs_of(runs)
+        self._notice: Notice | None = None
         self._display: Any = None
         super().__init__(state=self._fold())
+        for session in self._sessions:
+            self._watched[id(session)] = session.on_change(self._on_session)
+        if self._sessions:
+            actions = Actions(self._asked, self._answer)
+            self.on_msg(lambda _, message, buffers: actions(message))
         live = [run for run in self._runs if is_live(run)]
-        self._unsubscribe = [run.on_change(self._changed.set) for run in live]
-        self._pump: threading.Thread | None = None
+        for run in live:
+            self._watched[id(run)] = run.on_change(self._pump.poke)
         if live:
-            self._changed.set()  # what came between the first fold and the subscription
-            self._pump = threading.Thread(target=self._follow, daemon=True, name="hessview-view")
-            self._pump.start()
+            self._pump.poke()  # what came between the first fold and the subscription
+        else:
+            self._over.set()
 
     def close(self) -> None:
         """Stop following and remove the widget; the runs go on."""
-        self._closing = True
-        self._changed.set()
+        self._pump.close()
+        for watched in list(self._watched):
+            self._watched.pop(watched)()
+        self._over.set()
         super().close()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the page follows nothing any more.
+        """Wait until nothing more can arrive of its runs.
 
         Args:
             timeout: Seconds to wait at most; None waits as long as it takes.
 
         Returns:
-            Whether it has ended.
+            Whether that is so, and the page shows it.
         """
-        if self._pump is not None:
-            self._pump.join(timeout)
-        return self._pump is None or not self._pump.is_alive()
+        return self._over.wait(timeout)
+
+    @property
+    def _sessions(self) -> list[Asked]:
+        """Who can be asked about the runs, each once."""
+        found = [session_of(run) for run in self._runs]
+        return list({id(one): one for one in found if one is not None}.values())
 
     def _fold(self) -> dict[str, Any]:
-        return page_state([dataset_of(run) for run in self._runs])
+        state = page_state([dataset_of(run) for run in self._runs])
+        return state | standing(self._sessions, self._notice)
 
-    def _follow(self) -> None:
-        while not self._closing:
-            self._changed.wait()
-            self._changed.clear()
-            began = time.monotonic()
-            if not self._closing:
-                self.state = self._fold()
-            states = {section["status"]["state"] for section in self.state["sections"]}
-            if states <= ENDED | {DETACHED}:
-                break
-            time.sleep(max(0.0, SECONDS_BETWEEN - (time.monotonic() - began)))
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
-        if self._display is not None and not self._closing:
+    def _refresh(self) -> None:
+        self.state = self._fold()
+        ended = [run for run in self._runs if not is_live(run) or is_over(run)]
+        for run in ended:
+            if unsubscribe := self._watched.pop(id(run), None):
+                unsubscribe()
+        if len(ended) < len(self._runs):
+            self._over.clear()
+        else:
+            self._store()
+            self._over.set()
+
+    def _store(self) -> None:
+        """Let the notebook's stored output show the page as it is now."""
+        if self._display is not None:
             data, metadata = self._repr_mimebundle_()
             self._display.update(data, metadata=metadata, raw=True)
+
+    def _on_session(self) -> None:
+        """Look whether it can still be asked; its runs tell of themselves."""
+        now = standing(self._sessions, self._notice)
+        if any(self.state[name] != value for name, value in now.items()):
+            self._pump.poke()
+
+    def _asked(self, about: str) -> Asked:
+        """Session of a run."""
+        by_run = {run.id: session_of(run) for run in self._runs if is_live(run)}
+        return by_run.get(about) or self._sessions[0]
+
+    def _answer(self, notice: Notice | None, run: Live | None) -> None:
+        self._notice = notice
+        if run is not None:
+            self._runs.append(run)
+            self._watched[id(run)] = run.on_change(self._pump.poke)
+        self._pump.poke()
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook stores: the live view, and the page as it is now without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
-        state = self.state
-        still = fallback([dataset_of(run) for run in self._runs], state)
+        datasets = [dataset_of(run) for run in self._runs]
+        state = page_state(datasets)
+        still = fallback(datasets, state)
         words = ", ".join(f"{s['title']}: {s['status']['label']}" for s in state["sections"])
         return {**data, "text/html": str(still), "text/plain": f"hessview of {words}"}, metadata
 

@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import xarray as xr
@@ -43,6 +43,11 @@ class Run:
         self.id = identity
         self._owner = owner
         self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def session(self) -> Owner:
+        """The session it was asked for in."""
+        return self._owner
 
     @property
     def command(self) -> Command:
@@ -123,11 +128,7 @@ class Run:
 
     def tell(self) -> None:
         """Call back whoever asked for it; called by the session."""
-        for callback in list(self._callbacks):
-            try:
-                callback()
-            except Exception:  # somebody else's; the events that follow must still arrive
-                _log.exception("a callback of run %s failed", self.id)
+        call_all(self._callbacks, f"run {self.id}")
 
     def __repr__(self) -> str:
         return f"<hessview.Run {self.id}: {self.command.name}, {self.state}>"
@@ -138,3 +139,12 @@ class Run:
         from hessview.page.widget import view
 
         view(self)._ipython_display_()
+
+
+def call_all(callbacks: Iterable[Callable[[], None]], whose: str) -> None:
+    """Call callbacks of others; one that fails is logged, and the rest are called."""
+    for callback in list(callbacks):
+        try:
+            callback()
+        except Exception:  # the events that follow must still arrive
+            _log.exception("a callback of %s failed", whose)

@@ -11,7 +11,7 @@ from hessview.data.collect import Collector
 from hessview.errors import HessviewError, JobLostError
 from hessview.messages import JobEnded, JobStarted
 from hessview.session.asking import Asking
-from hessview.session.run import Run
+from hessview.session.run import Run, call_all
 from hessview.transport.channel import Channel
 
 _POLL = 2.0  # seconds that the job may hold a request for events
@@ -36,6 +36,7 @@ class Session(Asking):
         self._channel = channel
         self._stop = stop
         self._runs: dict[str, Run] = {}
+        self._callbacks: list[Callable[[], None]] = []
         self._seen = 0
         self._closing = threading.Event()
         self._ended: JobEnded | None = None
@@ -99,6 +100,18 @@ class Session(Asking):
         """
         self._check_attached()
         self._channel.cancel(run)
+
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each change of the job, its runs, or the line to it.
+
+        Args:
+            callback: Called without arguments, from another thread; it must return soon.
+
+        Returns:
+            Call it to end this.
+        """
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
 
     def detach(self) -> None:
         """Leave the job, which goes on if it was not started by this session."""
@@ -166,6 +179,7 @@ class Session(Asking):
         for run in dict.fromkeys(event.run for event in events):
             if run in self._runs:
                 self._runs[run].tell()
+        call_all(self._callbacks, "the session")
         if self._ended is not None:
             self._lose(
                 JobLostError(
@@ -182,6 +196,7 @@ class Session(Asking):
             self._channel.close()
         for run in list(self._runs.values()):
             run.tell()
+        call_all(self._callbacks, "the session")
 
     def _run(self, identity: str) -> Run:
         return self._runs.setdefault(identity, Run(self, identity))

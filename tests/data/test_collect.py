@@ -4,7 +4,7 @@ import threading
 import pytest
 import xarray as xr
 
-from hessview.commands import Density, command_to_json
+from hessview.commands import Density, command_from_json, command_to_json
 from hessview.data.collect import Collector, collect
 from hessview.data.schema import DENSITY
 from hessview.errors import RecordError, RecordWarning
@@ -83,6 +83,8 @@ def test_everything_has_units_and_a_long_name(events):
 
 def test_provenance_is_complete_and_plain(events):
     attrs = collect(events).dataset("a").attrs
+    asked = command_from_json(json.loads(attrs.pop("asked")))
+    assert asked == Density(steps=5, probes=3, seed=0, error_every=5)
     assert {key: attrs[key] for key in sorted(attrs)} == {
         "batches": 4,
         "blocks": '{"layer": 60}',

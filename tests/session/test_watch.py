@@ -27,7 +27,9 @@ def test_watchers_see_what_the_asking_session_sees(path, until):
             until(lambda: len(first.runs) == len(second.runs) == 2)
             for watcher in (first, second):
                 assert watcher.runs[1].wait(60).identical(run.wait(60))
-            with pytest.raises(JobError, match=r"only watches, and cannot ask for a run; use .*attach\("):
+            with pytest.raises(
+                JobError, match=r"only watches, and cannot ask for a run; use .*attach\("
+            ):
                 first.density(steps=3)
             with pytest.raises(JobError, match="cannot cancel a run"):
                 first.runs[1].cancel()

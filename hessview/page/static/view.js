@@ -1,6 +1,6 @@
 // The page: header, progress, tiles, panels by kind, provenance. Three shells mount it: the
-// notebook widget, the offline report, and later a served dashboard. Every name that comes
-// from outside reaches the document through textContent only.
+// notebook widget, the offline report, and a served dashboard. Every name that comes from outside
+// reaches the document through textContent only.
 
 const PANELS = { density: densityPanel, figure: figurePanel, text: textPanel };
 const remembered = new Map(); // what was chosen in each panel: a notebook may draw it anew
@@ -67,11 +67,13 @@ function recolouring({ light, dark }, palette) {
 
 /**
  * Show a state (see page/state.py) inside an element.
+ * @param ask sends a message to the session (see page/actions.py); without it nothing can be asked
  * @returns update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
  */
-export function mount(host, state) {
+export function mount(host, state, { ask } = {}) {
   const root = element("div", { class: "hessview" });
   host.replaceChildren(element("style", {}, STYLE), root);
+  const notice = noticeView(root);
   const prefix = `hess-${++mounted}`;
   const sections = [];
   let forced = "";
@@ -86,9 +88,11 @@ export function mount(host, state) {
     }
     const recolour = recolouring(state.theme, palette);
     state.sections.forEach((section, i) => {
-      sections[i] ??= sectionView(root, `${prefix}-${i}`, i);
+      sections[i] ??= sectionView(root, `${prefix}-${i}`, i, ask);
       sections[i].update(section, recolour);
     });
+    notice.update(state.notice);
+    allowAsking(root, state);
   }
 
   const watcher = new MutationObserver(paint);
@@ -110,7 +114,7 @@ export function mount(host, state) {
 }
 
 /** One run: its elements are made once and filled anew on every update. */
-function sectionView(root, id, position) {
+function sectionView(root, id, position, ask) {
   const title = element("h2", { id: `${id}-title` }), subtitle = element("p", { class: "hess-subtitle" });
   const pill = element("span", { class: "hess-pill", role: "status" });
   const bar = element("progress", { "aria-label": "Progress" }), left = element("span");
@@ -119,7 +123,10 @@ function sectionView(root, id, position) {
   const panels = element("div", { class: "hess-panels" });
   const basis = element("dl", { class: "hess-facts" }), rows = element("dl", { class: "hess-facts hess-wide" });
   const downloads = element("p", { class: "hess-downloads" });
-  const progress = element("div", { class: "hess-progress" }, [bar, left]);
+  const about = { id: "" };
+  const askAbout = ask && ((message) => ask({ run: about.id, ...message })); // of several jobs, the right one
+  const cancel = askButton(askAbout, "Cancel", () => ({ action: "cancel" }));
+  const progress = element("div", { class: "hess-progress" }, [bar, left, cancel].filter(Boolean));
   const article = element("section", { "aria-labelledby": title.id }, [
     element("header", {}, [element("div", {}, [title, subtitle]), pill]),
     progress, message, tiles, panels,
@@ -136,6 +143,7 @@ function sectionView(root, id, position) {
 
   function update(section, recolour) {
     const { status } = section;
+    about.id = section.id;
     article.dataset.state = status.state;
     title.textContent = section.title;
     subtitle.textContent = section.subtitle;
@@ -149,7 +157,7 @@ function sectionView(root, id, position) {
     tiles.replaceChildren(...section.tiles.map(tileView));
     tiles.dataset.count = section.tiles.length;
     section.panels.forEach((panel, i) => {
-      views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i}`);
+      views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i}`, askAbout);
       views[i].update(panel, recolour);
     });
     const found = section.tiles.filter((tile) => tile.basis).map((tile) => [tile.label, tile.basis]);
@@ -176,11 +184,11 @@ function tileView({ label, value, note, basis, verdict, tone }) {
   return element("div", { class: "hess-card", title: basis }, [element("dt", {}, label), element("dd", {}, words)]);
 }
 
-function panelView(parent, kind, id, place) {
+function panelView(parent, kind, id, place, ask) {
   const title = element("h3"), subtitle = element("p", { class: "hess-subtitle" }), body = element("div");
   parent.append(element("div", { class: "hess-card hess-panel" }, [title, subtitle, body]));
   if (!remembered.has(place)) remembered.set(place, {});
-  const view = PANELS[kind](body, { id, chosen: remembered.get(place) });
+  const view = PANELS[kind](body, { id, chosen: remembered.get(place), ask });
   return {
     update(panel, recolour) {
       title.textContent = panel.title;
@@ -194,7 +202,8 @@ function panelView(parent, kind, id, place) {
 /** The notebook's shell: https://anywidget.dev */
 export default {
   render({ model, el }) {
-    const page = mount(el, model.get("state"));
+    const state = model.get("state");
+    const page = mount(el, state, "asking" in state ? { ask: (message) => model.send(message) } : {});
     const onChange = () => page.update(model.get("state"));
     model.on("change:state", onChange);
     return () => { model.off("change:state", onChange); page.dispose(); };
