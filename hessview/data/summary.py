@@ -159,7 +159,7 @@ def _extreme(ds: xr.Dataset, found: xr.Dataset, choose: Callable[[Array], np.int
         float(nodes[probe, column]),
         # Both are bounds and may point the same way: they add.
         float(found.residual.values[probe, column]) + (error or 0.0) * scale,
-        "residual bound" + _say(error, otherwise="; product error not measured"),
+        "residual bound" + _say(error, otherwise=_unmeasured(ds)),
     )
 
 
@@ -242,6 +242,12 @@ def _say(error: float | None, otherwise: str = "") -> str:
         return otherwise
     doubt = ": not a derivative" if error >= NOT_A_DERIVATIVE else ""
     return f" and product error D = {error:.1e}{doubt}"
+
+
+def _unmeasured(ds: xr.Dataset) -> str:
+    if ds.attrs.get("operator") == "exact":
+        return "; exact products, which err by rounding alone"
+    return "; product error not measured"
 
 
 def _density(ds: xr.Dataset) -> xr.Dataset:

@@ -302,6 +302,16 @@ def test_the_product_error_is_that_of_the_probe(density, matrix):
     assert row(summary(ds), "largest")[2] == "residual bound and product error D = 2.0e-03"
 
 
+def test_exact_products_err_by_rounding_alone(density, matrix):
+    ds = density(matrix, steps=5, probes=2)
+    ds.attrs["operator"] = "exact"
+    for name in ("largest", "smallest"):
+        assert row(summary(ds), name)[2] == (
+            "residual bound; exact products, which err by rounding alone"
+        )
+    assert row(summary(ds), "trace")[2] == "standard error over 2 probes"
+
+
 def test_products_that_are_no_derivative_are_called_so(density, matrix):
     found = summary(density(matrix, steps=3, probes=2, noise=0.9))
     for name in ("largest", "smallest", "trace", "frobenius_norm"):

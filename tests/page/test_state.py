@@ -59,6 +59,16 @@ def test_a_queued_run_shows_that_nothing_is_measured():
     assert tile(found, "Largest eigenvalue")["note"] == "not measured yet"
 
 
+def test_exact_products_have_no_step_and_no_error_to_measure():
+    ds = dataset()
+    ds.attrs["operator"] = "exact"
+    ds["epsilon"], ds["error"] = ds.epsilon * np.nan, ds.error * np.nan
+    (found,) = page_state([ds])["sections"]
+    step = tile(found, "Step ε")
+    assert (step["value"], step["note"]) == ("none", "exact products")
+    assert "not measured" not in json.dumps(found["tiles"])
+
+
 def test_a_failed_run_says_why_and_keeps_what_it_has():
     found = section(stop=60, end="failed", error="rank 1 raised ValueError: no")
     assert found["status"]["state"] == "failed"

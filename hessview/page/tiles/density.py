@@ -71,6 +71,10 @@ def _steps(ds: xr.Dataset) -> Tile:
 def _epsilon(ds: xr.Dataset) -> Tile:
     epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
     label = "Step ε"
+    if ds.attrs.get("operator") == "exact":
+        return tile(
+            label, "none", "exact products", "double backward, which errs by rounding alone"
+        )
     if not epsilon.size:
         return missing(label)
     note = f"ρ {span(rho.min(), rho.max())}" if rho.size else ""

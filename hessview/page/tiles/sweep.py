@@ -73,6 +73,8 @@ def _reference(apart: xr.Dataset, symbol: str) -> Tile:
     reference = float(apart.attrs["reference"])
     error = float(apart.product_error.sel({_setting(apart): reference}))
     note = f"D ≤ {number(error, 1)}" if math.isfinite(error) else "D not measured"
+    if apart.attrs.get("operator") == "exact":
+        note = "exact products"
     return tile("Reference", f"{symbol} {number(reference, 2)}", note)
 
 
