@@ -21,6 +21,7 @@ __all__ = [
     "report",
     "ritz",
     "serve",
+    "spectral_density",
     "summary",
     "views",
     "watch",
@@ -38,6 +39,7 @@ _HOMES = {
     "report": "hessview.page.report",
     "ritz": "hessview.data.summary",
     "serve": "hessview.job.serve",
+    "spectral_density": "hessview.data.spectral_density",
     "summary": "hessview.data.summary",
     "watch": "hessview.session.watch",
     "views": "",  # a package, not a name in one

@@ -5,7 +5,6 @@ kernel; a browser test holds the two equal.
 """
 
 import dataclasses
-import math
 from typing import Literal
 
 import numpy as np
@@ -19,10 +18,6 @@ Array = NDArray[np.float64]
 AxisName = Literal["linear", "symlog"]
 
 AXES: tuple[AxisName, ...] = ("linear", "symlog")
-POINTS_PER_SIGMA = 4  # a Gaussian drawn with straight lines looks round
-LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen has pixels
-PADDING = 0.03  # share of the range that stays free at either end
-REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +103,7 @@ def grid(on: Axis, nodes: ArrayLike, sigma: float) -> Array:
     Returns:
         Ascending coordinates along the axis, shape (point,).
     """
-    values = np.asarray(nodes, dtype=np.float64)
-    at = on.coordinate(values[np.isfinite(values)])
-    width = on.width(sigma)
-    beyond = max(REACH * width, PADDING * float(np.ptp(at)))
-    low, high = at.min() - beyond, at.max() + beyond
-    wanted = math.floor(POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
-    points = min(max(wanted, LEAST_POINTS), MOST_POINTS)
-    return np.sort(np.concatenate([np.linspace(low, high, points), at]))
+    return quadrature.grid(on.coordinate(nodes), sigma=on.width(sigma))
 
 
 def broaden(on: Axis, nodes: Array, weights: Array, at: Array, sigma: float) -> Array:

@@ -12,6 +12,7 @@ from plotly.colors import sample_colorscale
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.errors import InputError
+from hessview.spectral import quadrature
 from hessview.views import broadening
 from hessview.views.theme import LIGHT, template
 
@@ -60,12 +61,12 @@ def sweep(
     on = broadening.axis("linear", nodes)
     width = sigma or broadening.default_sigma(on, nodes, base.sizes["node"])
     low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
-    margin = max(BEYOND * (high - low), broadening.REACH * width)
-    points = math.ceil(broadening.POINTS_PER_SIGMA * (high - low + 2 * margin) / width)
+    margin = max(BEYOND * (high - low), quadrature.REACH * width)
+    points = math.ceil(quadrature.POINTS_PER_SIGMA * (high - low + 2 * margin) / width)
     at = np.linspace(
         low - margin,
         high + margin,
-        min(max(points, broadening.LEAST_POINTS), broadening.MOST_POINTS),
+        min(max(points, quadrature.LEAST_POINTS), quadrature.MOST_POINTS),
     )
     shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(settings)).tolist())
     curves = [

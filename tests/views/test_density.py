@@ -154,7 +154,7 @@ def test_no_peak_is_missed_whatever_the_width(sigma):
     on = broadening.axis("linear", nodes)
     at = broadening.grid(on, nodes, sigma)
     assert np.isin(nodes, at).all()
-    assert len(at) <= broadening.MOST_POINTS + len(nodes)
+    assert len(at) <= quadrature.MOST_POINTS + len(nodes)
 
 
 def test_an_operator_of_zeros_still_has_a_figure():
