@@ -1,7 +1,12 @@
 """The card that a session shows of its job."""
 
+import importlib.metadata
+import platform
+from typing import Any
+
 from markupsafe import Markup
 
+from hessview import __version__
 from hessview.messages import JobStarted
 from hessview.page.wording import count, number
 
@@ -13,7 +18,7 @@ _CARD = Markup(
     "var(--jp-border-color2,#9aa3b25c);border-radius:10px;font-family:system-ui,sans-serif;"
     'font-size:14px;line-height:1.5">'
     '<div style="font-size:18px;font-weight:650;overflow-wrap:anywhere">{title}</div>'
-    '<div style="opacity:.75;margin-bottom:10px">{subtitle}</div>'
+    '<div style="opacity:.75;margin-bottom:10px">{subtitle}</div>{warning}'
     '<dl style="display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:0">'
     "{rows}</dl>"
     "</div>"
@@ -22,22 +27,25 @@ _ROW = Markup(
     '<dt style="float:none;width:auto;margin:0;font-weight:400;opacity:.75">{}</dt>'
     '<dd style="margin:0;overflow-wrap:anywhere">{}</dd>'
 )
+_WARNING = Markup('<p style="margin:0 0 10px"><strong>{}</strong></p>')
+
+STATES = ("attached", "watching", "detached")  # any other is why the job is lost
 
 
-def session_card(job: JobStarted, state: str) -> str:
+def card(job: JobStarted, state: str) -> dict[str, Any]:
     """What a job differentiates and where, and whether it can be asked.
 
     Args:
         job: What the job said of itself.
-        state: Whether the session is attached, or why not, in words.
+        state: State of the session: "attached", "watching", "detached", or why it is lost.
 
     Returns:
-        HTML with inline styles only; every name in it is escaped.
+        A dict of plain text: title, subtitle, state ("lost" besides the others) and message (why
+        it is lost, else ""), warning (of versions that differ), and rows (name, value).
     """
     mesh = ", ".join(f"{name} {size}" for name, size in job.mesh.items())
     computing = f", computing in {job.compute_dtype}" if job.compute_dtype != job.dtype else ""
     rows = {
-        "Session": state,
         "Revision": job.revision,
         "Parameters": f"{job.parameters:,}",
         "Blocks": _blocks(job.blocks),
@@ -48,13 +56,70 @@ def session_card(job: JobStarted, state: str) -> str:
         "Versions": ", ".join(f"{name} {version}" for name, version in job.versions.items()),
         "Host": job.host,
     }
+    ranks = f"{job.world_size} rank{'s' * (job.world_size != 1)}"
+    return {
+        "title": job.model,
+        "subtitle": f"{count(job.parameters)} parameters · {ranks} · {job.dtype}{computing} · "
+        f"{count(job.weight)} {job.weight_unit}",
+        "state": state if state in STATES else "lost",
+        "message": "" if state in STATES else state,
+        "warning": mismatch(job.versions) if state == "attached" else "",
+        "rows": [[name, value] for name, value in rows.items() if value],
+    }
+
+
+def session_card(job: JobStarted, state: str) -> str:
+    """The card as HTML, for where no script runs.
+
+    Args:
+        job: What the job said of itself.
+        state: State of the session, as for `card`.
+
+    Returns:
+        HTML with inline styles only; every name in it is escaped.
+    """
+    made = card(job, state)
+    rows = [["Session", state], *made["rows"]]
     return str(
         _CARD.format(
-            title=job.model,
-            subtitle=f"{count(job.parameters)} parameters on {job.world_size} ranks",
-            rows=Markup("").join(_ROW.format(*row) for row in rows.items() if row[1]),
+            title=made["title"],
+            subtitle=made["subtitle"],
+            warning=_WARNING.format(made["warning"]) if made["warning"] else "",
+            rows=Markup("").join(_ROW.format(*row) for row in rows),
         )
     )
+
+
+def mismatch(versions: dict[str, str]) -> str:
+    """What to do where the job has other versions than this kernel, "" where they agree.
+
+    Args:
+        versions: Versions of the job's Python and packages, by name.
+
+    Returns:
+        One sentence. Builds of one version ("2.13.0+cpu") agree, and so do patches of Python.
+    """
+    own = {"hessview": __version__, "python": platform.python_version()}
+    differing = []
+    for name, theirs in versions.items():
+        ours = own.get(name) or _installed(name)
+        if ours and _release(name, ours) != _release(name, theirs):
+            differing.append(f"{name} {theirs} (here {ours})")
+    if not differing:
+        return ""
+    return f"The job has {', '.join(differing)}; install the same versions on both sides."
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _release(name: str, version: str) -> str:
+    release = version.partition("+")[0]
+    return release.rpartition(".")[0] if name == "python" else release
 
 
 def _blocks(blocks: dict[str, int]) -> str:

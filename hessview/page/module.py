@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-SOURCES = ("asking.js", "density.js", "figure.js", "readings.js", "view.js")
+PLOTS = ("density.js", "figure.js", "panels.js")
+PAGE = ("asking.js", "card.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.
@@ -21,14 +22,33 @@ const Plotly = ((module) => {{
 
 
 @functools.cache
-def module() -> str:
-    """Source of the module: a private plotly.js, the style, the panels, the page.
+def module(*shells: str) -> str:
+    """Source of the module: a private plotly.js, the style, the panels, the page, and a shell.
+
+    Args:
+        *shells: Files of the shell that mounts the page; none for the page alone.
 
     Returns:
-        JavaScript that exports `mount(element, state, { ask })`, and by default what anywidget
-        renders.
+        JavaScript that exports `mount(element, state, { ask })`, and what the shell exports.
     """
     plotly = (STATIC / "plotly-cartesian.min.js").read_text(encoding="utf-8")
+    return "\n".join([_PRIVATE_PLOTLY.format(source=plotly), _texts(*PLOTS, *PAGE, *shells)])
+
+
+@functools.cache
+def module_without_plots(*shells: str) -> str:
+    """Source of the module for cards, which is a hundredth as large: it knows no panels.
+
+    Args:
+        *shells: Files of the shell that mounts the page.
+
+    Returns:
+        JavaScript as of `module`.
+    """
+    return "\n".join(["const PANELS = {};", _texts(*PAGE, *shells)])
+
+
+def _texts(*names: str) -> str:
     style = json.dumps((STATIC / "view.css").read_text(encoding="utf-8"))
-    parts = [(STATIC / name).read_text(encoding="utf-8") for name in SOURCES]
-    return "\n".join([_PRIVATE_PLOTLY.format(source=plotly), f"const STYLE = {style};", *parts])
+    parts = [(STATIC / name).read_text(encoding="utf-8") for name in names]
+    return "\n".join([f"const STYLE = {style};", *parts])

@@ -83,8 +83,9 @@ def is_over(run: Live) -> bool:
 
 
 def session_of(run: Any) -> Any:
-    """The session that a run belongs to, None of a record."""
-    return getattr(run, "session", None) if is_live(run) else None
+    """The session that can be asked about a run, None of a record or one that is only watched."""
+    session = getattr(run, "session", None) if is_live(run) else None
+    return None if session is None or session.read_only else session
 
 
 def _walk(given: Any) -> Iterator[Live | xr.Dataset]:

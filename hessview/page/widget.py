@@ -31,7 +31,7 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         InputError: There is no run in it.
     """
 
-    _esm = module()
+    _esm = module("notebook.js")
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, runs: Any) -> None:

@@ -64,6 +64,11 @@ class Session(Asking):
         return "detached" if self._closing.is_set() else self._channel.state
 
     @property
+    def read_only(self) -> bool:
+        """Whether it follows the job without being able to ask it."""
+        return self._channel.state == "watching"
+
+    @property
     def runs(self) -> list[Run]:
         """All runs of the job's record, the oldest first."""
         return [self._run(run) for run in self.collector.runs]

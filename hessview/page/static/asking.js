@@ -34,6 +34,7 @@ function noticeView(root) {
   let known = "";
   dismiss.addEventListener("click", () => { line.hidden = true; });
   return {
+    line,
     update(notice) {
       const made = JSON.stringify(notice ?? null);
       if (made === known) return;

@@ -2,7 +2,6 @@
 // notebook widget, the offline report, and a served dashboard. Every name that comes from outside
 // reaches the document through textContent only.
 
-const PANELS = { density: densityPanel, figure: figurePanel, text: textPanel };
 const remembered = new Map(); // what was chosen in each panel: a notebook may draw it anew
 let mounted = 0;
 
@@ -68,7 +67,7 @@ function recolouring({ light, dark }, palette) {
 /**
  * Show a state (see page/state.py) inside an element.
  * @param ask sends a message to the session (see page/actions.py); without it nothing can be asked
- * @returns update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
+ * @returns root, its element; update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
  */
 export function mount(host, state, { ask } = {}) {
   const root = element("div", { class: "hessview" });
@@ -76,7 +75,7 @@ export function mount(host, state, { ask } = {}) {
   const notice = noticeView(root);
   const prefix = `hess-${++mounted}`;
   const sections = [];
-  let forced = "";
+  let card = null, forced = "";
 
   function paint() {
     const name = forced || (surroundingsAreDark() ? "dark" : "light");
@@ -87,6 +86,8 @@ export function mount(host, state, { ask } = {}) {
       root.style.setProperty("--font", state.theme.font);
     }
     const recolour = recolouring(state.theme, palette);
+    if (state.card) card ??= cardView(notice.line);
+    card?.update(state.card);
     state.sections.forEach((section, i) => {
       sections[i] ??= sectionView(root, `${prefix}-${i}`, i, ask);
       sections[i].update(section, recolour);
@@ -101,6 +102,7 @@ export function mount(host, state, { ask } = {}) {
   system.addEventListener("change", paint);
   paint();
   return {
+    root,
     update(next) { state = next; paint(); },
     theme(name) { forced = name; paint(); },
     get dark() { return root.dataset.theme === "dark"; },
@@ -127,15 +129,15 @@ function sectionView(root, id, position, ask) {
   const askAbout = ask && ((message) => ask({ run: about.id, ...message })); // of several jobs, the right one
   const cancel = askButton(askAbout, "Cancel", () => ({ action: "cancel" }));
   const progress = element("div", { class: "hess-progress" }, [bar, left, cancel].filter(Boolean));
+  const details = element("details", { class: "hess-card" }, [
+    element("summary", {}, "Uncertainties and provenance"),
+    element("h4", {}, "What each number is worth"), basis,
+    element("h4", {}, "Where the numbers come from"), rows,
+    downloads,
+  ]);
   const article = element("section", { "aria-labelledby": title.id }, [
     element("header", {}, [element("div", {}, [title, subtitle]), pill]),
-    progress, message, tiles, panels,
-    element("details", { class: "hess-card" }, [
-      element("summary", {}, "Uncertainties and provenance"),
-      element("h4", {}, "What each number is worth"), basis,
-      element("h4", {}, "Where the numbers come from"), rows,
-      downloads,
-    ]),
+    progress, message, tiles, panels, details,
   ]);
   root.append(article);
   const views = [];
@@ -157,7 +159,7 @@ function sectionView(root, id, position, ask) {
     tiles.replaceChildren(...section.tiles.map(tileView));
     tiles.dataset.count = section.tiles.length;
     section.panels.forEach((panel, i) => {
-      views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i}`, askAbout);
+      views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i} ${panel.kind}`, askAbout);
       views[i].update(panel, recolour);
     });
     const found = section.tiles.filter((tile) => tile.basis).map((tile) => [tile.label, tile.basis]);
@@ -166,6 +168,7 @@ function sectionView(root, id, position, ask) {
       known = text;
       basis.replaceChildren(...found.map(rowView));
       rows.replaceChildren(...section.provenance.map(rowView));
+      details.hidden = !section.provenance.length; // as on a card
     }
     if (section.record && !downloads.childElementCount) downloads.append("Readings: ", ...links(section));
   }
@@ -198,14 +201,3 @@ function panelView(parent, kind, id, place, ask) {
     dispose: view.dispose,
   };
 }
-
-/** The notebook's shell: https://anywidget.dev */
-export default {
-  render({ model, el }) {
-    const state = model.get("state");
-    const page = mount(el, state, "asking" in state ? { ask: (message) => model.send(message) } : {});
-    const onChange = () => page.update(model.get("state"));
-    model.on("change:state", onChange);
-    return () => { model.off("change:state", onChange); page.dispose(); };
-  },
-};
