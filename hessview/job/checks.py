@@ -14,6 +14,10 @@ from hessview.operators.displaced import displaced
 _AGREEMENT = 0.1  # of the loss's slope with |g|; an unsummed gradient is off by a factor
 _SHRINK = 8.0
 _TRIES = 4
+_CURE = (
+    "call module.eval() first, or, in a training loop, "
+    "hessview.serve(..., evaluation=True), which gives the training mode back."
+)
 
 
 def check_mode(module: nn.Module) -> None:
@@ -37,12 +41,12 @@ def check_mode(module: nn.Module) -> None:
         if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
             raise ObjectiveError(
                 f"dropout is on in {name or 'the module'!r} (p={child.p:g}), so each pass has "
-                "another loss; call module.eval() first."
+                f"another loss; {_CURE}"
             )
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.track_running_stats:
             raise ObjectiveError(
                 f"batch normalisation {name or 'the module'!r} is in training mode, so each pass "
-                "moves its statistics; call module.eval() first."
+                f"moves its statistics; {_CURE}"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
@@ -90,6 +91,12 @@ class Passes:
         """Lend the .grad fields out, and give them back as they were."""
         parameters = list(self._trainable.values())
         lent = [parameter.grad for parameter in parameters]
+        # Such gradients lie in the very buckets that our own backward passes write to.
+        views = any(
+            isinstance(child, DistributedDataParallel) and child.gradient_as_bucket_view
+            for child in self._module.modules()
+        )
+        kept = [None if grad is None else grad.clone() for grad in lent] if views else []
         for parameter in parameters:
             parameter.grad = None
         try:
@@ -101,3 +108,6 @@ class Passes:
         finally:
             for parameter, gradient in zip(parameters, lent, strict=True):
                 parameter.grad = gradient
+            for gradient, value in zip(lent, kept, strict=False):
+                if gradient is not None and value is not None:
+                    gradient.copy_(value)

@@ -5,7 +5,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 
 from hessview.commands import Command, command_from_json, command_to_json
-from hessview.errors import RecordError
+from hessview.errors import JobError, RecordError
 from hessview.eventlog import EventLog
 from hessview.job.agree import agree
 from hessview.job.objective import Objective
+from hessview.job.schedule import Schedule
 from hessview.job.worker import Worker
 from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
 from hessview.transport.failure import Failure, blame
@@ -36,13 +37,21 @@ class Job:
         objective: What is differentiated.
         directory: Run directory, made by rank 0 and opened by the others; None for a job within
             one process that keeps its record in memory and answers no other process.
+        evaluation: Whether to put the module into evaluation mode for each measurement.
     """
 
-    def __init__(self, objective: Objective, directory: RunDirectory | None = None) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        directory: RunDirectory | None = None,
+        *,
+        evaluation: bool = False,
+    ) -> None:
         self._rank = dist.get_rank() if dist.is_initialized() else 0
         if directory is not None:
             directory.record_rank(self._rank)
-        self.worker = Worker(objective)
+        self.worker = Worker(objective, evaluation=evaluation)
+        self._schedule = Schedule(self.worker.surface.space.size)
         self.mailbox: Mailbox | None = None
         self._log: EventLog | None = None
         self._host: RpcHost | None = None
@@ -64,7 +73,16 @@ class Job:
         Args:
             step: Step of the surrounding training loop, for the record.
             wait: Seconds that rank 0 waits for a command, if there is none yet.
+
+        Raises:
+            JobError: The job is closed.
+            InputError: There is a schedule (see `record`), and no step.
         """
+        if self.closed:
+            raise JobError("this job is closed; call hessview.serve for a new one.")
+        for command in self._schedule.due(step):
+            if self.mailbox is not None:
+                self.mailbox.submit(uuid.uuid4().hex[:12], command)
         while not self.closed:
             message: dict[str, Any] = {}
             if self.mailbox is not None and self._until():
@@ -79,6 +97,19 @@ class Job:
                 return
             self._execute(message["run"], command_from_json(message["command"]), step)
             wait = 0.0
+
+    def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
+        """Measure by itself at every so many training steps; all ranks call it together.
+
+        Args:
+            every: Training steps from one measurement to the next; `poll` must be told the step.
+            **commands: What to measure, by the command's name: a command, or its arguments, such
+                as density={"steps": 32, "probes": 2}.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing will be recorded.
+        """
+        self._schedule.add(every, commands)
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Poll until the job is closed.
@@ -204,14 +235,20 @@ class Job:
             self._directory.close()
 
 
-def serve(objective: Objective, run_dir: str | os.PathLike[str]) -> Job:
+def serve(
+    objective: Objective, run_dir: str | os.PathLike[str], *, evaluation: bool = False
+) -> Job:
     """Serve an objective to notebooks; called by all ranks together.
 
-    Use it as a context manager around a loop that calls `Job.poll`, or call `Job.run`.
+    Use it as a context manager around a loop that calls `Job.poll`, or call `Job.run`. A
+    measurement leaves parameters, gradients, buffers, modes and random states as it found them,
+    to the last bit: training goes on as if nobody had asked.
 
     Args:
         objective: What is differentiated.
         run_dir: Where the record goes and where kernels find the job; rank 0 makes it.
+        evaluation: Whether to put the module into evaluation mode for each measurement, for
+            loops in which it is in training mode, with dropout or batch normalisation.
 
     Returns:
         The job, to be polled.
@@ -223,7 +260,7 @@ def serve(objective: Objective, run_dir: str | os.PathLike[str]) -> Job:
     """
     directory = shared_directory(run_dir)
     try:
-        return Job(objective, directory)
+        return Job(objective, directory, evaluation=evaluation)
     except BaseException:
         directory.close()
         raise

@@ -24,6 +24,7 @@ from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, sharding
 from hessview.job.accuracy import accuracy
 from hessview.job.agree import agree
+from hessview.job.as_found import as_found
 from hessview.job.benchmark import benchmark
 from hessview.job.blocks import job_blocks
 from hessview.job.coupling import coupling
@@ -58,25 +59,28 @@ class Worker:
 
     Args:
         objective: What is differentiated.
+        evaluation: Whether to put the module into evaluation mode for each measurement.
 
     Raises:
         ObjectiveError: It cannot be differentiated as it is; raised on all ranks alike.
         InputError: Blocks that name unknown parameters, or batches that differ between ranks.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, *, evaluation: bool = False) -> None:
         self.reduction = Reduction()
-        with agree():
-            checks.check_mode(objective.module)
-            self.blocks = job_blocks(objective)
-            self._digest = objective.digest()
-            self.surface = ShardedLoss(objective, self.reduction)
-        self._neighbours = ranks_on_this_host()
-        with agree():
-            _check_digests(self._digest)
-        checks.check_determinism(self.surface)
-        checks.check_gradient(self.surface)
-        self.notes = untied(self.surface)
+        self._evaluation = evaluation
+        with as_found(objective.module, evaluation=evaluation):
+            with agree():
+                checks.check_mode(objective.module)
+                self.blocks = job_blocks(objective)
+                self._digest = objective.digest()
+                self.surface = ShardedLoss(objective, self.reduction)
+            self._neighbours = ranks_on_this_host()
+            with agree():
+                _check_digests(self._digest)
+            checks.check_determinism(self.surface)
+            checks.check_gradient(self.surface)
+            self.notes = untied(self.surface)
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""
@@ -105,7 +109,7 @@ class Worker:
         )
 
     def execute(self, command: Command, *, training_step: int | None = None) -> Iterator[Payload]:
-        """Run a command at the present weights.
+        """Run a command at the present weights, and leave everything as it was found.
 
         Args:
             command: What to measure.
@@ -115,6 +119,10 @@ class Worker:
             RunStarted, readings, and last RunEnded, which says what went wrong if something
             did; only errors that all ranks meet alike are told so, others are raised.
         """
+        with as_found(self.surface.objective.module, evaluation=self._evaluation):
+            yield from self._execute(command, training_step)
+
+    def _execute(self, command: Command, training_step: int | None) -> Iterator[Payload]:
         try:
             checks.check_mode(self.surface.objective.module)
             surface = self._restricted(command)

@@ -32,7 +32,8 @@ def test_poll_answers_a_kernel_at_the_weights_of_the_step(path, puppet, until):
     assert "the job's script left the block of hessview.serve" in kernel.do("session.state")
     assert job.closed
     job.close()  # twice is allowed
-    job.poll(step=4)  # and does nothing any more
+    with pytest.raises(JobError, match=r"this job is closed; call hessview\.serve"):
+        job.poll(step=4)
     assert hessview.open_runs(path)[run].attrs["state"] == "done"
 
 
@@ -64,7 +65,10 @@ def test_error_in_the_script_ends_the_job_and_is_told(path):
 
 
 def test_objective_that_is_refused_gives_the_directory_back(path):
-    with pytest.raises(ObjectiveError, match=r"call module\.eval\(\) first"):
+    with pytest.raises(
+        ObjectiveError,
+        match=r"call module\.eval\(\) first, or, in a training loop, hessview\.serve",
+    ):
         hessview.serve(small.random(), run_dir=path)
     before = psutil.Process().num_fds()
     with pytest.raises(ObjectiveError):

@@ -1,10 +1,14 @@
 """A training script that serves its model between its steps."""
 
+import json
+import os
+import subprocess
 import sys
 
+import identity
 import numpy as np
 import pytest
-from shell_job import ShellJob
+from shell_job import JOBS, ShellJob
 
 import hessview
 from hessview.errors import JobLostError
@@ -49,3 +53,28 @@ def test_spectra_of_a_model_while_it_trains(training, until):
             session.density(steps=2, probes=1)
     assert "trained for" in training.output
     assert len(hessview.open_runs(training.path).children) == 4
+
+
+@pytest.mark.parametrize("kind", ["single", "ddp", "hsdp", "fsdp"])
+def test_training_goes_on_to_the_last_bit_as_if_nobody_had_measured(kind, tmp_path):
+    measured = trained(kind, tmp_path / "measured", "--run-dir", str(tmp_path / "run"))
+    runs = hessview.open_runs(tmp_path / "run")
+    asked = [(run.attrs["training_step"], run.attrs["command"]) for run in runs.leaves]
+    assert asked == [(step, name) for step in range(0, 26, 5) for name in identity.MEASURED]
+    assert {run.attrs["state"] for run in runs.leaves} == {"done"}
+    assert len(measured) == (1 if kind == "single" else 2)
+    assert measured == trained(kind, tmp_path / "plain")
+    assert all(np.isfinite(rank["losses"]).all() for rank in measured)
+
+
+def trained(kind, out, *options):
+    """What is left on each rank after training, with or without measurements."""
+    out.mkdir()
+    command = [sys.executable, "identity.py", "--kind", kind, "--out", str(out), *options]
+    if kind != "single":
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command[1:1] = torchrun
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=JOBS, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(path.read_text()) for path in sorted(out.glob("rank-*.json"))]
