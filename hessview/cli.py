@@ -1,4 +1,4 @@
-"""The command line: demo, launch, report."""
+"""The command line: demo, launch, bench, jobs, report."""
 
 import argparse
 import json
@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--repetitions", type=int, default=5)
     bench.add_argument("--json", type=pathlib.Path, help="write the numbers to this file as well")
     bench.set_defaults(command=_bench)
+
+    jobs = commands.add_parser("jobs", help="list jobs, their state, and who is attached")
+    jobs.add_argument("folder", nargs="?", default="runs", help="looked through (default: runs)")
+    jobs.set_defaults(command=_jobs)
 
     report = commands.add_parser("report", help="write a report of a run directory")
     report.add_argument("run_dir")
@@ -151,6 +155,14 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(ratios.to_dict(), indent=1))
         print(f"wrote {arguments.json}")
+    return 0
+
+
+def _jobs(arguments: argparse.Namespace) -> int:
+    from hessview.session.jobs import format_jobs, jobs
+
+    entries = jobs(arguments.folder)
+    print(format_jobs(entries) if entries else f"no run directory under {arguments.folder}")
     return 0
 
 
