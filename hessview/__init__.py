@@ -23,6 +23,7 @@ __all__ = [
     "serve",
     "spectral_density",
     "summary",
+    "training",
     "views",
     "watch",
 ]
@@ -41,6 +42,7 @@ _HOMES = {
     "serve": "hessview.job.serve",
     "spectral_density": "hessview.data.spectral_density",
     "summary": "hessview.data.summary",
+    "training": "hessview.data.training",
     "watch": "hessview.session.watch",
     "views": "",  # a package, not a name in one
 }

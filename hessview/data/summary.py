@@ -257,6 +257,11 @@ def _density(ds: xr.Dataset) -> xr.Dataset:
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not alpha and beta over steps; "
             "pass the dataset of a density run."
         )
+    if beyond := [str(dim) for dim in ds.alpha.dims if dim not in ("probe", "step")]:
+        raise RecordError(
+            f"the dataset's spectra are also over {beyond}; choose one, such as with "
+            f"ds.isel({beyond[0]}=0)."
+        )
     first = np.arange(1, ds.sizes["step"] + 1)
     if "step" in ds.coords and not np.array_equal(ds.step.values, first):
         raise RecordError(

@@ -8,6 +8,7 @@ from hessview.views.accuracy import accuracy
 from hessview.views.coupling import coupling
 from hessview.views.density import density
 from hessview.views.sweep import sweep
+from hessview.views.training import training
 
 VIEWS: dict[str, Callable[..., go.Figure]] = {
     "accuracy": accuracy,
@@ -18,4 +19,4 @@ VIEWS: dict[str, Callable[..., go.Figure]] = {
 }
 """The view of each command's dataset, by the command's name."""
 
-__all__ = ["VIEWS", "accuracy", "coupling", "density", "sweep"]
+__all__ = ["VIEWS", "accuracy", "coupling", "density", "sweep", "training"]

@@ -5,7 +5,7 @@ kernel; a browser test holds the two equal.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,3 +121,25 @@ def broaden(on: Axis, nodes: Array, weights: Array, at: Array, sigma: float) -> 
     """
     along = quadrature.density(on.coordinate(nodes), weights, at, sigma=on.width(sigma))
     return along / on.jacobian(at)
+
+
+def ticks(on: Axis, nodes: ArrayLike) -> dict[str, Any]:
+    """Ticks of a symlog axis: zero, then 1-3-10 steps outward from the scale.
+
+    Args:
+        on: The axis.
+        nodes: Ritz values, any shape; NaN is passed over.
+
+    Returns:
+        tickvals (coordinates) and ticktext of a plotly axis.
+    """
+    low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
+    decade = int(np.floor(np.log10(on.scale)))
+    steps = [d * 10.0**k for k in range(decade, decade + 4) for d in (1, 3)]
+    outward = [value for value in steps if value >= on.scale]
+    below, above = ([v for v in outward if v <= end] for end in (-low, high))
+    values = [-value for value in reversed(below)] + [0.0] + above
+    return {
+        "tickvals": on.coordinate(values).tolist(),
+        "ticktext": [f"{value:g}".replace("-", "\N{MINUS SIGN}") for value in values],
+    }

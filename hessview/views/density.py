@@ -250,7 +250,7 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator}"},
-            **(_ticks(on, found.node.values) if on.name == "symlog" else {}),
+            **(broadening.ticks(on, found.node.values) if on.name == "symlog" else {}),
         },
         "yaxis": {
             "title": {"text": "density"},
@@ -277,18 +277,4 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
                 "legendrank": LEGEND.index("strip"),
             }
         ],
-    }
-
-
-def _ticks(on: Axis, nodes: Array) -> dict[str, Any]:
-    """Ticks of a symlog axis: zero, then 1-3-10 steps outward from the scale."""
-    low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
-    decade = int(np.floor(np.log10(on.scale)))
-    steps = [d * 10.0**k for k in range(decade, decade + 4) for d in (1, 3)]
-    outward = [value for value in steps if value >= on.scale]
-    below, above = ([v for v in outward if v <= end] for end in (-low, high))
-    values = [-value for value in reversed(below)] + [0.0] + above
-    return {
-        "tickvals": on.coordinate(values).tolist(),
-        "ticktext": [f"{value:g}".replace("-", "\N{MINUS SIGN}") for value in values],
     }

@@ -1,0 +1,197 @@
+"""Density runs at several steps of a training, as one dataset, and what they tell over it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.summary import summary
+from hessview.errors import InputError, RecordError
+from hessview.messages import ENDED
+
+QUANTITIES = ("largest", "smallest", "trace")
+SAME = ("model", "parameters", "operator", "subset", "digest")
+"""What runs must share for their spectra to be those of one training."""
+
+_PER_RUN = ("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes")
+
+
+def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
+    """Join density runs of one training along the training step.
+
+    A run carries its training step if the job polled with one: `job.poll(step=step)`. Other runs
+    are left out. Of several at one step, the one with most readings counts, and of equals the
+    later one. Runs of other sizes are padded with NaN; `run_at` takes one out again.
+
+    Args:
+        runs: Datasets of runs, half-done ones too, or the tree of `hessview.open_runs`.
+
+    Returns:
+        The variables of a density over (training_step, probe, step), with loss and gradient_norm
+        over (training_step); the coordinates run, state, probes and steps say which run each step
+        comes from, where it stands and what it was asked for. attrs are what all runs share; its
+        state is "running" until all have ended.
+
+    Raises:
+        InputError: The runs are not of one training, such as of two models or operators.
+        RecordError: There is no density run that carries a training step.
+    """
+    given = [leaf.to_dataset() for leaf in runs.leaves] if isinstance(runs, xr.DataTree) else runs
+    found = _by_step(given)
+    if not found:
+        raise RecordError(
+            "no density run carries a training step; let the training script call "
+            "job.poll(step=step), and ask for densities meanwhile."
+        )
+    ordered = [found[step] for step in sorted(found)]
+    _check_same(ordered)
+    probes = max(ds.sizes["probe"] for ds in ordered)
+    steps = max(ds.sizes["step"] for ds in ordered)
+    whole = {"probe": np.arange(probes), "step": np.arange(1, steps + 1)}
+    names = [str(name) for name in ordered[0].data_vars if all(name in ds for ds in ordered)]
+    padded = [ds[names].drop_attrs().reindex(whole) for ds in ordered]
+    joined = xr.concat(padded, xr.Variable("training_step", sorted(found)), join="exact")
+    for name in (*names, *whole):
+        joined[name].attrs = ordered[0][name].attrs
+    joined.training_step.attrs = {"units": "1", "long_name": "step of the training"}
+    return (
+        joined.assign(
+            loss=_over(ordered, "loss", "mean loss", "loss"),
+            gradient_norm=_over(ordered, "gradient_norm", "norm of the gradient", "loss"),
+        )
+        .assign_coords(
+            run=("training_step", np.array([ds.attrs.get("run", "") for ds in ordered], object)),
+            state=("training_step", np.array([_state(ds) for ds in ordered], object)),
+            probes=("training_step", [ds.sizes["probe"] for ds in ordered]),
+            steps=("training_step", [ds.sizes["step"] for ds in ordered]),
+        )
+        .assign_attrs(_shared_attrs(ordered))
+    )
+
+
+def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
+    """The density run at one of the training steps, without padding.
+
+    Args:
+        ds: What `training` gave.
+        index: Position along training_step.
+
+    Returns:
+        A dataset as of a density run, with its own state, training step, loss and run in attrs.
+
+    Raises:
+        RecordError: Not joined by `training`.
+    """
+    _check_joined(ds)
+    one = ds.isel(training_step=index)
+    own = {
+        "run": str(one.run.item()),
+        "state": str(one.state.item()),
+        "training_step": int(one.training_step),
+        **{name: float(one[name]) for name in ("loss", "gradient_norm") if one[name].notnull()},
+    }
+    sizes = {"probe": slice(int(one.probes)), "step": slice(int(one.steps))}
+    extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm"]
+    return one.isel(sizes).drop_vars(extra).assign_attrs(own)
+
+
+def each_run(ds: xr.Dataset) -> list[xr.Dataset]:
+    """The density runs at all training steps, as `run_at` gives them.
+
+    Raises:
+        RecordError: Not joined by `training`.
+    """
+    _check_joined(ds)
+    return [run_at(ds, index) for index in range(ds.sizes["training_step"])]
+
+
+def history(ds: xr.Dataset) -> xr.Dataset:
+    """Extremes and trace at each training step, with their uncertainties.
+
+    Args:
+        ds: What `training` gave.
+
+    Returns:
+        value, uncertainty and basis over (quantity, training_step), as `hessview.summary` gives
+        them; NaN where nothing is measured yet.
+
+    Raises:
+        RecordError: Not joined by `training`.
+    """
+    columns = [_summary(run) for run in each_run(ds)]
+    joined = xr.concat(columns, ds.training_step.variable, join="exact", coords="minimal")
+    return joined.transpose("quantity", "training_step").assign_attrs(ds.attrs)
+
+
+def _summary(ds: xr.Dataset) -> xr.Dataset:
+    try:
+        return summary(ds).sel(quantity=list(QUANTITIES)).drop_attrs()
+    except RecordError:
+        shape = len(QUANTITIES)
+        return xr.Dataset(
+            {
+                "value": ("quantity", np.full(shape, np.nan)),
+                "uncertainty": ("quantity", np.full(shape, np.nan)),
+                "basis": ("quantity", np.array(["nothing is measured yet"] * shape, object)),
+            },
+            {
+                "quantity": np.array(QUANTITIES, object),
+                "units": ("quantity", np.array(["loss"] * shape, object)),
+            },
+        )
+
+
+def _by_step(runs: Iterable[xr.Dataset]) -> dict[int, xr.Dataset]:
+    found: dict[int, xr.Dataset] = {}
+    for ds in runs:
+        step = ds.attrs.get("training_step")
+        if step is None or ds.attrs.get("command", "density") != "density":
+            continue
+        known = found.get(int(step))
+        if known is None or _readings(ds) >= _readings(known):
+            found[int(step)] = ds
+    return found
+
+
+def _readings(ds: xr.Dataset) -> int:
+    return int(ds.alpha.notnull().sum())
+
+
+def _check_same(runs: list[xr.Dataset]) -> None:
+    for key in SAME:
+        values = list(dict.fromkeys(ds.attrs.get(key) for ds in runs))
+        if len(values) > 1:
+            raise InputError(
+                f"the runs differ in {key} ({', '.join(map(repr, values))}), so they are not of "
+                "one training; pass those of one, such as "
+                f"[ds for ds in runs if ds.attrs[{key!r}] == {values[0]!r}]."
+            )
+
+
+def _check_joined(ds: xr.Dataset) -> None:
+    if "training_step" not in ds.dims:
+        raise RecordError(
+            f"the dataset has the dims {list(map(str, ds.dims))} and no training_step; join runs "
+            "with hessview.training first."
+        )
+
+
+def _over(runs: list[xr.Dataset], name: str, words: str, units: str) -> tuple[str, Any, Any]:
+    values = [float(ds.attrs.get(name, np.nan)) for ds in runs]
+    return "training_step", values, {"units": units, "long_name": words}
+
+
+def _state(ds: xr.Dataset) -> str:
+    return str(ds.attrs.get("state", "done"))
+
+
+def _shared_attrs(runs: list[xr.Dataset]) -> dict[str, Any]:
+    first = runs[0].attrs
+    shared = {
+        key: value
+        for key, value in first.items()
+        if key not in _PER_RUN and all(ds.attrs.get(key) == value for ds in runs)
+    }
+    over = all(_state(ds) in ENDED for ds in runs)
+    return {**shared, "state": "done" if over else "running"}

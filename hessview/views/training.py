@@ -1,0 +1,330 @@
+"""Curvature during training: spectra over the training step, and what the extremes do."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview.data.summary import NOT_A_DERIVATIVE, ritz
+from hessview.data.training import each_run, history
+from hessview.errors import InputError, RecordError
+from hessview.spectral import quadrature
+from hessview.views import broadening
+from hessview.views.theme import LIGHT, template
+
+Array = NDArray[np.float64]
+
+LEAST_ROWS, MOST_ROWS = 241, 961  # eigenvalues at which a spectrum is coloured
+DECADES = 8  # of density that colours tell at most
+ROOM = {"spectra": (0.46, 1.0), "extremes": (0.2, 0.38), "trace": (0.0, 0.13)}
+HEIGHT = 760
+QUANTITIES = (
+    ("largest", "largest eigenvalue", "accent", "y2"),
+    ("smallest", "smallest eigenvalue", "ritz", "y2"),
+    ("trace", "trace", "running", "y3"),
+)
+
+
+class Spectrum(NamedTuple):
+    """Quadrature of the whole probes at a training step.
+
+    Attributes:
+        nodes: Ritz values of each probe, shapes (node,).
+        weights: Their weights, shapes (node,).
+    """
+
+    nodes: list[Array]
+    weights: list[Array]
+
+
+def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog") -> go.Figure:
+    """Spectra over the training step as a heatmap; below it the extremes and the trace.
+
+    A column is the mean density over the whole probes of one run; all have one kernel width and
+    one colour scale. Extremes and trace carry the uncertainties of `hessview.summary`; products
+    that are no derivatives (D near 1) make their point a cross.
+
+    Args:
+        ds: What `hessview.training` joined.
+        sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
+            number of steps supports. On a symlog axis it is the width at zero.
+        axis: "linear" or "symlog" eigenvalue axis. On symlog, the heatmap's y is the coordinate
+            asinh(eigenvalue / scale).
+
+    Returns:
+        The figure; each trace says in `meta["role"]` what it is.
+
+    Raises:
+        InputError: sigma not > 0, or an unknown axis.
+        RecordError: Not joined by `hessview.training`, or no probe is finished yet.
+
+    Reference: Ghorbani, Krishnan & Xiao (ICML 2019) follow spectra through training in this way.
+    """
+    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(
+            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
+            "eigenvalue, or None for what the steps support."
+        )
+    found = spectra(ds)
+    nodes = every_node(found)
+    on = broadening.axis(axis, nodes)
+    width = sigma or default_sigma(on, found)
+    steps = ds.training_step.values
+    return go.Figure(
+        [_heatmap(found, steps, on, width), *_history(ds)], _layout(ds, found, on, width)
+    )
+
+
+def spectra(ds: xr.Dataset) -> list[Spectrum | None]:
+    """Quadrature at each training step; None where no probe is finished yet.
+
+    Args:
+        ds: What `hessview.training` joined.
+
+    Returns:
+        One for each training step.
+
+    Raises:
+        RecordError: Not joined by `hessview.training`, or no probe is finished at any step.
+    """
+    found = [_spectrum(run) for run in each_run(ds)]
+    if not any(found):
+        raise RecordError(
+            "no probe is finished yet at any training step; wait for the first, or read the "
+            "runs' errors if they have ended."
+        )
+    return found
+
+
+def every_node(found: list[Spectrum | None]) -> Array:
+    """All Ritz values of all training steps, shape (node,)."""
+    return np.concatenate([nodes for one in found if one for nodes in one.nodes])
+
+
+def default_sigma(on: broadening.Axis, found: list[Spectrum | None]) -> float:
+    """Kernel width that the least number of Lanczos steps supports, in units of the eigenvalue."""
+    least = min(len(nodes) for one in found if one for nodes in one.nodes)
+    return broadening.default_sigma(on, every_node(found), least)
+
+
+def rows(on: broadening.Axis, nodes: Array, sigma: float) -> Array:
+    """Coordinates of the heatmap's rows: evenly spaced, and dense enough for the kernel.
+
+    Args:
+        on: The axis.
+        nodes: Ritz values, shape (node,).
+        sigma: Kernel width in units of the eigenvalue.
+
+    Returns:
+        Ascending coordinates, shape (row,).
+    """
+    at = on.coordinate(nodes)
+    width = on.width(sigma)
+    beyond = max(quadrature.REACH / 2 * width, quadrature.PADDING * float(np.ptp(at)))
+    low, high = float(at.min()) - beyond, float(at.max()) + beyond
+    wanted = math.floor(quadrature.POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
+    return np.linspace(low, high, min(max(wanted, LEAST_ROWS), MOST_ROWS))
+
+
+def densities(on: broadening.Axis, one: Spectrum, at: Array, sigma: float) -> Array:
+    """Density of each probe at coordinates, shape (probe, point)."""
+    return np.array(
+        [
+            broadening.broaden(on, nodes, weights, at, sigma)
+            for nodes, weights in zip(one.nodes, one.weights, strict=True)
+        ]
+    )
+
+
+def _spectrum(ds: xr.Dataset) -> Spectrum | None:
+    try:
+        found = ritz(ds)
+    except RecordError:
+        return None
+    nodes, weights = [], []
+    for probe in np.flatnonzero(found.finished.values):
+        there = np.isfinite(found.node.values[probe])
+        nodes.append(found.node.values[probe][there])
+        weights.append(found.weight.values[probe][there])
+    return Spectrum(nodes, weights) if nodes else None
+
+
+def _heatmap(
+    found: list[Spectrum | None], steps: Array, on: broadening.Axis, sigma: float
+) -> dict[str, Any]:
+    at = rows(on, every_node(found), sigma)
+    columns = [
+        np.full(len(at), np.nan) if one is None else densities(on, one, at, sigma).mean(axis=0)
+        for one in found
+    ]
+    values = np.array(columns).T
+    bottom, top = _limits(found, values, on, sigma)
+    colours = [
+        [0, LIGHT["card"]],
+        [0.02, LIGHT["grid"]],
+        [0.65, LIGHT["accent"]],
+        [1, LIGHT["ink"]],
+    ]
+    return {
+        "type": "heatmap",
+        "x": steps,
+        "y": at,
+        "z": np.log10(np.maximum(values, 10.0**bottom)),
+        "customdata": np.broadcast_to(on.eigenvalue(at)[:, None], values.shape),
+        "zmin": bottom,
+        "zmax": top,
+        "colorscale": colours,
+        "colorbar": {
+            "title": {"text": "log₁₀ density", "side": "right"},
+            "thickness": 12,
+            "outlinewidth": 0,
+            "len": ROOM["spectra"][1] - ROOM["spectra"][0],
+            "y": sum(ROOM["spectra"]) / 2,
+        },
+        "xgap": 1,  # tells neighbours apart where little changes
+        "meta": {"role": "spectra"},
+        "hoverongaps": False,
+        "hovertemplate": "training step %{x}<br>λ %{customdata:.4~g}<br>"
+        "log₁₀ density %{z:.2f}<extra></extra>",
+    }
+
+
+def _limits(
+    found: list[Spectrum | None], values: Array, on: broadening.Axis, sigma: float
+) -> tuple[float, float]:
+    """Powers of ten from the faintest Ritz value beyond the unresolved strip to the highest peak.
+
+    Some decades below the peak are left out where outliers are fainter still.
+    """
+    top = math.log10(float(np.nanmax(values)))
+    peaks = [
+        densities(on, one, np.sort(on.coordinate(beyond)), sigma).mean(axis=0).min()
+        for one in found
+        if one
+        for beyond in [np.concatenate(one.nodes)[np.abs(np.concatenate(one.nodes)) > on.scale]]
+        if len(beyond)
+    ]
+    faintest = math.log10(min(peaks)) - 0.5 if peaks else top - DECADES
+    return max(faintest, top - DECADES), top
+
+
+def _history(ds: xr.Dataset) -> list[dict[str, Any]]:
+    found = history(ds)
+    worst = ds.error.max(["probe", "step"]).values if "error" in ds else np.zeros(0)
+    noisy = worst >= NOT_A_DERIVATIVE if len(worst) else np.zeros(len(found.training_step), bool)
+    return [
+        _quantity(found.sel(quantity=name), name, label, colour, axis, noisy)
+        for name, label, colour, axis in QUANTITIES
+    ]
+
+
+def _quantity(
+    one: xr.Dataset, name: str, label: str, colour: str, axis: str, noisy: NDArray[np.bool_]
+) -> dict[str, Any]:
+    there = np.isfinite(one.value.values)
+    spread = one.uncertainty.values[there]
+    return {
+        "type": "scatter",
+        "x": one.training_step.values[there],
+        "y": one.value.values[there],
+        "xaxis": axis.replace("y", "x"),
+        "yaxis": axis,
+        "error_y": {
+            "array": np.nan_to_num(spread),
+            "visible": bool(np.isfinite(spread).any()),
+            "thickness": 1.25,
+            "width": 3,
+        },
+        "customdata": np.column_stack([spread, one.basis.values[there]]).astype(object),
+        "name": label,
+        "meta": {"role": name},
+        "mode": "lines+markers",
+        "line": {"color": LIGHT[colour], "width": 1.75},
+        "marker": {
+            "size": 7,
+            "color": LIGHT[colour],
+            "symbol": np.where(noisy[there], "x", "circle").tolist(),
+        },
+        "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}} ± %{{customdata[0]:.1~g}}"
+        "<br>%{customdata[1]}<extra></extra>",
+    }
+
+
+def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
+    """What the figure shows, in a line.
+
+    Args:
+        ds: What `hessview.training` joined.
+        found: Its `spectra`.
+
+    Returns:
+        Plain text.
+    """
+    there = sum(one is not None for one in found)
+    probes = sorted({len(one.nodes) for one in found if one})
+    missing = f" · {len(found) - there} not measured yet" if there < len(found) else ""
+    each = f"{probes[0]}" if len(probes) == 1 else f"{probes[0]} to {probes[-1]}"
+    plural = "s" * (probes != [1])
+    return f"{there} training step{'s' * (there != 1)} · {each} probe{plural} at each{missing}"
+
+
+def _layout(
+    ds: xr.Dataset, found: list[Spectrum | None], on: broadening.Axis, sigma: float
+) -> dict[str, Any]:
+    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
+    edge = float(on.coordinate(on.scale))
+    label = {"showticklabels": False, "matches": "x", "title": {"text": ""}}
+    steps = ds.training_step.values
+    ends = _ends(steps)
+    return {
+        "template": template(),
+        "title": {
+            "text": "Curvature during training",
+            "subtitle": {"text": f"{describe(ds, found)} · {widths}"},
+        },
+        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
+        "height": HEIGHT,
+        "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
+        "xaxis2": {**label, "range": ends, "anchor": "y2"},
+        "xaxis3": {
+            "title": {"text": "training step"},
+            "matches": "x",
+            "range": ends,
+            "anchor": "y3",
+        },
+        "yaxis": {
+            "title": {"text": "eigenvalue λ"},
+            "domain": ROOM["spectra"],
+            "showgrid": False,
+            **(broadening.ticks(on, every_node(found)) if on.name == "symlog" else {}),
+        },
+        "yaxis2": {"title": {"text": "extremes"}, "domain": ROOM["extremes"]},
+        "yaxis3": {"title": {"text": "trace"}, "domain": ROOM["trace"]},
+        "hovermode": "closest",
+        "shapes": [
+            {
+                "type": "line",
+                "xref": "x domain",
+                "yref": "y",
+                "x0": 0,
+                "x1": 1,
+                "y0": side * edge,
+                "y1": side * edge,
+                "line": {"color": LIGHT["muted"], "width": 1, "dash": "dot"},
+                "name": f"not resolved: |λ| < {on.scale:.2g}",
+                "showlegend": side > 0,
+            }
+            for side in (-1, 1)
+        ],
+    }
+
+
+def _ends(steps: Array) -> list[float]:
+    """Range of the training steps: each column of the heatmap reaches half way to the next."""
+    if len(steps) < 2:
+        return [float(steps[0]) - 0.5, float(steps[0]) + 0.5]
+    first, last = (steps[1] - steps[0]) / 2, (steps[-1] - steps[-2]) / 2
+    return [float(steps[0] - first), float(steps[-1] + last)]
