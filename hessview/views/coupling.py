@@ -45,6 +45,7 @@ def coupling(ds: xr.Dataset, *, normalised: bool = True, scale: str = "log") -> 
         raise InputError(f"scale={scale!r} is not allowed; use one of {list(SCALES)}.")
     found = coupling_summary(ds)
     shown = found.coefficient if normalised else found.frobenius
+    shown = shown.where(np.isfinite(shown))  # noise can leave a diagonal block of exactly zero
     if not np.isfinite(shown).any():
         raise RecordError(
             "no column is measured yet; wait for the first probe's, or read the run's error if it "

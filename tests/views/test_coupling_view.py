@@ -124,3 +124,12 @@ def test_an_unknown_scale_and_other_datasets_are_refused(ds):
 
 def test_coupling_is_the_view_of_its_command():
     assert views.VIEWS["coupling"] is views.coupling is coupling
+
+
+def test_a_diagonal_block_of_exactly_zero_leaves_a_gap(ds):
+    lost = ds.copy(deep=True)
+    lost.response_norm[:, 1, 1] = 0.0  # a step so short that nothing changed
+    assert np.isinf(coupling_summary(lost).coefficient).any()
+    z = np.asarray(trace(coupling(lost), "matrix").z, dtype=float)
+    assert np.isnan(z).any()
+    assert np.isfinite(z[0, 0])
