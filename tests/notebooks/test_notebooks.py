@@ -1,0 +1,93 @@
+"""The notebooks that users meet first: stripped in git, and right when they are run."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+import hessview
+
+ROOT = Path(__file__).parent.parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+NUMBERS = {
+    "1_attach_and_density": "summary.value.values.tolist()",
+    "2_step_size": "[*errors.auto_relative_error.values.tolist(), *ratio.values.tolist()]",
+    "3_layer_coupling": (
+        "[*found.value.values.tolist(), sorted(set(worthless.verdict.values.tolist()))]"
+    ),
+}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_hold_no_output(path):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells), (
+        f"{path.name} holds output; strip it: jupyter nbconvert --clear-output --inplace {path}"
+    )
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a notebook in a folder of its own; gives the value of an expression at its end."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def execute(name):
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        ask = f"import json\nprint(json.dumps({NUMBERS[name]}))"
+        notebook.cells.append(nbformat.v4.new_code_cell(ask))
+        client = NotebookClient(
+            notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}
+        )
+        client.execute()
+        return json.loads(notebook.cells[-1].outputs[-1]["text"])
+
+    return execute
+
+
+def runs_of(path):
+    return [node.to_dataset() for node in hessview.open_runs(path).children.values()]
+
+
+@pytest.mark.ranks
+def test_the_first_session_gives_the_numbers_of_its_record(run, tmp_path):
+    numbers = run("1_attach_and_density")
+    (ds,) = runs_of(tmp_path / "runs" / "first")
+    assert ds.attrs["state"] == "done"
+    assert ds.attrs["world_size"] == 2
+    assert ds.sizes == {"probe": 2, "step": 16}
+    found = hessview.summary(ds)
+    np.testing.assert_array_equal(numbers, found.value)
+    assert float(found.value.sel(quantity="largest")) > 1
+    assert (tmp_path / "runs" / "first" / "report.html").stat().st_size > 1_000_000
+
+
+@pytest.mark.ranks
+def test_the_chosen_step_is_near_the_best(run, tmp_path):
+    numbers = run("2_step_size")
+    errors, sweep = runs_of(tmp_path / "runs" / "step")
+    assert errors.attrs["world_size"] == 2
+    assert (errors.exact == 1).all()
+    best = errors.relative_error.min("epsilon")
+    ratio = errors.auto_relative_error / best
+    np.testing.assert_allclose(numbers, [*errors.auto_relative_error.values, *ratio.values])
+    assert (ratio < 2.5).all()
+    assert sweep.attrs["state"] == "done"
+    assert np.isfinite(sweep.alpha).all()
+
+
+@pytest.mark.ranks
+def test_coupling_is_told_from_noise(run, tmp_path):
+    *numbers, verdicts = run("3_layer_coupling")
+    ds, noisy = runs_of(tmp_path / "runs" / "coupling")
+    assert ds.attrs["world_size"] == 2
+    found = hessview.coupling_summary(ds)
+    np.testing.assert_array_equal(numbers, found.value)
+    assert set(found.verdict.values) == {"trustworthy"}
+    assert "dominated by noise" in verdicts
+    assert float(noisy.epsilon.max()) == pytest.approx(1e-6)
