@@ -1,6 +1,7 @@
 """The spectral density as a figure: curve, band over probes, Ritz values."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hessview.errors import InputError
 from hessview.messages import ENDED
 from hessview.views import broadening
 from hessview.views.broadening import Axis
+from hessview.views.operator_name import operator_name
 from hessview.views.theme import LIGHT, template
 
 Array = NDArray[np.float64]
@@ -20,13 +22,17 @@ Array = NDArray[np.float64]
 LOCATED = 1e-2  # a Ritz value is located when its residual bound is below this share of it
 TICKS = 8  # about so many labels on the density axis, at whole powers of ten
 LEGEND = ("mean", "high", "low", "unfinished", "located", "unlocated", "strip")
-OPERATOR_NAMES = {"hessian": "Hessian", "ggn": "Gauss-Newton", "fisher": "empirical Fisher"}
 ROUNDING = 1e-14  # share of the highest peak below which float64 weights are rounding
 MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
 
 
 def density(
-    ds: xr.Dataset, *, sigma: float | None = None, steps: int | None = None, axis: str = "linear"
+    ds: xr.Dataset,
+    *,
+    sigma: float | None = None,
+    steps: int | None = None,
+    probes: Sequence[int] | None = None,
+    axis: str = "linear",
 ) -> go.Figure:
     """Spectral density over eigenvalue, log scale, with its Ritz values as stems.
 
@@ -41,6 +47,7 @@ def density(
             number of steps supports. On a symlog axis it is the width at zero and grows with
             the eigenvalue (see `broadening.Axis`).
         steps: Use only the first so many Lanczos steps; None uses all.
+        probes: Use only the probes with these values of the coordinate probe; None uses all.
         axis: "linear" or "symlog" eigenvalue axis. On symlog, a trace's x is the coordinate
             asinh(eigenvalue / scale), and its customdata holds the eigenvalue.
 
@@ -48,7 +55,7 @@ def density(
         The figure; each trace says in `meta["role"]` what it is.
 
     Raises:
-        InputError: sigma not > 0, steps < 1, or an unknown axis.
+        InputError: sigma not > 0, steps < 1, probes that are none of the run's, or an unknown axis.
         RecordError: Not a density, or nothing measured yet.
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
@@ -58,7 +65,7 @@ def density(
             f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
             "eigenvalue, or None for what the steps support."
         )
-    found = ritz(ds, steps=steps)
+    found = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
     nodes = found.node.values
     on = broadening.axis(axis, nodes)
     width = sigma or broadening.default_sigma(on, nodes, found.sizes["node"])
@@ -98,6 +105,13 @@ def whole_and_partial(found: xr.Dataset) -> tuple[list[int], list[int]]:
     whole = found.finished.values.astype(bool)
     begun = np.isfinite(found.node.values).any(axis=1)
     return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
+
+
+def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
+    known = ds.probe.values.tolist() if "probe" in ds.dims else []
+    if not len(probes) or not set(probes) <= set(known):
+        raise InputError(f"probes={list(probes)!r} is not allowed; use some of {known}, or None.")
+    return ds.sel(probe=[probe for probe in known if probe in set(probes)])
 
 
 def _drawn(found: xr.Dataset) -> list[int]:
@@ -153,14 +167,17 @@ def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
     probe = partial[-1]
     step = int(np.isfinite(found.node.values[probe]).sum())
     ended = found.attrs.get("state") in ENDED
-    return f"probe {probe + 1}, " + (f"ended at step {step}" if ended else f"at step {step}")
+    return f"probe {found.probe.values[probe] + 1}, " + (
+        f"ended at step {step}" if ended else f"at step {step}"
+    )
 
 
 def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ritz values of every drawn probe beyond the unresolved strip, on the curve it is part of."""
     node, weight, residual = (found[name].values for name in ("node", "weight", "residual"))
-    probe = np.broadcast_to(np.arange(len(node))[:, None], node.shape)
-    drawn = np.isfinite(node) & (np.abs(node) > on.scale) & np.isin(probe, _drawn(found))
+    probe = np.broadcast_to(found.probe.values[:, None], node.shape)
+    shown = np.isin(np.arange(len(node)), _drawn(found))[:, None]
+    drawn = np.isfinite(node) & (np.abs(node) > on.scale) & shown
     located = residual <= LOCATED * np.abs(node)
     heads = []
     for role, chosen, label, fill in (
@@ -240,7 +257,6 @@ def _rule(found: xr.Dataset, probe: int) -> tuple[Array, Array]:
 def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
     widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
     edge = float(on.coordinate(on.scale))
-    operator = OPERATOR_NAMES.get(found.attrs.get("operator", "hessian"), "operator")
     return {
         "template": template(),
         "title": {
@@ -249,7 +265,7 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
         },
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
-            "title": {"text": f"eigenvalue λ of the {operator}"},
+            "title": {"text": f"eigenvalue λ of the {operator_name(found.attrs)}"},
             **(broadening.ticks(on, found.node.values) if on.name == "symlog" else {}),
         },
         "yaxis": {

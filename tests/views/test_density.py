@@ -190,3 +190,48 @@ def test_text_colours_reach_wcag_aa(palette, ground, text):
 
 def test_density_is_the_view_of_its_command():
     assert views.VIEWS["density"] is views.density is density
+
+
+@pytest.mark.parametrize("axis", broadening.AXES)
+@pytest.mark.parametrize(("steps", "probes"), [(9, [1, 3]), (None, [2]), (5, None), (1, [0])])
+def test_a_part_is_drawn_as_the_dataset_of_that_part(axis, steps, probes):
+    ds = dataset(probes=4, steps=24, stop=60, end="")
+    part = ds.isel(step=slice(steps)).sel(probe=ds.probe.values if probes is None else probes)
+    drawn = density(ds, steps=steps, probes=probes, axis=axis)
+    expected = density(part, axis=axis)
+    for one, other in zip(drawn.data, expected.data, strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.y, other.y)
+        assert one.name == other.name
+    assert drawn.layout.meta == expected.layout.meta
+
+
+def test_probes_keep_their_numbers_when_others_are_left_out():
+    ds = dataset(probes=3, steps=20, stop=47, end="")
+    figure = density(ds, probes=[1, 2])
+    assert trace(figure, "mean").name == "1 probe"
+    assert trace(figure, "unfinished").name == "probe 3, at step 7"
+    assert set(trace(figure, "located").customdata[:, 3]) <= {2, 3}
+    np.testing.assert_array_equal(
+        trace(density(ds, probes=[2, 1]), "mean").y, trace(figure, "mean").y
+    )
+
+
+@pytest.mark.parametrize("probes", [[], [3], [0, -1]])
+def test_probes_that_are_none_of_the_runs_are_refused(probes):
+    with pytest.raises(InputError, match=r"probes=\[.*\] is not allowed; use some of \[0, 1\], or"):
+        density(dataset(probes=2, steps=5), probes=probes)
+
+
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [
+        ("hessian_one_reduction", "Hessian"),
+        ("gauss_newton", "Gauss-Newton matrix"),
+        ("fisher", "empirical Fisher"),
+        ("my_package:mine", "operator"),
+    ],
+)
+def test_the_axis_names_the_matrix(operator, name):
+    figure = density(dataset(probes=1, steps=5).assign_attrs(operator=operator))
+    assert figure.layout.xaxis.title.text == f"eigenvalue λ of the {name}"
