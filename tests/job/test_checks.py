@@ -51,7 +51,7 @@ def test_dropout(objective):
     refused(
         objective,
         "dropout is on in 'layers.1.out.1' (p=0.2), so each pass has another loss; call "
-        "module.eval() first.",
+        "module.eval() first, or, in a training loop, ",
     )
     objective.module.eval()
     Worker(objective)
@@ -82,7 +82,7 @@ def test_batch_normalisation(objective):
     refused(
         moving,
         "batch normalisation '1' is in training mode, so each pass moves its statistics; call "
-        "module.eval() first.",
+        "module.eval() first, or, in a training loop, ",
     )
     assert all(torch.equal(v, statistics[k]) for k, v in module.state_dict().items())
     module.eval()

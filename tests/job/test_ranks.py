@@ -219,7 +219,7 @@ def test_a_loss_that_one_rank_finds_not_finite_fails_on_all(many):
         "nan_on_one_rank": "the loss is nan and its gradient's norm nan at the given parameters; "
         "both must be finite: check the weights and the data.",
         "dropout_on_one_rank": "dropout is on in 'drop' (p=0.1), so each pass has another loss; "
-        "call module.eval() first.",
+        "call module.eval() first, or, in a training loop, ",
     }.items(),
 )
 def test_what_is_refused_is_refused_on_all_ranks_alike(many, case, start):
