@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-PLOTS = ("density.js", "figure.js", "panels.js")
+PLOTS = ("density.js", "figure.js", "settings.js", "panels.js")
 PAGE = ("asking.js", "card.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and

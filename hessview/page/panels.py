@@ -16,6 +16,7 @@ from hessview.data.summary import ritz
 from hessview.errors import RecordError
 from hessview.messages import ENDED
 from hessview.page.comparison import comparison
+from hessview.page.settings import settings_over, steps_over
 from hessview.views import broadening
 from hessview.views.accuracy import accuracy
 from hessview.views.coupling import coupling
@@ -73,7 +74,7 @@ def _density(ds: xr.Dataset) -> Json:
 
 
 def _accuracy(ds: xr.Dataset) -> Json:
-    return _figure(accuracy(ds))
+    return _figure(accuracy(ds)) | {"over": steps_over(ds)}
 
 
 def _coupling(ds: xr.Dataset) -> Json:
@@ -92,7 +93,10 @@ def _sweep(ds: xr.Dataset) -> Json:
     light = [trace.line.color for trace in curves]
     # The darkest shades of the scale are lost on a dark ground.
     dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
-    return _figure(figure) | {"dark": dict(zip(light, dark, strict=True))}
+    return _figure(figure) | {
+        "dark": dict(zip(light, dark, strict=True)),
+        "over": settings_over(part, apart),
+    }
 
 
 def _benchmark(ds: xr.Dataset) -> Json:
@@ -100,13 +104,13 @@ def _benchmark(ds: xr.Dataset) -> Json:
 
 
 PANELS: dict[str, tuple[str, str, str, Panel]] = {
-    "accuracy": ("figure", "Accuracy of products over the step", "product", _accuracy),
+    "accuracy": ("settings", "Accuracy of products over the step", "product", _accuracy),
     "benchmark": ("text", "What products cost", "repetition", _benchmark),
     "coupling": ("figure", "Coupling between blocks", "column", _coupling),
     "density": ("density", "Spectral density", "Lanczos step", _density),
-    "epsilon_sweep": ("figure", "Stability of the spectrum over ε", "finished probe", _sweep),
+    "epsilon_sweep": ("settings", "Stability of the spectrum over ε", "finished probe", _sweep),
     "fraction_sweep": (
-        "figure",
+        "settings",
         "Stability of the spectrum over parts of the data",
         "finished probe",
         _sweep,

@@ -1,0 +1,103 @@
+"""The slider over settings: it snaps to what was measured, and asks for what was not."""
+
+import pytest
+from every_command import EPSILONS, dataset_of
+
+from hessview.commands import command_from_json, command_to_json
+from hessview.commands.accuracy import Accuracy
+from hessview.data.sweep import distances
+from hessview.page.module import module
+from hessview.page.state import page_state
+from hessview.page.wording import share
+
+pytestmark = pytest.mark.browser
+
+MOUNT = """async ([source, state, asks]) => {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const { mount } = await import(url);
+  window.asked = [];
+  window.shown = mount(document.body, state, asks ? { ask: (message) => asked.push(message) } : {});
+}"""
+PICKED = """() => document.querySelector(".hess-plot")._fullData
+  .filter((trace) => trace.meta.role === "picked").map((trace) => [trace.x[0], trace.y[0]])"""
+
+
+@pytest.fixture
+def shown(page):
+    def show(ds, *, asks=True, dark=False, width=1100):
+        state = page_state([ds]) | {"asking": True, "reason": ""}
+        panel = state["sections"][0]["panels"][0]
+        panel["again"] = command_to_json(Accuracy(epsilons=tuple(EPSILONS)))
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.goto("data:text/html,<!doctype html>")  # as every shell: not in quirks mode
+        page.evaluate(MOUNT, [module(), state, asks])
+        page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData")
+        return page
+
+    return show
+
+
+def slide(page, place):
+    page.locator("input[type=range]").evaluate(
+        "(slider, place) => { slider.value = place; slider.dispatchEvent(new Event('input')); }",
+        str(place),
+    )
+    page.wait_for_timeout(150)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_slider_snaps_to_measured_steps_and_tells_their_numbers(shown, shots, dark):
+    ds = dataset_of("accuracy")
+    page = shown(ds, dark=dark)
+    slide(page, -3.6)  # between 1e-4 and 1e-3.5, nearer to the latter
+    picked = page.evaluate(PICKED)
+    assert [x for x, _ in picked] == pytest.approx([10**-3.5] * 3)
+    assert [y for _, y in picked] == pytest.approx(ds.relative_error[:, 5].values.tolist())
+    rows = page.locator(".hess-picked tbody tr")
+    assert rows.locator("th").all_text_contents() == ["random 1", "random 2", "top"]
+    page.screenshot(path=shots / f"settings_{'dark' if dark else 'light'}.png", full_page=True)
+    page.get_by_role("button", name="all").click()
+    page.wait_for_timeout(150)
+    assert page.evaluate(PICKED) == []
+
+
+def test_another_step_is_asked_for_where_the_slider_stands(shown, shots):
+    page = shown(dataset_of("accuracy"))
+    assert page.get_by_role("button", name="Measure here").is_hidden()
+    page.get_by_role("radio", name="any").check()
+    slide(page, -3.7)
+    assert page.locator(".hess-picked tbody").text_content() == "not measured at this step"
+    page.get_by_role("button", name="Measure here").click()
+    (message,) = page.evaluate("() => asked")
+    assert message["action"] == "measure"
+    (epsilon,) = message["command"]["epsilons"]
+    assert epsilon == pytest.approx(10**-3.7, rel=0.03)
+    assert command_from_json(message["command"]) == Accuracy(epsilons=(epsilon,))
+    page.screenshot(path=shots / "settings_free.png", full_page=True)
+
+
+def test_where_nobody_can_be_asked_nothing_offers_it(shown):
+    page = shown(dataset_of("accuracy"), asks=False)
+    assert page.get_by_role("button", name="Measure here").count() == 0
+    assert page.get_by_role("radio", name="any").count() == 0
+
+
+@pytest.mark.parametrize("name", ["epsilon_sweep", "fraction_sweep"])
+def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
+    ds = dataset_of(name)
+    page = shown(ds, width=480 if name == "fraction_sweep" else 1100)
+    value = float(ds[ds.alpha.dims[0]][1])
+    slide(page, -4 if name == "epsilon_sweep" else value)
+    curves = page.evaluate(
+        """() => document.querySelector(".hess-plot")._fullData
+          .filter((trace) => trace.meta.role === "density")
+          .map((trace) => [trace.meta.setting, trace.opacity])"""
+    )
+    assert curves[-1] == [pytest.approx(value), 1]
+    assert all(opacity < 0.5 for _, opacity in curves[:-1])
+    apart = distances(ds).isel({ds.alpha.dims[0]: 1})
+    told = page.locator(".hess-picked tbody th").text_content()
+    words = share(float(apart.relative_distance), float(apart.relative_spread))
+    assert told == f"{words[0]} {words[1]} of the range"
+    page.screenshot(path=shots / f"settings_{name}.png", full_page=True)
