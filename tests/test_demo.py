@@ -105,10 +105,11 @@ def test_ended_while_loading(demo, number):
     assert "Traceback" not in output
 
 
-def test_ended_while_measuring_keeps_what_was_measured(demo, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_while_measuring_keeps_what_was_measured(demo, tmp_path, number):
     running = demo("--steps", "60", "--probes", "40", soon=True)
     running.wait_for(lambda: readings(running.run_dir) >= 2)
-    status, output = running.end(signal.SIGINT)
+    status, output = running.end(number)
     assert status == 130, output
     assert processes_of(running.run_dir) == []
     assert "interrupted; the job has ended, what was measured is kept" in output
