@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 from hessview.errors import HessviewError, JobError
+from hessview.job.leave import leave
 from hessview.job.models import DTYPES, MODELS, Options, build
 from hessview.job.serve import Job, shared_directory
 from hessview.transport.process import Process
@@ -139,4 +140,4 @@ def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

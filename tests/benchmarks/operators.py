@@ -20,6 +20,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hessview.job import sharding
 from hessview.job.batches import next_token_logits, next_token_loss, next_token_terms
+from hessview.job.leave import leave
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
@@ -101,3 +102,4 @@ def surface_of(options: argparse.Namespace) -> ShardedLoss:
 
 if __name__ == "__main__":
     main()
+    leave()

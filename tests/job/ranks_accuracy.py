@@ -12,6 +12,7 @@ import toys
 
 from hessview.commands import Accuracy, EpsilonSweep, FractionSweep
 from hessview.job import sharding
+from hessview.job.leave import leave
 from hessview.job.worker import Worker
 from hessview.messages import Reading
 
@@ -53,3 +54,4 @@ def main(path):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    leave()

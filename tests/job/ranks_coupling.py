@@ -13,6 +13,7 @@ import toys
 from hessview.commands import Coupling
 from hessview.job import sharding
 from hessview.job.coupling import coupling
+from hessview.job.leave import leave
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
@@ -68,3 +69,4 @@ def main(path):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    leave()

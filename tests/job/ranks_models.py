@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from hessview.errors import HessviewError
+from hessview.job.leave import leave
 from hessview.job.models import Options, Source, build, causal_lm
 from hessview.job.worker import Worker
 
@@ -184,3 +185,4 @@ def main(path, root):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    leave()

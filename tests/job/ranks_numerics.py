@@ -1,6 +1,5 @@
 """What test_ranks.py compares: torchrun ... ranks_numerics.py FILE, each case on all ranks."""
 
-import os
 import sys
 import time
 import traceback
@@ -21,6 +20,7 @@ import toys
 from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import sharding
+from hessview.job.leave import leave
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
@@ -459,12 +459,8 @@ def main(path):
             torch.save(results, path)
     dist.barrier()
     dist.destroy_process_group()
-    # The profiler, which counts collectives here, keeps a thread of its own, and now and then
-    # ending the interpreter aborts on it ("terminate called without an active exception").
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    leave()

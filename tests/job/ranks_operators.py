@@ -1,7 +1,6 @@
 """What test_ranks_operators.py compares: torchrun ... ranks_operators.py FILE, on all ranks."""
 
 import contextlib
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +20,7 @@ from ranks_numerics import count_collectives, failing_at, whole
 from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import memory, passes, sharding
+from hessview.job.leave import leave
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
@@ -292,12 +292,8 @@ def main(path):
             torch.save(results, path)
     dist.barrier()
     dist.destroy_process_group()
-    # The profiler, which counts collectives here, keeps a thread of its own, and now and then
-    # ending the interpreter aborts on it ("terminate called without an active exception").
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    leave()

@@ -20,6 +20,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import hessview
+from hessview.job.leave import leave
 
 STEPS = 26
 MEASURED = {
@@ -142,3 +143,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    leave()
