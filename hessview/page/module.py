@@ -5,8 +5,17 @@ import json
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-PLOTS = ("density.js", "figure.js", "settings.js", "panels.js")
-PAGE = ("asking.js", "card.js", "readings.js", "view.js")
+PLOTS = (
+    "tridiagonal.js",
+    "broadening.js",
+    "density.js",
+    "curve_controls.js",
+    "density_panel.js",
+    "figure.js",
+    "settings.js",
+    "panels.js",
+)
+PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.

@@ -1,8 +1,6 @@
 """How each command's dataset becomes a panel of the page."""
 
-import base64
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,21 +10,18 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 
 from hessview.data.benchmark import benchmark, format_benchmark
-from hessview.data.summary import ritz
 from hessview.errors import RecordError
 from hessview.messages import ENDED
 from hessview.page.comparison import comparison
+from hessview.page.density_panel import density_panel
+from hessview.page.plain import plain
 from hessview.page.settings import settings_over, steps_over
-from hessview.views import broadening
 from hessview.views.accuracy import accuracy
 from hessview.views.coupling import coupling
-from hessview.views.density import density, describe, whole_and_partial
 from hessview.views.sweep import sweep
 
 Json = dict[str, Any]
 Panel = Callable[[xr.Dataset], Json]
-
-PRECISION = 10  # significant digits that cross to the page; it must agree with numpy to 1e-6
 
 
 def panel(ds: xr.Dataset) -> Json:
@@ -51,26 +46,6 @@ def panel(ds: xr.Dataset) -> Json:
             f"The run ended before its first {first}." if ended else f"No {first} is measured yet."
         )
         return blank | {"message": message}
-
-
-def _density(ds: xr.Dataset) -> Json:
-    found = ritz(ds)
-    node, weight = found.node.values, found.weight.values
-    whole, partial = whole_and_partial(found)
-    steps = found.sizes["node"]
-    axes = [broadening.axis(name, node) for name in broadening.AXES]
-    return {
-        "subtitle": describe(found),
-        "figure": _bare(density(ds)),
-        "scale": _plain(axes[0].scale),
-        "sigma": {on.name: _plain(broadening.default_sigma(on, node, steps)) for on in axes},
-        "probes": [
-            {"whole": probe in whole, "nodes": nodes, "weights": weights}
-            for probe in whole + partial
-            for there in [np.isfinite(node[probe])]
-            for nodes, weights in [(_plain(node[probe][there]), _plain(weight[probe][there]))]
-        ],
-    }
 
 
 def _accuracy(ds: xr.Dataset) -> Json:
@@ -107,7 +82,7 @@ PANELS: dict[str, tuple[str, str, str, Panel]] = {
     "accuracy": ("settings", "Accuracy of products over the step", "product", _accuracy),
     "benchmark": ("text", "What products cost", "repetition", _benchmark),
     "coupling": ("figure", "Coupling between blocks", "column", _coupling),
-    "density": ("density", "Spectral density", "Lanczos step", _density),
+    "density": ("density", "Spectral density", "Lanczos step", density_panel),
     "epsilon_sweep": ("settings", "Stability of the spectrum over ε", "finished probe", _sweep),
     "fraction_sweep": (
         "settings",
@@ -125,41 +100,7 @@ def _figure(figure: go.Figure) -> Json:
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     return {
         "subtitle": str(figure.layout.title.subtitle.text),
-        "figure": {"data": _plain(made["data"]), "layout": _plain(layout)},
+        "figure": {"data": plain(made["data"]), "layout": plain(layout)},
         "warning": "",
         "dark": {},
     }
-
-
-def _bare(figure: go.Figure) -> Json:
-    """The figure without the arrays that the page computes; what its markers stand for stays."""
-    plain = figure.to_plotly_json()
-    traces = []
-    for trace, made in zip(figure.data, plain["data"], strict=True):
-        bare = {key: value for key, value in made.items() if key not in ("x", "y", "customdata")}
-        if trace.mode == "markers":
-            bare["customdata"] = _plain(trace.customdata)
-        traces.append(bare)
-    layout = {key: value for key, value in plain["layout"].items() if key != "title"}
-    return {"data": traces, "layout": _plain(layout)}
-
-
-def _plain(value: Any) -> Any:
-    """Arrays as lists and numbers rounded to `PRECISION`, whatever they are nested in."""
-    if isinstance(value, np.ndarray):
-        return [_plain(entry) for entry in value.tolist()]
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.{PRECISION}g}") if math.isfinite(value) else None
-    if isinstance(value, dict):
-        if "bdata" in value:  # Plotly packs arrays so, which neither rounds nor can hold a gap
-            return _plain(_unpacked(value))
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
-
-
-def _unpacked(packed: Json) -> Any:
-    values = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
-    shape = [int(size) for size in str(packed.get("shape", len(values))).split(",")]
-    return values.reshape(shape)

@@ -1,6 +1,6 @@
 """From Ritz nodes to a curve: the axis' coordinate, the points, the Gaussian kernel.
 
-The page repeats this file in `page/static/density.js`, so that a slider needs no
+The page repeats this file in `page/static/broadening.js`, so that a slider needs no
 kernel; a browser test holds the two equal.
 """
 

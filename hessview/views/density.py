@@ -100,13 +100,6 @@ def describe(found: xr.Dataset) -> str:
     return " · ".join(parts)
 
 
-def whole_and_partial(found: xr.Dataset) -> tuple[list[int], list[int]]:
-    """Positions of the probes that enter the mean, and of those with some steps that do not."""
-    whole = found.finished.values.astype(bool)
-    begun = np.isfinite(found.node.values).any(axis=1)
-    return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
-
-
 def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
     known = ds.probe.values.tolist() if "probe" in ds.dims else []
     if not len(probes) or not set(probes) <= set(known):
@@ -114,14 +107,21 @@ def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
     return ds.sel(probe=[probe for probe in known if probe in set(probes)])
 
 
+def _whole_and_partial(found: xr.Dataset) -> tuple[list[int], list[int]]:
+    """Positions of the probes that enter the mean, and of those with some steps that do not."""
+    whole = found.finished.values.astype(bool)
+    begun = np.isfinite(found.node.values).any(axis=1)
+    return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
+
+
 def _drawn(found: xr.Dataset) -> list[int]:
-    whole, partial = whole_and_partial(found)
+    whole, partial = _whole_and_partial(found)
     return whole + partial[-1:]
 
 
 def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
     """The band's two edges, the mean, and the probe in progress; empty where there is none."""
-    whole, partial = whole_and_partial(found)
+    whole, partial = _whole_and_partial(found)
     at = broadening.grid(on, found.node.values, sigma)
     values = {
         probe: broadening.broaden(on, *_rule(found, probe), at, sigma) for probe in whole + partial

@@ -53,8 +53,8 @@ def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyter
     page.screenshot(path=shots / "jupyterlab_streaming.png")
 
     # The kernel is busy with the last cell, and the slider still moves the curve.
-    before = page.locator(".hessview output").text_content()
-    page.locator(".hessview input[type=range]").fill("0.5")
+    before = page.locator(".hessview output").first.text_content()
+    page.locator(".hessview input[type=range]").first.fill("0.5")
     page.wait_for_function(
         f"() => document.querySelector('.hessview output').textContent !== {json.dumps(before)}"
     )
@@ -63,8 +63,8 @@ def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyter
     pill.filter(has_text="done").wait_for(timeout=60_000)
     assert page.locator(".hess-progress").is_hidden()
     page.locator(".hess-key").get_by_text("mean of 3 probes").wait_for(timeout=10_000)
-    assert page.locator(".hessview input[type=range]").input_value() == "0.5"
-    page.locator(".hessview").get_by_role("button", name="auto").click()
+    assert page.locator(".hessview input[type=range]").first.input_value() == "0.5"
+    page.locator(".hessview").get_by_role("button", name="auto").first.click()
     page.wait_for_function("() => document.querySelector('.hessview button.hess-quiet').disabled")
 
     mean = page.evaluate(CURVES)["mean"]
@@ -118,8 +118,8 @@ def test_the_page_keeps_to_itself_among_jupyterlabs_styles(open_notebook, shots)
     page.screenshot(path=shots / "jupyterlab_narrow.png")
 
     # Arrow keys belong to the slider here, not to the notebook.
-    before = page.locator(".hessview output").text_content()
-    page.locator(".hessview input[type=range]").press("ArrowRight")
+    before = page.locator(".hessview output").first.text_content()
+    page.locator(".hessview input[type=range]").first.press("ArrowRight")
     page.wait_for_function(
         f"() => document.querySelector('.hessview output').textContent !== {json.dumps(before)}"
     )

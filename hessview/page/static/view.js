@@ -13,20 +13,6 @@ function element(tag, attributes = {}, children = []) {
   return made;
 }
 
-/** A row of radio buttons that looks like one segmented button. */
-function choice(name, legend, values, chosen, onChange) {
-  const options = values.map((value) => {
-    const input = element("input", { type: "radio", name, value, "data-lm-suppress-shortcuts": "true" });
-    input.checked = value === chosen;
-    input.addEventListener("change", () => input.checked && onChange(value));
-    return element("label", {}, [input, element("span", {}, value)]);
-  });
-  return element("fieldset", { class: "hess-control" }, [
-    element("legend", {}, legend),
-    element("div", { class: "hess-choice" }, options),
-  ]);
-}
-
 /** Two significant digits, with a real minus sign and power of ten. */
 function rounded(value) {
   const [mantissa, power] = value.toExponential(1).split("e").map(Number);

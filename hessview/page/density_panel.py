@@ -1,0 +1,62 @@
+"""What the page needs to draw a density of any steps and probes by itself."""
+
+from typing import Any
+
+import xarray as xr
+
+from hessview.data.summary import ritz
+from hessview.messages import ENDED
+from hessview.page.plain import plain
+from hessview.views.density import density, describe
+
+Json = dict[str, Any]
+
+
+def density_panel(ds: xr.Dataset) -> Json:
+    """Lanczos coefficients of every probe, and the figure without what is computed from them.
+
+    Args:
+        ds: Dataset of a density run, also a half-done one.
+
+    Returns:
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), steps (asked
+        of each probe), over (whether nothing more can arrive), all (the probes that were asked
+        for), and probes, those begun: probe, alpha and beta of its leading steps, in full
+        precision, in which Ritz values and weights are computed.
+
+    Raises:
+        RecordError: Not a density, or nothing measured yet.
+    """
+    found = ritz(ds)
+    rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
+    lengths = found.node.notnull().sum("node").values
+    alpha, beta = (rows[name].transpose("probe", "step").values for name in ("alpha", "beta"))
+    return {
+        "subtitle": describe(found),
+        "figure": _bare(ds),
+        "steps": alpha.shape[1],
+        "over": ds.attrs.get("state") in ENDED,
+        "all": found.probe.values.tolist(),
+        "probes": [
+            {
+                "probe": probe,
+                "alpha": alpha[place, :length].tolist(),
+                "beta": beta[place, :length].tolist(),
+            }
+            for place, (probe, length) in enumerate(
+                zip(found.probe.values.tolist(), lengths, strict=True)
+            )
+            if length
+        ],
+    }
+
+
+def _bare(ds: xr.Dataset) -> Json:
+    """The figure without what the page computes; one step is the least that has every trace."""
+    made = density(ds, steps=1).to_plotly_json()
+    arrays = ("x", "y", "customdata")
+    traces = [
+        {key: value for key, value in trace.items() if key not in arrays} for trace in made["data"]
+    ]
+    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    return {"data": traces, "layout": plain(layout)}

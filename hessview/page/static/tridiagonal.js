@@ -1,0 +1,95 @@
+// Gauss quadrature from Lanczos coefficients, as hessview/spectral/quadrature.py has it; a browser
+// test holds the two equal. Golub & Welsch (1969); implicit QL as in EISPACK's imtql2, which here
+// carries only what is used of the eigenvectors: their first and their last components.
+
+const MOST_SWEEPS = 60; // of one eigenvalue; it takes two or so
+
+/**
+ * Ritz values, ascending, with their weights and residual bounds.
+ * @param alpha diagonal of the Jacobi matrix, beta its off-diagonal, of the same length: the last
+ *   entry is the norm of the residual that was left
+ */
+export function quadrature(alpha, beta) {
+  const size = alpha.length;
+  const d = Float64Array.from(alpha), e = Float64Array.from(beta);
+  const first = new Float64Array(size), last = new Float64Array(size);
+  first[0] = last[size - 1] = 1;
+  e[size - 1] = 0;
+  for (let l = 0; l < size; l++) {
+    for (let sweeps = 0; ; sweeps++) {
+      const end = blockEnd(d, e, l);
+      if (end === l) break;
+      if (sweeps === MOST_SWEEPS) throw new Error("the eigenvalues of a Jacobi matrix did not settle");
+      sweep(d, e, first, last, l, end);
+    }
+  }
+  const order = Array.from(d.keys()).sort((i, j) => d[i] - d[j]);
+  return {
+    nodes: order.map((i) => d[i]),
+    weights: order.map((i) => first[i] ** 2),
+    residuals: order.map((i) => Math.abs(beta[size - 1] * last[i])),
+  };
+}
+
+/** Where the matrix that begins at l falls apart: the first coupling that is lost in rounding. */
+function blockEnd(d, e, l) {
+  let end = l;
+  while (end < d.length - 1) {
+    const scale = Math.abs(d[end]) + Math.abs(d[end + 1]);
+    if (Math.abs(e[end]) + scale === scale) break;
+    end++;
+  }
+  return end;
+}
+
+/** One QL step with Wilkinson's shift, on rows l to end. */
+function sweep(d, e, first, last, l, end) {
+  let g = (d[l + 1] - d[l]) / (2 * e[l]), r = Math.hypot(g, 1);
+  g = d[end] - d[l] + e[l] / (g + (g >= 0 ? r : -r));
+  let s = 1, c = 1, p = 0;
+  for (let i = end - 1; i >= l; i--) {
+    let f = s * e[i];
+    const b = c * e[i];
+    r = Math.hypot(f, g);
+    e[i + 1] = r;
+    if (r === 0) { // the matrix fell apart on the way
+      d[i + 1] -= p;
+      e[end] = 0;
+      return;
+    }
+    s = f / r;
+    c = g / r;
+    g = d[i + 1] - p;
+    r = (d[i] - g) * s + 2 * c * b;
+    p = s * r;
+    d[i + 1] = g + p;
+    g = c * r - b;
+    f = first[i + 1];
+    first[i + 1] = s * first[i] + c * f;
+    first[i] = c * first[i] - s * f;
+    f = last[i + 1];
+    last[i + 1] = s * last[i] + c * f;
+    last[i] = c * last[i] - s * f;
+  }
+  d[l] -= p;
+  e[l] = g;
+  e[end] = 0;
+}
+
+/** Quadratures of one probe at any number of steps, kept while its coefficients only grow. */
+function quadratures() {
+  let alpha = [], beta = [], known = new Map();
+  const begins = (longer, shorter) => shorter.every((value, i) => value === longer[i]);
+  return {
+    /** Take the coefficients measured so far. */
+    update(probe) {
+      if (!begins(probe.alpha, alpha) || !begins(probe.beta, beta)) known = new Map();
+      ({ alpha, beta } = probe);
+    },
+    /** What the first so many steps tell. */
+    at(steps) {
+      if (!known.has(steps)) known.set(steps, quadrature(alpha.slice(0, steps), beta.slice(0, steps)));
+      return known.get(steps);
+    },
+  };
+}

@@ -1,0 +1,32 @@
+"""Reports in Chromium."""
+
+import pytest
+
+from hessview.page.report import report
+
+
+@pytest.fixture
+def open_report(tmp_path, new_context):
+    """Write a report and open it offline; at the end, nothing was asked for nor complained of."""
+    heard = []
+
+    def run(runs, *, width=1180, dark=False, scripts=True, **options):
+        path = report(runs, tmp_path / "report.html", **options)
+        context = new_context(
+            offline=True,
+            viewport={"width": width, "height": 1000},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
+        page = context.new_page()
+        page.on("request", lambda r: heard.append(r.url) if r.url != path.as_uri() else None)
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
+        page.goto(path.as_uri())
+        if scripts:
+            page.wait_for_function("() => document.querySelector('.hess-plot')")
+        return page
+
+    yield run
+    assert heard == []
