@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
         "causal language model, or package.module:function",
     )
     launch.add_argument("--run-dir", required=True, help="record and meeting point")
+    launch.add_argument(
+        "--listen",
+        metavar="INTERFACE",
+        help="private network interface for notebooks on other hosts (default: none)",
+    )
     _add_job_options(launch)
     launch.set_defaults(command=_launch)
 
@@ -113,6 +118,8 @@ def _launch(arguments: argparse.Namespace) -> int:
 
     command = job_arguments(arguments.model, **_job_options(arguments))
     os.environ.update(job_environment())  # before torch is loaded, which reads some of it
+    if arguments.listen is not None:
+        command += ["--listen", arguments.listen]
     return _torchrun([*command, "--run-dir", arguments.run_dir])
 
 

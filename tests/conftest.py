@@ -1,5 +1,6 @@
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,16 @@ def dense_lanczos():
         return alpha, beta
 
     return run
+
+
+@pytest.fixture
+def until():
+    """Wait until something comes true."""
+
+    def wait(condition, timeout=30.0):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it does not come true"
+            time.sleep(0.01)
+
+    return wait

@@ -16,7 +16,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from hessview.errors import HessviewError, JobError
 from hessview.job.leave import leave
 from hessview.job.models import DTYPES, MODELS, Options, build
-from hessview.job.serve import Job, shared_directory
+from hessview.job.serve import Job, interface_of_rank_0, shared_directory
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
@@ -59,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="torchrun -m hessview.job", description=__doc__)
     add_options(parser)
     parser.add_argument("--run-dir", required=True, help="record and meeting point, made mode 0700")
+    parser.add_argument(
+        "--listen",
+        metavar="INTERFACE",
+        help="private network interface of rank 0's host, on which notebooks on other hosts can "
+        "attach (default: none, only those on rank 0's host can)",
+    )
     arguments = parser.parse_args(argv)
     if "RANK" not in os.environ:
         parser.error(
@@ -71,9 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _process_group() as device:
             mesh = init_device_mesh(device, (dist.get_world_size(),), mesh_dim_names=("shard",))
+            interface = interface_of_rank_0(arguments.listen)
             directory = shared_directory(arguments.run_dir)
             objective = build(options_from(arguments), mesh)
-            with Job(objective, directory) as job:
+            with Job(objective, directory, listen=interface) as job:
                 if rank == 0:
                     print(f"hessview: ready; attach with hessview.attach({arguments.run_dir!r})")
                     sys.stdout.flush()
@@ -135,7 +142,7 @@ def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException)
     Only once the directory is this job's: another job may live in it.
     """
     if directory is not None:
-        with contextlib.suppress(OSError):  # a full disk, say; the error itself counts
+        with contextlib.suppress(OSError, JobError):  # a full disk, say; the error itself counts
             directory.record_failure(rank, error)
 
 

@@ -22,6 +22,7 @@ from hessview.job.worker import Worker
 from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
 from hessview.transport.failure import Failure, blame
 from hessview.transport.host import RpcHost
+from hessview.transport.interface import Interface, private_interface
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.run_directory import RunDirectory
 
@@ -38,6 +39,7 @@ class Job:
         directory: Run directory, made by rank 0 and opened by the others; None for a job within
             one process that keeps its record in memory and answers no other process.
         evaluation: Whether to put the module into evaluation mode for each measurement.
+        listen: Interface on which rank 0 takes calls from kernels on other hosts; None: on none.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Job:
         directory: RunDirectory | None = None,
         *,
         evaluation: bool = False,
+        listen: Interface | None = None,
     ) -> None:
         self._rank = dist.get_rank() if dist.is_initialized() else 0
         if directory is not None:
@@ -56,6 +59,7 @@ class Job:
         self._log: EventLog | None = None
         self._host: RpcHost | None = None
         self._directory = directory
+        self._listen = listen
         self._ranks = dist.get_world_size() if dist.is_initialized() else 1
         self._control = (
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
@@ -156,7 +160,7 @@ class Job:
         self._log.append(description)
         self.mailbox = Mailbox(self._log)
         if self._directory is not None:
-            self._host = RpcHost(self._directory, self.mailbox, job=identity)
+            self._host = RpcHost(self._directory, self.mailbox, job=identity, listen=self._listen)
 
     def _broadcast(self, message: dict[str, Any]) -> dict[str, Any]:
         """Rank 0's message, on all ranks; an empty one costs a single number."""
@@ -236,7 +240,11 @@ class Job:
 
 
 def serve(
-    objective: Objective, run_dir: str | os.PathLike[str], *, evaluation: bool = False
+    objective: Objective,
+    run_dir: str | os.PathLike[str],
+    *,
+    evaluation: bool = False,
+    listen: str | None = None,
 ) -> Job:
     """Serve an objective to notebooks; called by all ranks together.
 
@@ -249,21 +257,40 @@ def serve(
         run_dir: Where the record goes and where kernels find the job; rank 0 makes it.
         evaluation: Whether to put the module into evaluation mode for each measurement, for
             loops in which it is in training mode, with dropout or batch normalisation.
+        listen: Network interface of rank 0's host, such as "eth1", on which kernels on other hosts
+            can call; all hosts must see the run directory. By default only kernels on rank 0's
+            host can, and no port is opened. See "Who can reach a job" in the README.
 
     Returns:
         The job, to be polled.
 
     Raises:
+        InputError: `listen` names no private interface.
         ObjectiveError: The objective cannot be differentiated as it is.
         RunDirectoryError: The run directory is not safe.
         JobError: Another job lives in the run directory.
     """
+    interface = interface_of_rank_0(listen)
     directory = shared_directory(run_dir)
     try:
-        return Job(objective, directory, evaluation=evaluation)
+        return Job(objective, directory, evaluation=evaluation, listen=interface)
     except BaseException:
         directory.close()
         raise
+
+
+def interface_of_rank_0(listen: str | None) -> Interface | None:
+    """Where rank 0 listens, None on the others or if it does not; called by all together.
+
+    Args:
+        listen: Name of a network interface of rank 0's host.
+
+    Raises:
+        InputError: It is none, or public; raised on all ranks alike.
+    """
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    with agree():
+        return private_interface(listen) if rank == 0 and listen is not None else None
 
 
 def shared_directory(run_dir: str | os.PathLike[str]) -> RunDirectory:

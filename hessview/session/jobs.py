@@ -99,8 +99,10 @@ def _entry(path: pathlib.Path) -> JobEntry:
         state, reason = _without_job(directory, error)
         return dataclasses.replace(entry, state=state, reason=reason)
     claim = directory.read_claim(job.epoch) if job.state == "held" else None
-    state = "stopped" if job.process.life() == "stopped" else ("idle", "measuring")[measuring]
-    return dataclasses.replace(entry, state=state, attached=str(claim or ""))
+    life = job.process.life()
+    state = life if life in ("stopped", "elsewhere") else ("idle", "measuring")[measuring]
+    reason = str(job.process) if life == "elsewhere" else ""
+    return dataclasses.replace(entry, state=state, attached=str(claim or ""), reason=reason)
 
 
 def _recorded(path: pathlib.Path) -> tuple[JobEntry, bool]:
@@ -139,8 +141,6 @@ def _without_job(directory: RunDirectory, error: HessviewError) -> tuple[str, st
         return "ended", "a record without a job"
     if job.state == "ended":
         return "ended", job.reason
-    if job.process.life() == "elsewhere":
-        return "elsewhere", str(job.process)
     return "dead", str(error)
 
 

@@ -1,10 +1,13 @@
 """This process's RPC agent: at most one, in a group of two, open only while they talk.
 
+On one host the two share memory. Between hosts the job listens on the interface that its user
+named; the kernel only calls, and its own end, which TensorPipe wants, is on the loopback.
+
 This is the only file that names torch.distributed.rpc, public or private.
 
 The RPC layer itself does not ask who calls. What protects the job is the run directory, which
 only its user can read; the token and the unpickler's list are a second line of defence, and
-stop no one who can already write to the job's shared memory.
+stop no one who can already write to the job's shared memory, or reach its port.
 """
 
 import concurrent.futures
@@ -16,6 +19,7 @@ import pathlib
 import pickle
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -23,6 +27,7 @@ import torch.distributed.rpc
 
 from hessview.errors import JobError
 from hessview.transport.desk import Desk, refusal
+from hessview.transport.interface import Interface, check_route, loopback
 from hessview.transport.unpickler import AllowlistUnpickler
 
 dist: Any = torch.distributed  # their types leave out much of what is needed here
@@ -30,41 +35,44 @@ rpc: Any = torch.distributed.rpc
 
 _JOB, _KERNEL = ("job", 0), ("kernel", 1)
 _THREADS = 8  # interrupted calls occupy one each until their wait is over
-_PATIENCE = 20.0  # seconds to join; rank 0 may hold Python's lock while it loads a model
+_PATIENCE = 20.0  # seconds to meet; rank 0 may hold Python's lock while it loads a model
 _ERROR = 2  # of torch's C++ log levels
+_BIND = "TP_SOCKET_IFNAME"
 
 TURN = threading.RLock()
 """Held for as long as this process talks; a process has one agent at a time."""
 
 _open = contextlib.ExitStack()  # what ends with the agent
 _desk: Desk | None = None  # who answers calls that come into this process
+_job_url = ""  # where TensorPipe finds the job
 
 
-def open_agent(store_path: pathlib.Path, desk: Desk | None = None) -> None:
-    """Join a group of the dynamic kind, which opens without waiting for the other member.
+def open_agent(
+    store_path: pathlib.Path, desk: Desk | None = None, *, interface: Interface | None = None
+) -> None:
+    """Open an agent, without waiting for the other one, which the job's must precede.
 
     Args:
-        store_path: File through which the two members meet; nobody has used it before.
+        store_path: File through which the two meet; nobody has used it before.
         desk: Who answers calls, on the job's side; None on the kernel's.
+        interface: Where to listen for calls over TCP; None talks in shared memory, where there
+            is some, and nowhere listens.
 
     Raises:
-        JobError: The process has an agent.
-        RuntimeError: The RPC layer cannot start, or the other member does not answer.
+        JobError: The process has an agent, or TensorPipe cannot listen there.
+        RuntimeError: The RPC layer cannot start, or there is no job.
     """
-    global _desk
+    global _desk, _job_url
     refuse_second_agent()
-    if sys.platform == "linux":
-        transports, channels = ["shm"], ["cma", "basic"]
-    else:  # no shared memory: a socket, but on the loopback interface
-        transports, channels = ["uv"], ["basic"]
-        os.environ["TP_SOCKET_IFNAME"] = "lo0"
+    if interface is None and sys.platform != "linux":  # no shared memory
+        interface = loopback()
     store = dist.FileStore(str(store_path), -1)
     store.set_timeout(datetime.timedelta(seconds=_PATIENCE))
     options = rpc.TensorPipeRpcBackendOptions(
         num_worker_threads=_THREADS,
         rpc_timeout=_PATIENCE,
-        _transports=transports,
-        _channels=channels,
+        _transports=["shm"] if interface is None else ["uv"],
+        _channels=["cma", "basic"] if interface is None else ["basic"],
     )
     name, identity = _KERNEL if desk is None else _JOB
     _desk = desk
@@ -75,10 +83,14 @@ def open_agent(store_path: pathlib.Path, desk: Desk | None = None) -> None:
         # autograd would need it, and no tensor is ever sent.
         with contextlib.suppress(RuntimeError):
             dist.autograd._init(identity)
-        # What init_rpc does, with our store: its own takes a URL, and numbers groups by process.
-        rpc._init_rpc_backend(
-            rpc.backend_registry.BackendType.TENSORPIPE, store, name, identity, None, options
-        )
+        # Less than init_rpc does: that numbers groups by process, and lets members call each other
+        # to agree on devices, which we do not use, while nobody can interrupt it.
+        with _listening_on(interface):
+            agent = rpc.TensorPipeAgent(store, name, identity, None, options, {}, [])
+            rpc.api._init_rpc_states(agent)
+        addresses = dist.PrefixStore("addrs", store)
+        _check_address(addresses.get(name).decode(), interface)
+        _job_url = addresses.get(_JOB[0]).decode()
     except BaseException:
         close_agent()
         raise
@@ -120,8 +132,10 @@ def call(
         fails with RuntimeError where the link breaks.
 
     Raises:
-        RuntimeError: There is no link.
+        RuntimeError: There is no link, or this host knows no way to the job's.
     """
+    if _job_url.startswith("uv:"):
+        check_route(_job_url)
     answer: concurrent.futures.Future[str] = concurrent.futures.Future()
 
     def pass_on(reply: Any) -> None:
@@ -143,18 +157,36 @@ def _answer(token: str, operation: str, body: str) -> str:
 
 
 class _Unpickler(AllowlistUnpickler):
-    """Lets our own call through, and the two by which a member joins its group."""
+    """Lets our own call through, and nothing else."""
 
     allowed: ClassVar[Mapping[tuple[str, str], Any]] = {
-        (entry.__module__, entry.__qualname__): entry
-        for entry in (
-            _answer,
-            rpc.internal.PythonUDF,
-            rpc.WorkerInfo,
-            rpc.backend_registry._get_device_infos,
-            rpc._utils._update_group_membership,
-        )
+        (entry.__module__, entry.__qualname__): entry for entry in (_answer, rpc.internal.PythonUDF)
     }
+
+
+@contextlib.contextmanager
+def _listening_on(interface: Interface | None) -> Iterator[None]:
+    """Tell TensorPipe which interface to bind; only so can it be told."""
+    before = os.environ.pop(_BIND, None)
+    if interface is not None:
+        os.environ[_BIND] = interface.name
+    try:
+        yield
+    finally:
+        os.environ.pop(_BIND, None)
+        if before is not None:
+            os.environ[_BIND] = before
+
+
+def _check_address(url: str, interface: Interface | None) -> None:
+    """Refuse to listen elsewhere: TensorPipe keeps the address that it bound first for good."""
+    wanted = "shm" if interface is None else interface.address
+    place = urllib.parse.urlsplit(url)
+    if wanted not in (place.scheme, place.hostname):
+        raise JobError(
+            f"this process already uses TensorPipe at {place.hostname} and cannot use {wanted} as "
+            "well; start a new process for it."
+        )
 
 
 def _shut_down() -> None:

@@ -6,7 +6,6 @@ from hessview.errors import JobBusyError, JobError
 from hessview.transport.claim import Claim
 from hessview.transport.job_file import JobFile
 from hessview.transport.lost import living_job
-from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 
 _PATIENCE = 20.0  # seconds; rank 0 may hold Python's lock for long while it loads a model
@@ -29,11 +28,19 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
         JobError: The job does not answer, cannot open a link, or cannot be reached from here.
     """
     claim = Claim.new()
+    here = claim.process
     deadline = time.monotonic() + _PATIENCE
     while True:
         job = living_job(directory)
-        if job.process == Process.current():
+        if job.process == here:
             raise JobError(f"job {job.job} runs in this very process; use hessview.local instead.")
+        if job.process.life() == "elsewhere" and not job.listen:
+            raise JobError(
+                f"job {job.job} runs with {job.process}, this kernel on {here.host} or in another "
+                f'container, and the job does not listen; follow it with hessview.watch("'
+                f'{directory.path}"), start the kernel where the job is, or the job with --listen '
+                "INTERFACE (in a script, hessview.serve(..., listen=)), a private network of both."
+            )
         if job.state == "waiting" and directory.claim(job.epoch, claim):
             opened = _wait_until_open(directory, job, claim, deadline)
             if opened is not None:

@@ -6,18 +6,22 @@ import dataclasses
 import logging
 import secrets
 import threading
+import time
 from typing import Any
 
 from hessview.errors import JobError
 from hessview.transport.agent import TURN, close_agent, open_agent, refuse_second_agent
 from hessview.transport.claim import Claim
 from hessview.transport.desk import Desk
+from hessview.transport.interface import Interface
 from hessview.transport.job_file import JobFile
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.process import Process
+from hessview.transport.pulse import SILENCE, Beat, Pulse
 from hessview.transport.run_directory import RunDirectory
 
 _TICK = 0.05  # seconds between looks at the run directory
+_TALK = 30.0  # seconds; a kernel that did not call by then will not
 _HEARING = 0.01  # seconds between looks whether a talk is over
 
 _log = logging.getLogger(__name__)
@@ -32,12 +36,21 @@ class RpcHost:
         directory: The job's run directory, from `RunDirectory.create`.
         mailbox: What kernels may leave in and fetch from.
         job: Identity of the job.
+        listen: Interface on which kernels on other hosts may call; None admits those of this
+            host alone.
 
     Raises:
         JobError: The process already uses torch.distributed.rpc.
     """
 
-    def __init__(self, directory: RunDirectory, mailbox: Mailbox, *, job: str) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        mailbox: Mailbox,
+        *,
+        job: str,
+        listen: Interface | None = None,
+    ) -> None:
         refuse_second_agent()
         try:
             epoch = directory.read_job().epoch + 1
@@ -45,8 +58,14 @@ class RpcHost:
             epoch = 1
         self._directory = directory
         self._desk = Desk(mailbox)
+        self._listen_on = listen
+        self._beat = Beat(directory.job_path)
         self._job = JobFile(
-            job=job, process=Process.current(), epoch=epoch, token=secrets.token_hex(32)
+            job=job,
+            process=Process.current(),
+            epoch=epoch,
+            token=secrets.token_hex(32),
+            listen=str(listen or ""),
         )
         self._closing = threading.Event()
         self._reason = ""
@@ -72,6 +91,7 @@ class RpcHost:
 
     def _watch(self) -> None:
         while not self._closing.wait(_TICK):
+            self._beat()
             try:
                 claim = self._directory.read_claim(self._job.epoch)
                 if claim is not None:
@@ -79,15 +99,16 @@ class RpcHost:
             except Exception:  # this thread must not die, or no kernel could ever attach again
                 _log.exception("no kernel can attach to the job for now")
                 self._closing.wait(1.0)
-        with contextlib.suppress(OSError):  # a run directory that was deleted meanwhile
+        with contextlib.suppress(OSError, JobError):  # deleted meanwhile, or full
             self._publish(state="ended", reason=self._reason)
 
     def _serve(self, claim: Claim) -> None:
         """Serve one kernel until it leaves, then make the job free for the next."""
-        reason = self._why_over(claim)
+        pulse = Pulse(self._directory.claim_path(self._job.epoch))
+        reason = self._why_over(claim, pulse)
         if not reason:
             try:
-                reason = self._listen(claim)
+                reason = self._listen(claim, pulse)
             except (JobError, RuntimeError) as error:
                 reason = str(error)
         epoch = self._job.epoch
@@ -102,25 +123,37 @@ class RpcHost:
         # Not before: the claim is what keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
 
-    def _listen(self, claim: Claim) -> str:
+    def _listen(self, claim: Claim, pulse: Pulse) -> str:
         """Talk whenever the kernel knocks, until its claim is over; returns why it is."""
         self._publish(state="held")
+        last = ""
         while not self._closing.wait(_TICK):
-            if reason := self._why_over(claim):
+            self._beat()
+            if reason := self._why_over(claim, pulse):
                 return reason
-            if talk := self._directory.read_knock(claim):
+            talk = self._directory.read_knock(claim)
+            if talk and talk != last:
                 self._talk(claim, talk)
+                last = talk
         self._publish(state="ended", reason=self._reason)
         return "the job ended"
 
     def _talk(self, claim: Claim, talk: str) -> None:
         """Keep the link open for as long as one talk lasts."""
+        elsewhere = claim.process.life() == "elsewhere"
+        deadline = time.monotonic() + _TALK
         with TURN:
             try:
-                open_agent(self._directory.store_path(talk), self._desk)
+                open_agent(
+                    self._directory.store_path(talk),
+                    self._desk,
+                    interface=self._listen_on if elsewhere else None,
+                )
                 self._desk.open(self._job.token)
                 self._publish(talk=talk)
-                while self._directory.read_knock(claim) == talk and not self._why_over(claim):
+                while self._directory.read_knock(claim) == talk and time.monotonic() < deadline:
+                    if self._why_over(claim):
+                        break
                     if self._closing.wait(_HEARING):
                         # Said before hanging up: the kernel looks for the reason.
                         self._publish(state="ended", reason=self._reason, talk="")
@@ -131,12 +164,18 @@ class RpcHost:
                 self._directory.forget_talk(talk)
         self._publish(talk="")
 
-    def _why_over(self, claim: Claim) -> str:
+    def _why_over(self, claim: Claim, pulse: Pulse | None = None) -> str:
         """Why a claim shall be served no longer, "" if it shall."""
-        if claim.process.life() == "gone":
-            return f"{claim} is gone"
+        match claim.process.life():
+            case "gone":
+                return f"{claim} is gone"
+            case "elsewhere" if self._listen_on is None:
+                return "the job does not listen to other hosts"
+            case "elsewhere" if pulse is not None and pulse.silent():
+                return f"{claim} has given no sign of life for {SILENCE:.0f} s"
         return self._directory.read_release(claim) or ""
 
     def _publish(self, **changes: Any) -> None:
-        self._job = dataclasses.replace(self._job, **changes)
-        self._directory.publish(self._job)
+        job = dataclasses.replace(self._job, **changes)
+        self._directory.publish(job)
+        self._job = job  # not before: what the disk has no room for was not said

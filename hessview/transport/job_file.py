@@ -22,6 +22,8 @@ class JobFile:
         epoch: Counts the times at which the job became free to be claimed; it never goes back.
         token: Secret of this epoch, shown with every call.
         state: "waiting" for a kernel, "held" by the kernel that claimed this epoch, "ended".
+        listen: Address at which kernels on other hosts reach it, with its interface; "" if none
+            may.
         talk: Name of the talk for which the job's end of the link is open, "" if it is closed.
         reason: Why the job ended, "" while it lives.
         left: Identity of the claim that was served last, "" if none was.
@@ -35,6 +37,7 @@ class JobFile:
     epoch: int
     token: str = dataclasses.field(repr=False)
     state: JobState = "waiting"
+    listen: str = ""
     talk: str = ""
     reason: str = ""
     left: str = ""

@@ -6,34 +6,30 @@ from hessview.errors import JobError, JobLostError, JobNotFoundError
 from hessview.transport.claim import Claim
 from hessview.transport.failure import blame
 from hessview.transport.job_file import JobFile
+from hessview.transport.pulse import SILENCE
 from hessview.transport.run_directory import RunDirectory
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 
 
 def living_job(directory: RunDirectory) -> JobFile:
-    """The job of a run directory, if it lives and this host can reach it.
+    """The job of a run directory, unless it is known to be gone.
 
     Args:
         directory: Where the job was started.
 
     Returns:
-        Its job file, as of now.
+        Its job file, as of now. Whether a job on another host lives, only time can tell.
 
     Raises:
         JobNotFoundError: There is no job, it ended, or it was killed.
-        JobError: The job runs on another host, or speaks another protocol.
+        JobError: The job speaks another protocol.
     """
     job = directory.read_job()
     if job.state == "ended":
         raise JobNotFoundError(
             f"job {job.job} of {directory.path} has ended ({_end(directory, job)}); "
             f"{_record(directory)}"
-        )
-    if job.process.life() == "elsewhere":
-        raise JobError(
-            f"job {job.job} runs with {job.process}, this kernel on another host; start the "
-            "kernel on the job's host, or run a new job on this one."
         )
     if cause := _cause_of_death(directory, job):
         raise JobNotFoundError(
@@ -59,11 +55,7 @@ def why_lost(directory: RunDirectory, job: JobFile, claim: Claim) -> JobLostErro
         if reason is not None:
             return JobLostError(reason)
         if time.monotonic() > deadline:
-            state = "is stopped" if job.process.life() == "stopped" else "does not answer"
-            cure = f"kill -CONT {job.process.pid}" if state == "is stopped" else "wait"
-            return JobLostError(
-                f"job {job.job} ({job.process}) {state}; {cure}, then attach again, or end it."
-            )
+            return JobLostError(_silence(job))
         time.sleep(0.02)
 
 
@@ -99,6 +91,19 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
             "again, with force=True if another kernel holds it."
         )
     return None
+
+
+def _silence(job: JobFile) -> str:
+    """What a job that says nothing may have come to."""
+    match job.process.life():
+        case "stopped":
+            state, cure = "is stopped", f"kill -CONT {job.process.pid}"
+        case "elsewhere":
+            state = f"has given no sign of life for {SILENCE:.0f} s"
+            cure = "see whether its host, and this run directory there, can be reached"
+        case _:
+            state, cure = "does not answer", "wait"
+    return f"job {job.job} ({job.process}) {state}; {cure}, then attach again, or end it."
 
 
 def _end(directory: RunDirectory, job: JobFile) -> str:

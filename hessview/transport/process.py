@@ -11,6 +11,8 @@ import psutil
 Life = Literal["alive", "stopped", "gone", "elsewhere"]
 
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+_MACHINE_ID = pathlib.Path("/etc/machine-id")
+_PIDS = pathlib.Path("/proc/self/ns/pid")
 _SAME_START = 1.0  # seconds; a pid does not come around again within this time
 
 
@@ -24,30 +26,36 @@ class Process:
             it as it is.
         boot: Identity of that boot, "" where the system has none.
         host: Name of the host.
+        machine: Identity of the host's installation, "" where there is none.
+        pids: What its pid counts in (a container has pids of its own), "" where all share one.
     """
 
     pid: int
     started: float
     boot: str
     host: str
+    machine: str = ""
+    pids: str = ""
 
     @classmethod
     def current(cls) -> "Process":
         """The process that runs this code."""
         pid = os.getpid()
-        return cls(pid=pid, started=_started(pid), boot=_boot(), host=socket.gethostname())
+        return cls(pid=pid, started=_started(pid), **_place())
 
     def life(self) -> Life:
         """Whether the process still lives, as far as this host can tell.
 
         Returns:
             "alive"; "stopped" by a signal or a debugger; "gone" (a zombie is gone too, and so
-            is whatever ran before a reboot); or "elsewhere", on a host that is not this one.
+            is whatever ran before a reboot); or "elsewhere", on a host that is not this one,
+            though it may have its name, or in a container of which the same is true.
         """
-        if self.host != socket.gethostname():
-            return "elsewhere"
-        if self.boot != _boot():
-            return "gone"
+        here = _place()
+        if (self.host, self.boot, self.pids) != (here["host"], here["boot"], here["pids"]):
+            same_machine = self.machine and self.machine == here["machine"]
+            rebooted = same_machine and self.host == here["host"] and self.boot != here["boot"]
+            return "gone" if rebooted else "elsewhere"
         try:
             started = _started(self.pid)
             status = psutil.Process(self.pid).status()
@@ -79,8 +87,18 @@ def _started(pid: int) -> float:
     return round(seconds, 2)  # the system counts in hundredths; equal processes compare equal
 
 
-def _boot() -> str:
+def _place() -> dict[str, str]:
+    """What tells this host, and its pids, from those of others."""
+    return {
+        "host": socket.gethostname(),
+        "boot": _text(_BOOT_ID),
+        "machine": _text(_MACHINE_ID),
+        "pids": os.readlink(_PIDS) if os.path.lexists(_PIDS) else "",
+    }
+
+
+def _text(path: pathlib.Path) -> str:
     try:
-        return _BOOT_ID.read_text().strip()
+        return path.read_text().strip()
     except OSError:
         return ""

@@ -1,11 +1,13 @@
 """A kernel's end of the link to rank 0; the other one is in `hessview.transport.host`.
 
-Events come down through the record, which lies on the same host. Commands go up over RPC, in
+Events come down through the record, which both hosts see. Commands go up over RPC, in
 talks: each opens a fresh group of two members, "job" and "kernel", which meet through a file in
 the run directory, and closes it after one call. Nothing of an earlier group, whatever became of
 its kernel, can stand in the way of the next, and nothing listens while nobody talks: TensorPipe
 waits in shared memory by spinning, and an open link costs each side a core (on two cores it
-made gradients 1.8 times slower). How a link is opened, and what it trusts, is in
+made gradients 1.8 times slower). On another host than the job's, each side touches a file as a
+sign of life, and a call that does not get through is made again: the network between may fail
+while the job goes on, and its events still come. How a link is opened, and what it trusts, is in
 `hessview.transport.agent`.
 """
 
@@ -26,17 +28,21 @@ from hessview.eventlog import EventReader
 from hessview.messages import Event
 from hessview.transport.agent import TURN, call, close_agent, open_agent, refuse_second_agent
 from hessview.transport.claiming import claim_job
+from hessview.transport.interface import loopback
 from hessview.transport.lost import known_loss, why_lost
+from hessview.transport.pulse import Beat, Pulse
 from hessview.transport.run_directory import RunDirectory
 
 _PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
+_PATIENCE_AWAY = 5.0  # seconds for one of the calls to another host, which are repeated
+_PAUSE = 0.5  # seconds between them
 _TICK = 0.05  # seconds between looks at the run directory
 _HEARING = 0.01  # seconds between looks whether a talk is over
 _LOOK = 0.1  # seconds between looks whether the job still lives
 
 
 class RpcChannel:
-    """A kernel's line to a job on this host; implements `hessview.transport.channel.Channel`.
+    """A kernel's line to a job; implements `hessview.transport.channel.Channel`.
 
     All methods may be called from any thread. A line that broke stays broken, and every
     later call raises the same error; attach again for a new one.
@@ -67,6 +73,9 @@ class RpcChannel:
         self._stopped = time.monotonic()
         self.job, self._claim = claim_job(directory, force=force)
         """The job file, as of when this kernel attached."""
+        self._away = self.job.process.life() == "elsewhere"
+        self._pulse = Pulse(directory.job_path)
+        self._beat = Beat(directory.claim_path(self.job.epoch))
         try:
             self._call("ping", {})
         except RuntimeError as error:
@@ -114,8 +123,7 @@ class RpcChannel:
             over = self._left
             if not over and time.monotonic() - looked > _LOOK:
                 looked = time.monotonic()
-                over = known_loss(self._directory, self.job, self._claim) is not None
-                over = over or self._stopped_for(looked) > _PATIENCE
+                over = self._is_lost() or self._stopped_for(looked) > _PATIENCE
             if events := self._recorded(after):
                 return events
             if over:
@@ -151,8 +159,20 @@ class RpcChannel:
             close_agent()
 
     def _call(self, operation: str, body: dict[str, Any]) -> Any:
-        with TURN:
-            reply = self._talk(operation, json.dumps(body))
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                with TURN:
+                    reply = self._talk(operation, json.dumps(body))
+                break
+            except ConnectionError as error:
+                if time.monotonic() > give_up:
+                    raise JobError(
+                        f"job {self.job.job} lives, but {operation} did not get through from this "
+                        f"host to {self.job.listen} ({error}); what it measures still arrives: "
+                        "mend the network between, or open its firewall, and ask again."
+                    ) from error
+                time.sleep(_PAUSE)
         if reply.get("error") == "JobLostError":
             raise self._lose()
         if "error" in reply:
@@ -160,16 +180,25 @@ class RpcChannel:
         return reply["value"]
 
     def _talk(self, operation: str, body: str) -> Any:
-        """Open the link, make one call, and close it."""
+        """Open the link, make one call, and close it.
+
+        Raises:
+            ConnectionError: The job lives on another host, and the network failed.
+        """
         talk = secrets.token_hex(8)
         try:
             self._directory.knock(self._claim, talk)
             self._wait_for(lambda: self._hears(talk))
-            open_agent(self._directory.store_path(talk))
-            answer = call(self.job.token, operation, body, timeout=_PATIENCE)
+            open_agent(
+                self._directory.store_path(talk), interface=loopback() if self._away else None
+            )
+            patience = _PATIENCE_AWAY if self._away else _PATIENCE
+            answer = call(self.job.token, operation, body, timeout=patience)
             self._wait_for(answer.done)
             return json.loads(answer.result())
         except RuntimeError as error:
+            if self._away and not self._left and not self._is_lost():
+                raise ConnectionError(str(error)) from error
             raise self._lose() from error
         finally:
             close_agent()
@@ -191,10 +220,19 @@ class RpcChannel:
             now = time.monotonic()
             if now - looked > _LOOK:
                 looked = now
-                lost = known_loss(self._directory, self.job, self._claim)
-                if self._left or lost or now > deadline:
+                if self._left or self._is_lost():
                     raise self._lose()
+                if now > deadline:
+                    raise RuntimeError(f"no answer for {_PATIENCE:.0f} s")
             time.sleep(_HEARING)
+
+    def _is_lost(self) -> bool:
+        """Whether it is known that nothing can come any more."""
+        if self._away:
+            self._beat()
+            if self._pulse.silent():
+                return True
+        return known_loss(self._directory, self.job, self._claim) is not None
 
     def _stopped_for(self, now: float) -> float:
         """Seconds since the job was first seen stopped without a break; 0 if it is not."""

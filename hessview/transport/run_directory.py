@@ -114,13 +114,22 @@ class RunDirectory:
             RunDirectoryError: The file is damaged.
         """
         try:
-            text = (self.path / _JOB).read_text()
+            text = self.job_path.read_text()
         except FileNotFoundError as error:
             raise JobNotFoundError(
                 f"run directory {self.path} holds no job (there is no job.json); start one "
                 "with --run-dir, or wait until it has started."
             ) from error
         return JobFile.from_json(text)
+
+    @property
+    def job_path(self) -> pathlib.Path:
+        """The job file, which rank 0 touches as a sign of life."""
+        return self.path / _JOB
+
+    def claim_path(self, epoch: int) -> pathlib.Path:
+        """The claim on an epoch, which its kernel touches as a sign of life."""
+        return self.path / f"claim-{epoch}"
 
     def publish(self, job: JobFile) -> None:
         """Replace job.json; readers see the old or the new one, never a part."""
@@ -139,7 +148,7 @@ class RunDirectory:
         draft = self._write(claim.to_json())
         try:
             # link(2) fails where the name exists, and the name never shows a half-written file.
-            os.link(draft, self.path / f"claim-{epoch}")
+            os.link(draft, self.claim_path(epoch))
         except FileExistsError:
             return False
         finally:
@@ -149,7 +158,7 @@ class RunDirectory:
     def read_claim(self, epoch: int) -> Claim | None:
         """Who claimed an epoch, None if nobody did."""
         try:
-            return Claim.from_json((self.path / f"claim-{epoch}").read_text())
+            return Claim.from_json(self.claim_path(epoch).read_text())
         except FileNotFoundError:
             return None
 
@@ -304,8 +313,15 @@ class RunDirectory:
 
     def _write(self, text: str) -> pathlib.Path:
         draft = self.path / f".{uuid.uuid4().hex}.tmp"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(text)
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                stream.write(text)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise RunDirectoryError(
+                f"run directory {self.path} cannot be written ({error}); free disk space, or make "
+                "it writable."
+            ) from error
         return draft
 
 

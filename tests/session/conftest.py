@@ -1,5 +1,4 @@
 import sys
-import time
 
 import pytest
 from shell_job import HESSVIEW, JOBS, ShellJob
@@ -40,16 +39,3 @@ def puppet():
     yield make
     for one in made:
         one.kill()
-
-
-@pytest.fixture
-def until():
-    """Wait until something comes true."""
-
-    def wait(condition, timeout=30.0):
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, "it does not come true"
-            time.sleep(0.01)
-
-    return wait

@@ -79,7 +79,9 @@ def _obey(pipe: Any) -> None:
 class Job:
     """A job without ranks: each step of a command gives a reading whose alpha is the step."""
 
-    def __init__(self, path: str, name: str = "job", pause: float = 0.0) -> None:
+    def __init__(
+        self, path: str, name: str = "job", pause: float = 0.0, listen: Any = None
+    ) -> None:
         from hessview.eventlog import EventLog
         from hessview.transport.host import RpcHost
         from hessview.transport.mailbox import Mailbox
@@ -88,7 +90,7 @@ class Job:
         self.directory = RunDirectory.create(path)
         self.log = EventLog(name, self.directory.events_path)
         self.mailbox = Mailbox(self.log)
-        self.host = RpcHost(self.directory, self.mailbox, job=name)
+        self.host = RpcHost(self.directory, self.mailbox, job=name, listen=listen)
         self.pause = pause
         threading.Thread(target=self._compute, daemon=True).start()
 

@@ -5,7 +5,9 @@ import sys
 import time
 
 import psutil
+import pytest
 
+from hessview.transport import process as process_module
 from hessview.transport.process import Process
 
 
@@ -40,12 +42,31 @@ def test_a_later_process_of_the_same_pid_is_another():
     assert dataclasses.replace(here, started=here.started - 5).life() == "gone"
 
 
-def test_a_reboot_ends_all_processes():
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Give this host an identity."""
+    (tmp_path / "machine-id").write_text("this one\n")
+    monkeypatch.setattr(process_module, "_MACHINE_ID", tmp_path / "machine-id")
+
+
+def test_a_reboot_ends_all_processes(machine):
     assert dataclasses.replace(Process.current(), boot="earlier").life() == "gone"
 
 
-def test_another_host_cannot_be_looked_into():
-    assert dataclasses.replace(Process.current(), host="elsewhere").life() == "elsewhere"
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"host": "elsewhere"},
+        {"boot": "another", "machine": "another"},  # two hosts of the same name
+        {"boot": "another", "machine": ""},  # perhaps this one before a reboot, perhaps not
+        {"boot": "another", "host": "elsewhere"},  # copies of one installation
+        {"pids": "pid:[1]"},  # a container of this host, with its name
+    ],
+)
+def test_a_pid_of_another_host_is_not_taken_for_one_of_this(machine, other):
+    own = dataclasses.replace(Process.current(), **other)
+    assert own.life() == "elsewhere"
+    assert dataclasses.replace(own, pid=2**22 + 1).life() == "elsewhere"  # nor for a dead one
 
 
 def _until(condition):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import threading
@@ -31,7 +32,7 @@ def job_file(**changes):
 
 def gone():
     here = Process.current()
-    return Process(pid=here.pid, started=here.started - 10, boot=here.boot, host=here.host)
+    return dataclasses.replace(here, started=here.started - 10)
 
 
 def test_it_is_made_for_its_user_alone_whatever_the_umask(path):
@@ -152,8 +153,7 @@ def test_two_jobs_that_start_at_once_do_not_both_get_it(directory, path, puppet)
 
 
 def test_a_job_on_another_host_is_not_taken_for_dead(directory, path):
-    here = Process.current()
-    away = Process(pid=here.pid, started=here.started, boot=here.boot, host="elsewhere")
+    away = dataclasses.replace(Process.current(), host="elsewhere")
     directory.publish(job_file(process=away))
     with pytest.raises(JobError, match=r"another host \(pid \d+ on elsewhere\).*delete job.json"):
         RunDirectory.create(path)
