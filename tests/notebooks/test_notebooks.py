@@ -19,6 +19,10 @@ NUMBERS = {
     "3_layer_coupling": (
         "[*found.value.values.tolist(), sorted(set(worthless.verdict.values.tolist()))]"
     ),
+    "how_far_to_trust_it": (
+        "[steps['auto'].tolist(), distance, five['top five off by'].tolist(), "
+        "numbers.to_dict('index')]"
+    ),
 }
 
 
@@ -91,3 +95,19 @@ def test_coupling_is_told_from_noise(run, tmp_path):
     assert set(found.verdict.values) == {"trustworthy"}
     assert "dominated by noise" in verdicts
     assert float(noisy.epsilon.max()) == pytest.approx(1e-6)
+
+
+@pytest.mark.ranks
+def test_what_is_said_of_errors_is_measured(run, tmp_path):
+    """The notebook asserts each of its sentences; here, that they are about what was measured."""
+    errors, distance, five, coupling = run("how_far_to_trust_it")
+    assert len(errors) == 5 * 3 * 2  # models, data types, directions
+    assert np.isfinite(errors).all()
+    assert 0 < distance <= 1.5e-3
+    assert 0 < five[0] <= 2e-4
+    exact, auto, noisy = runs_of(tmp_path / "runs" / "trust")
+    assert {ds.attrs["world_size"] for ds in (exact, auto, noisy)} == {2}
+    assert [ds.attrs["operator"] for ds in (exact, auto, noisy)] == ["exact", "hessian", "hessian"]
+    for name, ds in {"exact": exact, "auto": auto, "1e-6": noisy}.items():
+        found = hessview.coupling_summary(ds)
+        assert list(coupling[name].values()) == pytest.approx(found.value.values)
