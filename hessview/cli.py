@@ -1,4 +1,4 @@
-"""The command line: demo, launch, bench, jobs, report."""
+"""The command line: demo, launch, bench, jobs, dashboard, report."""
 
 import argparse
 import json
@@ -77,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     jobs = commands.add_parser("jobs", help="list jobs, their state, and who is attached")
     jobs.add_argument("folder", nargs="?", default="runs", help="looked through (default: runs)")
     jobs.set_defaults(command=_jobs)
+
+    dashboard = commands.add_parser("dashboard", help="show a run directory, live, in a browser")
+    dashboard.add_argument("run_dir")
+    dashboard.add_argument("--port", type=int, default=0, help="default: a free one")
+    dashboard.add_argument("--no-browser", action="store_true", help="only print the address")
+    dashboard.add_argument(
+        "--attach", action="store_true", help="attach to the job, to measure and cancel as well"
+    )
+    dashboard.set_defaults(command=_dashboard)
 
     report = commands.add_parser("report", help="write a report of a run directory")
     report.add_argument("run_dir")
@@ -170,6 +179,16 @@ def _jobs(arguments: argparse.Namespace) -> int:
 
     entries = jobs(arguments.folder)
     print(format_jobs(entries) if entries else f"no run directory under {arguments.folder}")
+    return 0
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from hessview.page.dashboard import board_of
+    from hessview.page.served import serve_dashboard
+    from hessview.session.attach import attach
+
+    source = attach(arguments.run_dir) if arguments.attach else arguments.run_dir
+    serve_dashboard(board_of(source), port=arguments.port, browser=not arguments.no_browser)
     return 0
 
 

@@ -78,8 +78,12 @@ def session_card(job: JobStarted, state: str) -> str:
     Returns:
         HTML with inline styles only; every name in it is escaped.
     """
-    made = card(job, state)
-    rows = [["Session", state], *made["rows"]]
+    return card_html(card(job, state))
+
+
+def card_html(made: dict[str, Any]) -> str:
+    """What `card` made, as HTML for where no script runs; every name in it is escaped."""
+    rows = [["Session", made["message"] or made["state"]], *made["rows"]]
     return str(
         _CARD.format(
             title=made["title"],

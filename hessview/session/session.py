@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from hessview.commands import Command
 from hessview.data.collect import Collector
@@ -117,6 +118,17 @@ class Session(Asking):
         """
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback) if callback in self._callbacks else None
+
+    def dashboard(self) -> Any:
+        """All runs of the job on one page, which later ones join by themselves.
+
+        Returns:
+            A widget (`page.dashboard.Dashboard`): display it, or let a cell end with it.
+        """
+        # As in Run: what a session looks like belongs to the page.
+        from hessview.page.dashboard import dashboard
+
+        return dashboard(self)
 
     def detach(self) -> None:
         """Leave the job, which goes on if it was not started by this session."""

@@ -1,6 +1,7 @@
-"""Reports in Chromium."""
+"""Reports in Chromium, and a job for dashboards."""
 
 import pytest
+from shell_job import HESSVIEW, ShellJob
 
 from hessview.page.report import report
 
@@ -30,3 +31,13 @@ def open_report(tmp_path, new_context):
 
     yield run
     assert heard == []
+
+
+@pytest.fixture(scope="package")
+def small_job(tmp_path_factory):
+    """A slow two-rank job that the tests of this folder share."""
+    job = ShellJob(tmp_path_factory.mktemp("small"), HESSVIEW, "launch", "small:slow")
+    try:
+        yield job.wait_until_ready()
+    finally:
+        job.end()

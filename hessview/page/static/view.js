@@ -53,9 +53,10 @@ function recolouring({ light, dark }, palette) {
 /**
  * Show a state (see page/state.py) inside an element.
  * @param ask sends a message to the session (see page/actions.py); without it nothing can be asked
+ * @param place under which the choices in its panels are remembered
  * @returns root, its element; update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
  */
-export function mount(host, state, { ask } = {}) {
+export function mount(host, state, { ask, place = "" } = {}) {
   const root = element("div", { class: "hessview" });
   host.replaceChildren(element("style", {}, STYLE), root);
   const notice = noticeView(root);
@@ -75,7 +76,7 @@ export function mount(host, state, { ask } = {}) {
     if (state.card) card ??= cardView(notice.line);
     card?.update(state.card);
     state.sections.forEach((section, i) => {
-      sections[i] ??= sectionView(root, `${prefix}-${i}`, i, ask);
+      sections[i] ??= sectionView(root, `${prefix}-${i}`, `${place} ${i}`, ask);
       sections[i].update(section, recolour);
     });
     notice.update(state.notice);

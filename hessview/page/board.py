@@ -1,0 +1,210 @@
+"""What a dashboard shows, run by run, whatever shell shows it."""
+
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+from hessview.data.siblings import siblings
+from hessview.page.actions import Actions, Asked, Notice
+from hessview.page.card import card
+from hessview.page.entry import entry
+from hessview.page.form import form
+from hessview.page.pump import Pump
+from hessview.page.runs import Live, dataset_of, is_live, session_of
+from hessview.page.standing import standing
+from hessview.page.state import Json, page_state
+from hessview.views import theme
+
+Tell = Callable[[Json], None]
+
+
+class Board:
+    """Follows a session, or shows runs of a record: a head, and a part for each run.
+
+    A part is one line of the list, and, of the newest run and those that some page looks at, the
+    section that the line opens: a fold of fifty runs would take seconds, and nobody looks at
+    fifty. What changes is told to all who listen, from a thread, at most ten times a second.
+
+    Args:
+        session: The session to follow, whose later runs appear by themselves; or None.
+        runs: Without a session, the runs and datasets to show, the oldest first.
+    """
+
+    def __init__(self, session: Any = None, runs: Sequence[Live | xr.Dataset] = ()) -> None:
+        self.head: Json = {}
+        """All that is not about one run: theme, card, form, order of the runs, standing."""
+        self.parts: dict[str, Json] = {}
+        """Of each run, or siblings, by the name of the first: entry, and section if looked at."""
+        self._session = session
+        self._given: dict[str, Any] = {str(place): run for place, run in enumerate(runs)}
+        self._notice: Notice | None = None
+        self._asked = ""
+        self._listeners: list[Tell] = []
+        self._lock = threading.Lock()
+        self._changed: set[str] = set()
+        self._wanted: set[str] = set()
+        self._looked_at: set[str] = set()
+        self._datasets: dict[str, xr.Dataset] = {}
+        self._groups: dict[str, list[xr.Dataset]] = {}
+        self._watched: dict[str, Callable[[], None]] = {}
+        self._pump = Pump(self._refresh)
+        self._actions = Actions(self._session_for, self._answer)
+        self._refresh()
+        for number, one in enumerate([session] if session is not None else self._sessions):
+            self._watched[f"session {number}"] = one.on_change(self._pump.poke)
+        self._pump.poke()  # what came between the first fold and the subscription
+
+    def listen(self, tell: Tell) -> Callable[[], None]:
+        """Be told what changes: head, or parts by name, or both; a part without section keeps it.
+
+        Args:
+            tell: Called from a thread of the board; it must return soon.
+
+        Returns:
+            Call it to end this.
+        """
+        self._listeners.append(tell)
+        return lambda: self._listeners.remove(tell) if tell in self._listeners else None
+
+    def take(self, message: object) -> None:
+        """Take a page's message; returns at once.
+
+        Args:
+            message: {"action": "show", "run": name}, which is answered by telling the head, all
+                entries, and the section of that run ("" for the newest); or what
+                `page.actions` knows, which is answered by a notice or a run.
+        """
+        if isinstance(message, Mapping) and message.get("action") == "show":
+            with self._lock:
+                self._wanted.add(str(message.get("run", "")))
+            self._pump.poke()
+        elif self._sessions:
+            self._actions(message)
+
+    def datasets(self, name: str) -> list[xr.Dataset]:
+        """The datasets of a run and its siblings, by its name in the head's order."""
+        return self._groups[name]
+
+    def close(self) -> None:
+        """Follow no more; the session and its runs go on."""
+        self._pump.close()
+        for name in list(self._watched):
+            self._watched.pop(name)()
+
+    @property
+    def _sessions(self) -> list[Asked]:
+        """Who can be asked, each once."""
+        if self._session is not None:
+            return [] if self._session.read_only else [self._session]
+        found = [session_of(run) for run in self._given.values()]
+        return list({id(one): one for one in found if one is not None}.values())
+
+    @property
+    def _runs(self) -> dict[str, Any]:
+        """All runs by name, the oldest first."""
+        if self._session is None:
+            return self._given
+        return {run.id: run for run in self._session.runs}
+
+    def _refresh(self) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            wanted, self._wanted = self._wanted, set()
+        self._read(changed)
+        groups = self._grouped()
+        order = list(reversed(groups))
+        self._looked_at |= {name or order[0] for name in wanted if order and name in {"", *order}}
+        told = self._fold_parts(groups, self._looked_at | set(order[:1]))
+        head = self._made_head(order, groups)
+        message: Json = {}
+        if head != self.head or wanted:
+            self.head = message["head"] = head
+        if wanted:  # a page was opened, or missed what was told before it listened
+            whole = {name or order[0] for name in wanted if order}
+            told = {
+                name: part if name in whole else {"entry": part["entry"]}
+                for name, part in self.parts.items()
+            } | told
+        if told:
+            message["parts"] = told
+        if message:
+            for tell in list(self._listeners):
+                tell(message)
+
+    def _read(self, changed: set[str]) -> None:
+        """The datasets of new and changed runs."""
+        for name, run in self._runs.items():
+            if name not in self._datasets and is_live(run):
+                self._watched[name] = run.on_change(functools.partial(self._mark, name))
+            if name not in self._datasets or name in changed:
+                self._datasets[name] = dataset_of(run)
+
+    def _grouped(self) -> dict[str, list[xr.Dataset]]:
+        """Siblings, by the name of their first run, in the order of these."""
+        names = {id(ds): name for name, ds in self._datasets.items()}
+        found = siblings(list(self._datasets.values()))
+        return {names[id(group[0])]: group for group in found}
+
+    def _fold_parts(self, groups: dict[str, list[xr.Dataset]], looked_at: set[str]) -> Json:
+        """Make parts anew whose runs changed, and sections that are missed; gives those."""
+        told = {}
+        parts = {}
+        for name, group in groups.items():
+            part = self.parts.get(name, {})
+            changed = not _same(group, self._groups.get(name, []))
+            if changed or (name in looked_at and "section" not in part):
+                part = told[name] = self._part(group, whole=name in looked_at)
+            parts[name] = part
+        self.parts, self._groups = parts, groups
+        return told
+
+    def _part(self, group: list[xr.Dataset], *, whole: bool) -> Json:
+        line = entry(group)
+        if not whole:
+            return {"entry": line}
+        (section,) = page_state(group)["sections"]
+        about = [line["detail"]]
+        if self._session is None:  # there is no card above that says it
+            about = [section["title"], section["subtitle"], *about]
+        title = f"{line['kind']} · {line['label']}"
+        section = {**section, "title": title, "subtitle": " · ".join(filter(None, about))}
+        return {"entry": line, "section": section}
+
+    def _made_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> Json:
+        members = {str(ds.attrs.get("run")): name for name in order for ds in groups[name]}
+        return {
+            "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
+            "card": card_of(self._session) if self._session is not None else None,
+            "form": form() if self._session is not None and self._sessions else None,
+            "order": order,
+            "asked": members.get(self._asked, ""),
+            **standing(self._sessions, self._notice),
+        }
+
+    def _mark(self, name: str) -> None:
+        with self._lock:
+            self._changed.add(name)
+        self._pump.poke()
+
+    def _session_for(self, about: str) -> Asked:
+        by_run = {run.id: session_of(run) for run in self._runs.values() if is_live(run)}
+        return by_run.get(about) or self._sessions[0]
+
+    def _answer(self, notice: Notice | None, run: Live | None) -> None:
+        self._notice = notice
+        if run is not None:
+            self._asked = run.id
+        self._pump.poke()
+
+
+def card_of(session: Any) -> Json | None:
+    """The card of a session, None if its record does not say what the job holds."""
+    job = session.collector.job
+    return None if job is None else card(job, session.state)
+
+
+def _same(one: Sequence[object], other: Sequence[object]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

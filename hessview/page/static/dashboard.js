@@ -1,0 +1,83 @@
+// The dashboard: the session's card, a form, the runs by kind, and the one run that is looked at.
+
+let dashboards = 0;
+
+/** A board (see page/board.py) with what was told of it since. */
+export function merged(board, { head = board.head, parts = {} }) {
+  const all = { ...board.parts };
+  for (const [name, part] of Object.entries(parts)) all[name] = { ...all[name], ...part };
+  return { head, parts: all };
+}
+
+/**
+ * Show a board inside an element.
+ * @param chosen name of the run to begin with; "" follows the newest
+ * @param send sends a message to the board
+ * @param onChoice is told which run is looked at by choice, "" for the newest
+ * @returns update(board), dispose()
+ */
+export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
+  const prefix = `hess-board-${++dashboards}`;
+  const ask = "asking" in board.head ? send : undefined;
+  const frame = mount(host, frameState(board.head));
+  const list = listView(prefix, pick);
+  const form = ask && board.head.form && formView(prefix, board.head.form, (message) => { awaited = true; ask(message); });
+  const empty = element("p", { class: "hess-waiting" });
+  const shown = element("div");
+  frame.root.classList.add("hess-board");
+  frame.root.append(...[form, list.box, empty, shown].filter(Boolean));
+  let awaited = false; // what is asked for here is shown when it comes
+  let requested = "", page = null, drawn = {};
+
+  function pick(name) {
+    chosen = name === board.head.order[0] ? "" : name; // who looks at the newest goes on to the next
+    onChoice(chosen);
+    show();
+  }
+
+  function show() {
+    const { head, parts } = board;
+    const order = head.order.filter((name) => name in parts);
+    const name = order.includes(chosen) ? chosen : (order[0] ?? "");
+    if (name && requested !== name) {
+      requested = name;
+      send({ action: "show", run: name }); // also where it is here: it may have changed since
+    }
+    const section = parts[name]?.section;
+    list.update(order.map((one) => ({ name: one, ...parts[one].entry })), name);
+    empty.textContent = name ? "Waiting for the kernel to draw this run…" : "No run yet. Runs appear here once they are asked for.";
+    empty.hidden = Boolean(section);
+    if (drawn.name !== name || drawn.theme !== JSON.stringify(head.theme)) {
+      page?.dispose();
+      page = null;
+      drawn = { name, theme: JSON.stringify(head.theme) };
+    }
+    if (section && drawn.section !== section) {
+      drawn.section = section;
+      const state = { ...frameState(head), card: null, notice: null, sections: [section] };
+      if (page) page.update(state);
+      else page = mount(shown, state, { ask, place: name });
+    }
+    frame.update(frameState(head)); // last: it also lets all buttons of the page ask, or not
+  }
+
+  show();
+  return {
+    update(next) {
+      const { asked, notice } = board.head;
+      board = next;
+      if (awaited && board.head.asked !== asked) {
+        awaited = false;
+        pick(board.head.asked);
+      } else {
+        awaited &&= JSON.stringify(board.head.notice) === JSON.stringify(notice);
+        show();
+      }
+    },
+    dispose() { page?.dispose(); frame.dispose(); },
+  };
+}
+
+function frameState({ theme, card, asking, reason, notice }) {
+  return { theme, card, asking, reason, notice, sections: [] };
+}

@@ -1,0 +1,25 @@
+/** The dashboard's shell in a Panel app: it begins empty, asks for the run of its address, and is told. */
+export function render({ model, el }) {
+  // In the light, through a slot: Plotly's style sheet does not reach into Panel's shadow root.
+  const host = document.createElement("div"), around = el.getRootNode().host;
+  el.append(document.createElement("slot"));
+  around.append(host);
+  const ground = document.createElement("style"); // of the page around
+  document.head.append(ground);
+  let board = { head: null, parts: {} }, page = null;
+  const chosen = new URLSearchParams(location.hash.slice(1)).get("run") ?? "";
+  const send = (message) => model.send_msg(message);
+  const onChoice = (run) => history.replaceState(null, "", run ? `#run=${encodeURIComponent(run)}` : "#");
+  const onMessage = (told) => {
+    board = merged(board, told);
+    if (page) page.update(board);
+    else if (board.head) {
+      const { light, dark } = board.head.theme;
+      ground.textContent = `body { margin: 0; background: ${light.page}; } @media (prefers-color-scheme: dark) { body { background: ${dark.page}; } }`;
+      page = mountDashboard(host, board, { chosen, send, onChoice });
+    }
+  };
+  model.on("msg:custom", onMessage);
+  model.on("remove", () => { model.off("msg:custom", onMessage); page?.dispose(); host.remove(); ground.remove(); });
+  model.on("after_render", () => send({ action: "show", run: chosen }));
+}

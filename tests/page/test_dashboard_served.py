@@ -1,0 +1,95 @@
+"""The dashboard that `hessview dashboard` serves, in Chromium, on a real job of two ranks."""
+
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from overlaps import OVERLAPS
+from shell_job import HESSVIEW
+
+import hessview
+
+BOKEH = ("log: [bokeh", "log: Bokeh items", "info: [bokeh")  # what its library says of itself
+
+pytestmark = [pytest.mark.browser, pytest.mark.ranks]
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Run `hessview dashboard` and give its address; an interrupt ends it without a word."""
+    served = []
+
+    def run(*arguments):
+        log = tmp_path / f"served-{len(served)}"
+        command = [HESSVIEW, "dashboard", *map(str, arguments), "--no-browser"]
+        with log.open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        served.append((process, log))
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S+", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, "it does not tell its address"
+            time.sleep(0.05)
+        return found[0]
+
+    yield run
+    for process, log in served:
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 0
+            assert len(log.read_text().splitlines()) == 1
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def visit(new_context):
+    """Open an address; at the end, no request has left loopback and the console is empty."""
+    heard = []
+
+    def run(url, *, width=1180, height=1300, dark=False):
+        context = new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        page = context.new_page()
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if re.match(r"(https?|ws)://127\.0\.0\.1:|data:|blob:", request.url)
+                else heard.append(request.url)
+            ),
+        )
+        page.on("console", lambda said: heard.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield run
+    assert [line for line in heard if not line.startswith(BOKEH)] == []
+
+
+def pill(page, text):
+    shown = page.locator(".hess-board section:not(.hess-session) .hess-pill")
+    shown.filter(has_text=re.compile(text)).wait_for(timeout=60_000)
+
+
+def test_it_follows_a_job_without_attaching(small_job, serve, visit, shots):
+    url = serve(small_job.path)
+    with hessview.attach(small_job.path, force=True) as session:
+        page = visit(url)
+        page.locator(".hess-board").wait_for(timeout=60_000)
+        run = session.density(steps=20, probes=3)
+        pill(page, "streaming")
+        assert page.get_by_role("button", name="Cancel").count() == 0
+        page.screenshot(path=shots / "served_streaming.png")
+        run.wait()
+        pill(page, "done")
+        page.screenshot(path=shots / "served_done.png")
+        assert page.evaluate(OVERLAPS) == []
+        page = visit(url, dark=True, width=480)
+        pill(page, "done")
+        page.wait_for_function("() => document.querySelector('.hess-board')")
+        page.screenshot(path=shots / "served_dark_narrow.png", full_page=True)
