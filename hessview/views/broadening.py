@@ -93,7 +93,7 @@ def default_sigma(on: Axis, nodes: ArrayLike, steps: int) -> float:
 
 
 def grid(on: Axis, nodes: ArrayLike, sigma: float) -> Array:
-    """Coordinates at which the curve is drawn: evenly spaced, and every node, so no peak is missed.
+    """Coordinates at which the curve is drawn: evenly spaced, and the nodes, so no peak is missed.
 
     Args:
         on: The axis.

@@ -219,7 +219,7 @@ def _heights(rows: Array, on: Axis, curves: list[dict[str, Any]]) -> Array:
     heights = np.zeros(len(rows))
     for curve, own in ((mean, rows[:, 4] == 1), (unfinished, rows[:, 4] == 0)):
         if own.any():
-            heights[own] = np.interp(x[own], at, curve)  # exact: the grid holds every node
+            heights[own] = np.interp(x[own], at, curve)  # a point is at sigma / 50 or nearer
     return heights
 
 

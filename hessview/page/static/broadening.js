@@ -2,7 +2,7 @@
 // hessview/views/broadening.py, so that a slider needs no kernel; a browser test holds them equal.
 
 const AXES = ["linear", "symlog"];
-const POINTS_PER_SIGMA = 4, LEAST_POINTS = 501, MOST_POINTS = 4001, PADDING = 0.03, REACH = 5;
+const POINTS_PER_SIGMA = 4, LEAST_POINTS = 501, MOST_POINTS = 4001, PADDING = 0.03, REACH = 5, LEAST_APART = 0.02;
 const POINTS_PER_WIDTH = 3, FLAT_WIDTH = 1e-3, RESOLUTION = 1e-2;
 const CUTOFF = 10; // kernel widths; beyond, less than 2e-22 of a node's peak is left
 
@@ -35,17 +35,19 @@ export function defaultSigma(axis, nodes, steps) {
   return axis.name === "linear" ? width : width * axis.scale;
 }
 
-/** Ascending coordinates: evenly spaced, and every node, so that no peak is missed. */
+/** Ascending coordinates: evenly spaced, and the nodes, so that no peak is missed: see quadrature.grid. */
 export function gridOf(axis, nodes, sigma) {
-  const at = nodes.map(axis.coordinate), width = axis.width(sigma);
-  const [least, most] = extent(at);
+  const at = Float64Array.from(nodes, axis.coordinate).sort(), width = axis.width(sigma);
+  const least = at[0], most = at[at.length - 1];
   const beyond = Math.max(REACH * width, PADDING * (most - least));
   const low = least - beyond, high = most + beyond;
+  const cell = (value) => Math.round((value - least) / (LEAST_APART * width));
+  const apart = at.filter((value, i) => i === 0 || cell(value) > cell(at[i - 1]));
   const wanted = Math.round((POINTS_PER_SIGMA * (high - low)) / width) + 1;
   const points = Math.min(Math.max(wanted, LEAST_POINTS), MOST_POINTS);
-  const grid = new Float64Array(points + at.length);
+  const grid = new Float64Array(points + apart.length);
   for (let i = 0; i < points; i++) grid[i] = low + ((high - low) * i) / (points - 1);
-  grid.set(at, points);
+  grid.set(apart, points);
   return grid.sort();
 }
 

@@ -11,7 +11,10 @@ const MOST_SWEEPS = 60; // of one eigenvalue; it takes two or so
  */
 export function quadrature(alpha, beta) {
   const size = alpha.length;
-  const d = Float64Array.from(alpha), e = Float64Array.from(beta);
+  let scale = 0; // the matrix is brought to size 1, so that no square overflows
+  for (const entry of [...alpha, ...beta.slice(0, -1)]) scale = Math.max(scale, Math.abs(entry));
+  scale ||= 1;
+  const d = Float64Array.from(alpha, (entry) => entry / scale), e = Float64Array.from(beta, (entry) => entry / scale);
   const first = new Float64Array(size), last = new Float64Array(size);
   first[0] = last[size - 1] = 1;
   e[size - 1] = 0;
@@ -25,7 +28,7 @@ export function quadrature(alpha, beta) {
   }
   const order = Array.from(d.keys()).sort((i, j) => d[i] - d[j]);
   return {
-    nodes: order.map((i) => d[i]),
+    nodes: order.map((i) => d[i] * scale),
     weights: order.map((i) => first[i] ** 2),
     residuals: order.map((i) => Math.abs(beta[size - 1] * last[i])),
   };
@@ -44,13 +47,13 @@ function blockEnd(d, e, l) {
 
 /** One QL step with Wilkinson's shift, on rows l to end. */
 function sweep(d, e, first, last, l, end) {
-  let g = (d[l + 1] - d[l]) / (2 * e[l]), r = Math.hypot(g, 1);
+  let g = (d[l + 1] - d[l]) / (2 * e[l]), r = Math.sqrt(g * g + 1);
   g = d[end] - d[l] + e[l] / (g + (g >= 0 ? r : -r));
   let s = 1, c = 1, p = 0;
   for (let i = end - 1; i >= l; i--) {
     let f = s * e[i];
     const b = c * e[i];
-    r = Math.hypot(f, g);
+    r = Math.sqrt(f * f + g * g);
     e[i + 1] = r;
     if (r === 0) { // the matrix fell apart on the way
       d[i + 1] -= p;
