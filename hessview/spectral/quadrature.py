@@ -15,7 +15,7 @@ POINTS_PER_WIDTH = 3.0  # sigma = range / (3 m): L1 error 0.02-0.03 with 4 probe
 FLAT_WIDTH = 1e-3  # share of the common node where all nodes agree: narrow, yet not a spike
 POINTS_PER_SIGMA = 4  # a Gaussian drawn with straight lines looks round
 LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen has pixels
-LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve is the same there to 0.1 %
+LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve there agrees to 0.1 %
 PADDING = 0.03  # share of the range that stays free at either end
 REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
 
