@@ -58,11 +58,11 @@ def test_runs_of_any_cell_and_of_the_page_appear(dashboard, small_job, shots):
     np.testing.assert_allclose(y[seen], expected[seen], rtol=1e-6)
 
     page.get_by_text("Measure a spectral density").click()
-    page.get_by_label("Lanczos steps").fill("0")
+    page.get_by_role("textbox", name="Lanczos steps").fill("0")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.locator(".hess-notice").get_by_text("steps=0 is not allowed").wait_for(timeout=20_000)
     page.screenshot(path=shots / "dashboard_notice.png")
-    page.get_by_label("Lanczos steps").fill("60")
+    page.get_by_role("textbox", name="Lanczos steps").fill("60")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.locator(".hess-run").get_by_text("60 steps").wait_for(timeout=20_000)
     pill(page, "streaming")
