@@ -1,4 +1,4 @@
-"""The command line: demo, launch, bench, jobs, dashboard, report."""
+"""The command line: demo, lab, launch, bench, jobs, dashboard, report."""
 
 import argparse
 import json
@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, 1 for an error, 130 after an interrupt.
     """
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments, further = parser.parse_known_args(argv)
+    if further and not hasattr(arguments, "further"):
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    arguments.further = further
     try:
         status: int = arguments.command(arguments)
     except HessviewError as error:
@@ -48,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--probes", type=int, help="random probe vectors")
     demo.add_argument("--tokens", type=int, help="tokens of the data set, over all ranks")
     demo.set_defaults(command=_demo)
+
+    lab = commands.add_parser("lab", help="JupyterLab, opened at the first notebook")
+    lab.add_argument("notebook", nargs="?", type=pathlib.Path, help="open this one instead")
+    lab.epilog = "Further options go to jupyter lab, such as --no-browser or --port 9000."
+    lab.set_defaults(command=_lab, further=True)
 
     launch = commands.add_parser("launch", help="start a job with torchrun, to attach to")
     launch.add_argument(
@@ -120,6 +128,12 @@ def _demo(arguments: argparse.Namespace) -> int:
         probes=arguments.probes,
         tokens=arguments.tokens,
     )
+
+
+def _lab(arguments: argparse.Namespace) -> int:
+    from hessview.lab import lab
+
+    lab(arguments.notebook, arguments.further)
 
 
 def _launch(arguments: argparse.Namespace) -> int:

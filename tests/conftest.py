@@ -1,11 +1,10 @@
 import os
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from jupyter_page import JupyterLab
+from jupyter_page import JupyterLab, chromium
 
 CHROMIUM = [
     "--no-sandbox",
@@ -22,7 +21,7 @@ CHROMIUM = [
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Chromium of the system; without it, tests are skipped, or fail where they must run."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = chromium()
     if found is None:
         cure = "there is no Chromium; install it, such as with apt-get install chromium"
         if os.environ.get("HESSVIEW_REQUIRE_BROWSER") == "1":

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +25,11 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "docmanager-extension/plugin": {"autosave": False},
 }
+
+
+def chromium() -> str | None:
+    """Chromium of the system, if there is one."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class JupyterLab:
@@ -91,7 +97,9 @@ class JupyterLab:
 
     def open(self, page, path: Path) -> None:
         """Open a notebook in a Playwright page and wait for its kernel."""
-        page.goto(f"{self._url}/lab/tree/{path.name}?reset&token={self._token}")
+        page.goto(
+            f"{self._url}/lab/tree/{path.relative_to(self.notebooks)}?reset&token={self._token}"
+        )
         page.wait_for_function(KERNEL_READY, timeout=90_000)
 
     def run_all(self, page) -> None:

@@ -28,6 +28,7 @@ FLOORS = {
     "hessview.job.__main__": 4,
     "hessview.page": 5,
     "hessview.demo": 6,
+    "hessview.lab": 6,
     "hessview.cli": 6,
 }
 HEAVY = {"torch", "transformers", "xarray", "plotly", "panel", "anywidget", "ipywidgets"}

@@ -213,7 +213,7 @@ def _shortfall(whole: xr.Dataset, asked: int, band: float) -> str:
         return ""
     width = quadrature.default_sigma(whole.node.values, steps)
     cut = f", cut short at {steps} of {asked} steps" if steps < asked else ""
-    coarse = f"; {steps} steps resolve no finer than {width:.1e}" if width > band else ""
+    coarse = f"; {steps} steps resolve no finer than {width:.2g}" if width > band else ""
     return cut + coarse
 
 

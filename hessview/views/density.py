@@ -276,6 +276,7 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
         },
         "hovermode": "closest",
         "legend": {"traceorder": "normal"},  # a filled band would turn it around
+        "margin": {"t": 118},  # its legend takes two lines in a notebook
         "shapes": [
             {
                 "type": "rect",

@@ -278,7 +278,7 @@ def test_too_few_steps_for_the_resolution_are_named(density, matrix):
     ds = density(matrix, steps=6, probes=3)
     width = (row(summary(ds), "largest")[0] - row(summary(ds), "smallest")[0]) / 18
     assert row(summary(ds), "negative_mass")[2] == (
-        f"standard error over 3 probes; 6 steps resolve no finer than {width:.1e}"
+        f"standard error over 3 probes; 6 steps resolve no finer than {width:.2g}"
     )
     assert row(summary(ds, resolution=0.5), "negative_mass")[2] == "standard error over 3 probes"
 

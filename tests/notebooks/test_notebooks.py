@@ -1,11 +1,13 @@
 """The notebooks that users meet first: stripped in git, and right when they are run."""
 
 import json
+import os
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from jupyter_page import chromium
 from nbclient import NotebookClient
 
 import hessview
@@ -35,9 +37,26 @@ def test_notebooks_hold_no_output(path):
     )
 
 
+ENDED = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = [...panel.content.model.cells].filter((cell) => cell.type === "code");
+  const outputs = cells.flatMap((cell) => cell.outputs.toJSON());
+  const error = outputs.find((output) => output.output_type === "error");
+  if (error) return `${error.ename}: ${error.evalue}`;
+  const idle = panel.sessionContext.session.kernel.status === "idle";
+  return idle && cells.every((cell) => cell.executionCount !== null) && "ran";
+}"""
+PAINTED = """() => [...document.querySelectorAll(".js-plotly-plot")].map(
+  (plot) => plot._fullData.length > 0 && plot.querySelector(".main-svg") !== null)"""
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Run a notebook in a folder of its own; gives the value of an expression at its end."""
+def run(request, tmp_path, monkeypatch):
+    """Run a notebook in a folder of its own; gives the value of an expression at its end.
+
+    It runs in JupyterLab, where every figure must be painted and the console stay silent; on a
+    machine without Chromium, where tests of a browser are skipped, without a page.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
@@ -45,13 +64,37 @@ def run(tmp_path, monkeypatch):
         notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         ask = f"import json\nprint(json.dumps({NUMBERS[name]}))"
         notebook.cells.append(nbformat.v4.new_code_cell(ask))
-        client = NotebookClient(
-            notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}
-        )
-        client.execute()
+        if chromium() is None and os.environ.get("HESSVIEW_REQUIRE_BROWSER") != "1":
+            folder = {"metadata": {"path": str(tmp_path)}}
+            NotebookClient(notebook, timeout=280, resources=folder).execute()
+        else:
+            notebook = in_jupyterlab(request, tmp_path, name, notebook)
         return json.loads(notebook.cells[-1].outputs[-1]["text"])
 
     return execute
+
+
+def in_jupyterlab(request, tmp_path, name, notebook):
+    server, page, shots = map(request.getfixturevalue, ("jupyterlab", "page", "shots"))
+    said = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else 0)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.set_viewport_size({"width": 1280, "height": 4200})  # JupyterLab draws what is in sight
+    folder = server.notebooks / f"of_{name}"
+    folder.symlink_to(tmp_path)
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    server.open(page, path)
+    server.run_all(page)
+    assert page.wait_for_function(ENDED, timeout=280_000).json_value() == "ran"
+    page.wait_for_timeout(1_000)  # the last state of a view is on its way
+    painted = page.evaluate(PAINTED)
+    page.screenshot(path=shots / f"notebook_{name}.png")
+    assert painted
+    assert all(painted)
+    assert said == []
+    server.save(page)
+    return nbformat.read(path, as_version=4)
 
 
 def runs_of(path):
