@@ -30,7 +30,7 @@ def serve(tmp_path):
     """Start a JupyterLab in a folder; gives the address that it prints."""
     started = []
 
-    def run(command, folder, **environment):
+    def run(command, folder, environment=os.environ):
         out = tmp_path / f"output_{len(started)}"
         private = {
             f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "RUNTIME")
@@ -39,13 +39,13 @@ def serve(tmp_path):
             process = subprocess.Popen(
                 [*command, "--no-browser", "--allow-root", "--LabApp.expose_app_in_browser=True"],
                 cwd=folder,
-                env={**os.environ, **private, **environment},
+                env={**environment, **private},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         started.append(process)
         deadline = time.monotonic() + 90
-        while not (found := re.search(r"http://127\.0\.0\.1:\S+token=\w+", out.read_text())):
+        while not (found := re.search(ADDRESS, out.read_text())):
             assert process.poll() is None, out.read_text()
             assert time.monotonic() < deadline, out.read_text()
             time.sleep(0.1)
@@ -126,7 +126,7 @@ def test_binder_builds_what_opens_at_the_first_notebook_and_runs_it(serve, page,
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
     page.set_viewport_size({"width": 1280, "height": 2600})
-    url = serve([str(prefix / "bin" / "jupyter-lab")], repository, PATH=path)
+    url = serve([str(prefix / "bin" / "jupyter-lab")], repository, environment)
     assert f"/lab/tree/notebooks/{FIRST}?" in url
     page.goto(url)
     page.wait_for_function(OPEN, arg=f"notebooks/{FIRST}", timeout=90_000)

@@ -15,6 +15,8 @@ import hessview
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
+pytestmark = pytest.mark.timeout(600)
+
 NUMBERS = {
     "1_attach_and_density": "summary.value.values.tolist()",
     "2_step_size": "[*errors.auto_relative_error.values.tolist(), *ratio.values.tolist()]",
@@ -66,7 +68,7 @@ def run(request, tmp_path, monkeypatch):
         notebook.cells.append(nbformat.v4.new_code_cell(ask))
         if chromium() is None and os.environ.get("HESSVIEW_REQUIRE_BROWSER") != "1":
             folder = {"metadata": {"path": str(tmp_path)}}
-            NotebookClient(notebook, timeout=280, resources=folder).execute()
+            NotebookClient(notebook, timeout=560, resources=folder).execute()
         else:
             notebook = in_jupyterlab(request, tmp_path, name, notebook)
         return json.loads(notebook.cells[-1].outputs[-1]["text"])
@@ -86,12 +88,12 @@ def in_jupyterlab(request, tmp_path, name, notebook):
     nbformat.write(notebook, path)
     server.open(page, path)
     server.run_all(page)
-    assert page.wait_for_function(ENDED, timeout=280_000).json_value() == "ran"
+    assert page.wait_for_function(ENDED, timeout=560_000).json_value() == "ran"
     page.wait_for_timeout(1_000)  # the last state of a view is on its way
     painted = page.evaluate(PAINTED)
     page.screenshot(path=shots / f"notebook_{name}.png")
-    assert painted
     assert all(painted)
+    assert painted or not name[0].isdigit()  # the numbered ones draw, the other makes tables
     assert said == []
     server.save(page)
     return nbformat.read(path, as_version=4)
