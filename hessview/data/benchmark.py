@@ -15,8 +15,9 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Variables over work (a gradient, products): ratio and its spread over repetitions (the
         median and half the range between quartiles of each repetition's ratio to its own
-        gradient), peak_memory in bytes, collectives by kind; over depth: overhead, a Lanczos
-        step's time beside its product, as a share of the first operator's product.
+        gradient), peak_memory in bytes, collectives by kind; over depth: overhead and its
+        overhead_spread, a Lanczos step's time beside its product, as a share of the first
+        operator's product.
 
     Raises:
         RecordError: Not a benchmark, or nothing was timed yet.
@@ -31,17 +32,17 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         raise RecordError("nothing was timed yet; wait for the first repetition.")
     ratio = timed.seconds / timed.seconds.sel(work="gradient")
     overhead = timed.orthogonalise_seconds / timed.seconds.isel(work=1, drop=True)
-    quartiles = ratio.quantile([0.25, 0.5, 0.75], "repetition")
     return xr.Dataset(
         {
-            "ratio": quartiles.sel(quantile=0.5, drop=True),
-            "spread": (quartiles.sel(quantile=0.75) - quartiles.sel(quantile=0.25)) / 2,
+            "ratio": ratio.median("repetition"),
+            "spread": _spread(ratio),
             "overhead": overhead.median("repetition"),
+            "overhead_spread": _spread(overhead),
             "peak_memory": timed.peak_memory,
             "collectives": timed.collectives,
         },
         attrs=ds.attrs,
-    ).drop_vars("quantile", errors="ignore")
+    )
 
 
 def format_benchmark(ratios: xr.Dataset) -> str:
@@ -67,6 +68,14 @@ def format_benchmark(ratios: xr.Dataset) -> str:
         time = f"{float(row.ratio):.2f} ± {float(row.spread):.2f}"
         lines.append(f"{work!s:{width}}  {time:>17}  {size:>9}  {counts}")
     for depth in ratios.depth.values:
-        share = float(ratios.overhead.sel(depth=depth))
-        lines.append(f"Lanczos step {int(depth)}: + {share:.1%} of a product")
+        row = ratios.sel(depth=depth)
+        share = f"+ {float(row.overhead):.1%} ± {float(row.overhead_spread):.1%}"
+        lines.append(f"Lanczos step {int(depth)}: {share} of a product")
     return "\n".join(lines)
+
+
+def _spread(samples: xr.DataArray) -> xr.DataArray:
+    """Half the range between quartiles over repetitions."""
+    low, high = (samples.quantile(q, "repetition").drop_vars("quantile") for q in (0.25, 0.75))
+    half: xr.DataArray = (high - low) / 2
+    return half

@@ -10,6 +10,8 @@ from hessview.errors import AccuracyWarning
 ROUNDED_OFF = 0.1
 """Relative error of a displacement that is worth a warning: products inherit it."""
 
+_WIDER = {"bfloat16": "float32", "float16": "float32", "float32": "float64"}
+
 
 def warn_of_rounding(ds: xr.Dataset) -> None:
     """Warn where the parameters' data type rounded the displacements off.
@@ -21,10 +23,12 @@ def warn_of_rounding(ds: xr.Dataset) -> None:
         return
     error = float(ds.perturbation_error.max())
     if error > ROUNDED_OFF:
+        dtype = ds.attrs.get("dtype", "their data type")
+        wider = _WIDER.get(dtype)
+        cure = f"load the weights in {wider}, or use longer steps" if wider else "use longer steps"
         warnings.warn(
-            f"parameters in {ds.attrs.get('dtype', 'their data type')} round the displacement: it "
-            f"is off by up to {error:.0%}, and products with it; load the weights in float32, or "
-            "use longer steps.",
+            f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, and "
+            f"products with it; {cure}.",
             AccuracyWarning,
             stacklevel=3,
         )

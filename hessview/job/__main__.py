@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     directory: RunDirectory | None = None
     status = 0
     try:
-        with _process_group() as device:
+        with _process_group(arguments.dtype) as device:
             mesh = init_device_mesh(device, (dist.get_world_size(),), mesh_dim_names=("shard",))
             interface = interface_of_rank_0(arguments.listen)
             directory = shared_directory(arguments.run_dir)
@@ -102,6 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _process_group:
     """Joins the ranks on the device of this machine, and leaves on the way out."""
 
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+
     def __enter__(self) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda":
@@ -112,11 +115,21 @@ class _process_group:
                     f"--nproc-per-node {count}."
                 )
             torch.cuda.set_device(place)
+            _check_precision(self._dtype)
         dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
         return device
 
     def __exit__(self, *_: object) -> None:
         dist.destroy_process_group()
+
+
+def _check_precision(dtype: str) -> None:
+    # Emulation multiplies no matrices in it.
+    if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise JobError(
+            f"dtype 'bfloat16' is not known to this host's {torch.cuda.get_device_name()}, which "
+            f"computes in {', '.join(sorted({*DTYPES} - {'bfloat16'}))}; use --dtype float32."
+        )
 
 
 def _stop_on_signals() -> Callable[[], bool]:

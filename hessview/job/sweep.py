@@ -1,6 +1,7 @@
 """Readings of spectra over the finite-difference step, and over parts of the data."""
 
 import dataclasses
+import math
 from collections.abc import Generator
 
 from hessview.commands import Density, EpsilonSweep, FractionSweep, LanczosCommand
@@ -19,9 +20,17 @@ def epsilon_sweep(command: EpsilonSweep, surface: ShardedLoss) -> Generator[Read
 
     Yields:
         The readings of each density, at its place along epsilon.
+
+    Raises:
+        InputError: The operator's products take no step.
     """
     for place, epsilon in enumerate(command.epsilons):
         for reading in density(_density(command, epsilon=epsilon), surface):
+            if math.isnan(float(reading.values["epsilon"])):  # type: ignore[arg-type]
+                raise InputError(
+                    f"operator {command.operator!r} has no step, so its spectrum is the same at "
+                    'every epsilon; use operator="hessian", or density.'
+                )
             values = {name: v for name, v in reading.values.items() if name != "epsilon"}
             yield Reading(index={"epsilon": place, **reading.index}, values=values)
 

@@ -47,8 +47,25 @@ def test_a_summary_warns_of_steps_that_bfloat16_rounds_off():
     with hessview.local(toys.gpt(dtype=torch.bfloat16)) as session:
         ds = session.density(steps=2, probes=1, epsilon=1e-2).wait(60)
     with pytest.warns(
-        AccuracyWarning, match=r"in bfloat16 round the displacement: it is off by up to \d\d%, and"
+        AccuracyWarning,
+        match=r"in bfloat16 round the displacement: it is off by up to \d\d%, and products with "
+        r"it; load the weights in float32, or use longer steps\.",
     ):
+        hessview.summary(ds)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("dtype", "epsilon", "cure"),
+    [
+        (torch.float32, 1e-7, r"it; load the weights in float64, or use longer steps\."),
+        (torch.float64, 1e-16, r"it; use longer steps\."),
+    ],
+)
+def test_the_cure_for_rounding_is_a_wider_type_than_that_of_the_weights(dtype, epsilon, cure):
+    with hessview.local(toys.gpt(dtype=dtype)) as session:
+        ds = session.density(steps=2, probes=1, epsilon=epsilon).wait(60)
+    with pytest.warns(AccuracyWarning, match=cure):
         hessview.summary(ds)
 
 

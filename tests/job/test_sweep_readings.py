@@ -7,14 +7,14 @@ import toys
 from scipy.stats import wasserstein_distance
 
 import hessview
-from hessview.commands import Density, FractionSweep
+from hessview.commands import Density, EpsilonSweep, FractionSweep
 from hessview.data.sweep import distances
 from hessview.errors import InputError
 from hessview.job.density import density
 from hessview.job.objective import Objective
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
-from hessview.job.sweep import fraction_sweep
+from hessview.job.sweep import epsilon_sweep, fraction_sweep
 
 
 def surface_of(objective):
@@ -110,6 +110,33 @@ def test_parts_that_hold_the_same_batches_are_refused():
         InputError, match=r"of 3 batches are \[2, 2, 3\] batches, .* further apart than 1/3"
     ):
         next(fraction_sweep(command, surface_of(toys.gpt())))
+
+
+def test_steps_of_an_operator_without_any_are_refused():
+    command = EpsilonSweep(epsilons=(1e-4, 1e-3), steps=2, operator="exact")
+    with pytest.raises(
+        InputError, match=r"operator 'exact' has no step, so .*; use operator=\"hessian\", or densi"
+    ):
+        next(epsilon_sweep(command, surface_of(toys.gpt())))
+
+
+@pytest.mark.parametrize(
+    ("fractions", "text"),
+    [
+        ([0.5, 1.5], r"fractions=\[0\.5, 1\.5\] is not allowed; use numbers in \(0, 1\]"),
+        ([0.0, 0.5], r"fractions=0\.0 is not allowed; use a finite number > 0"),
+        ([-0.5], r"fractions=-0\.5 is not allowed; use a finite number > 0"),
+        ([float("nan")], r"fractions=nan is not allowed; use a finite number > 0"),
+        ([1.0, 0.5], r"fractions=\[1\.0, 0\.5\] is not allowed; use one or more numbers, ascendin"),
+        ([0.5, 0.5], r"ascending and each once"),
+        ([], r"fractions=\[\] is not allowed"),
+    ],
+)
+def test_parts_that_make_no_sense_are_refused_before_anything_is_sent(fractions, text):
+    with hessview.local(toys.gpt()) as session:
+        with pytest.raises(InputError, match=text):
+            session.sweep(fractions=fractions)
+        assert session.runs == []
 
 
 @pytest.mark.parametrize("options", [{}, {"epsilons": [1e-3], "fractions": [1.0]}])

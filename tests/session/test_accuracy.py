@@ -34,6 +34,7 @@ def test_a_session_measures_the_v_of_a_model():
         ([1e-2, 1e-3], r"epsilons=\[0.01, 0.001\] is not allowed; use one or more numbers, asc"),
         ([1e-3, 1e-3], r"ascending and each once"),
         ([-1e-3], r"epsilons=-0.001 is not allowed; use a finite number > 0"),
+        ([1e-3, float("nan")], r"epsilons=nan is not allowed; use a finite number > 0"),
         ([], r"epsilons=\[\] is not allowed"),
     ],
 )
