@@ -1,0 +1,1 @@
+"""Jobs inside the training loops of other libraries."""
