@@ -33,7 +33,8 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
         basis (where the uncertainty is from).
         Over (block, column): frobenius, the estimated norm of H_bc in units of the loss, its
         spread and noise; coefficient, which is frobenius over the geometric mean of those of
-        the two diagonal blocks, at most 1 for positive operators; and verdict_of_cell.
+        the two diagonal blocks, at most 1 for positive operators, its spread and noise; and
+        verdict_of_cell.
         Over block: row_error, row_spread, row_noise, verdict_of_row.
         NaN is what was not measured, such as a spread over 1 probe.
 
@@ -122,18 +123,25 @@ def _basis(probes: int, noise: float, verdict: str) -> str:
 
 def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     parameters = float(ds.attrs.get("parameters", np.nan))
-    squares, spreads = _average(parameters * ds.response_norm.values**2)
+    samples = parameters * ds.response_norm.values**2
+    squares, spreads = _average(samples)
     norm = np.sqrt(squares)
     noise = np.sqrt(parameters) * _root_mean_square(ds.noise.values)
     own = np.sqrt(np.diagonal(norm))
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = spreads / (2 * norm)  # delta method
         coefficient = norm / np.outer(own, own)
+        shares = samples / squares
+        logarithm = shares / 2 - _over_diagonals(shares) / 4  # of the coefficient, by probe
+        coefficient_spread = coefficient * _average(logarithm)[1]  # delta method
+        coefficient_noise = noise / np.outer(own, own)
     values: dict[str, tuple[NDArray[Any], str, str]] = {
         "frobenius": (norm, "loss", "Frobenius norm of the block of the operator"),
         "frobenius_spread": (spread, "loss", "standard error over probes"),
         "frobenius_noise": (noise, "loss", "norm that noise alone would have"),
         "coefficient": (coefficient, "1", "norm over those of the two diagonal blocks"),
+        "coefficient_spread": (coefficient_spread, "1", "standard error over probes"),
+        "coefficient_noise": (coefficient_noise, "1", "coefficient that noise alone would have"),
         "verdict_of_cell": (verdicts(noise, scale=norm), "", "trust in the cell"),
     }
     coords = {"block": ds.block, "column": ds.column}
@@ -143,6 +151,12 @@ def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:
         )
         for name, (array, units, meaning) in values.items()
     }
+
+
+def _over_diagonals(shares: Array) -> Array:
+    """Sum of the entries of the two diagonal blocks of each pair, same shape."""
+    own = np.diagonal(shares, axis1=-2, axis2=-1)
+    return np.asarray(own[..., :, None] + own[..., None, :])
 
 
 def _rows(ds: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -13,6 +13,8 @@ PLOTS = (
     "density_panel.js",
     "figure.js",
     "settings.js",
+    "coupling.js",
+    "coupling_panel.js",
     "panels.js",
 )
 PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")

@@ -13,11 +13,11 @@ from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.errors import RecordError
 from hessview.messages import ENDED
 from hessview.page.comparison import comparison
+from hessview.page.coupling_panel import coupling_panel
 from hessview.page.density_panel import density_panel
 from hessview.page.plain import plain
 from hessview.page.settings import settings_over, steps_over
 from hessview.views.accuracy import accuracy
-from hessview.views.coupling import coupling
 from hessview.views.sweep import sweep
 
 Json = dict[str, Any]
@@ -52,15 +52,6 @@ def _accuracy(ds: xr.Dataset) -> Json:
     return _figure(accuracy(ds)) | {"over": steps_over(ds)}
 
 
-def _coupling(ds: xr.Dataset) -> Json:
-    figure = coupling(ds)
-    crossed = bool(figure.data[1].showlegend)
-    return _figure(figure) | {
-        "subtitle": "normalised by the diagonal blocks" + " · × dominated by noise" * crossed,
-        "warning": figure.layout.meta["warning"],
-    }
-
-
 def _sweep(ds: xr.Dataset) -> Json:
     part, apart = comparison(ds)
     figure = sweep(part, reference=apart.attrs["reference"])
@@ -81,7 +72,7 @@ def _benchmark(ds: xr.Dataset) -> Json:
 PANELS: dict[str, tuple[str, str, str, Panel]] = {
     "accuracy": ("settings", "Accuracy of products over the step", "product", _accuracy),
     "benchmark": ("text", "What products cost", "repetition", _benchmark),
-    "coupling": ("figure", "Coupling between blocks", "column", _coupling),
+    "coupling": ("coupling", "Coupling between blocks", "column", coupling_panel),
     "density": ("density", "Spectral density", "Lanczos step", density_panel),
     "epsilon_sweep": ("settings", "Stability of the spectrum over ε", "finished probe", _sweep),
     "fraction_sweep": (

@@ -90,6 +90,20 @@ def test_the_standard_error_is_that_over_probes():
     assert "standard error over 5 probes and noise" in str(row(found, "cosine").basis.item())
 
 
+def test_the_error_of_a_coefficient_is_how_it_scatters_over_seeds():
+    sizes = (20, 30, 10)
+    matrix = operator(sizes)
+    runs = [
+        coupling_summary(dataset(matrix, sizes, probes=8, seed=seed, names=("a", "b", "c")))
+        for seed in range(60)
+    ]
+    scatter = np.std([run.coefficient.values for run in runs], axis=0, ddof=1)
+    told = np.sqrt(np.mean([run.coefficient_spread.values**2 for run in runs], axis=0))
+    apart = ~np.eye(3, dtype=bool)
+    np.testing.assert_allclose(told[apart], scatter[apart], rtol=0.3)
+    np.testing.assert_allclose(told[~apart], 0, atol=1e-12)  # over itself: 1 by definition
+
+
 @pytest.mark.parametrize(
     ("noise", "word"), [(0.0, TRUSTED), (0.02, TRUSTED), (0.2, DOUBTED), (1.0, WORTHLESS)]
 )

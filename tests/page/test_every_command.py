@@ -227,7 +227,8 @@ def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_offline, shots, t
     sets = [dataset_of(name) for name in FIGURES]
     page = open_offline([dataset(probes=2, steps=20), *sets, dataset_of("benchmark")], dark=dark)
     assert page.evaluate("() => 'Plotly' in window") is False
-    _, accuracy, epsilons, fractions, coupling = [{"data": data} for data in page.evaluate(DRAWN)]
+    drawn = [{"data": data} for data in page.evaluate(DRAWN)]
+    _, accuracy, epsilons, fractions, coupling, row = drawn
     for place, trace in enumerate(traces(accuracy, "measured")):
         np.testing.assert_allclose(numbers(trace["x"]), EPSILONS, rtol=1e-9)
         np.testing.assert_allclose(numbers(trace["y"]), sets[0].relative_error[place], rtol=1e-9)
@@ -245,6 +246,7 @@ def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_offline, shots, t
     (matrix,) = traces(coupling, "matrix")
     expected = np.log10(coupling_summary(sets[3]).coefficient.values)
     np.testing.assert_allclose(matrix["z"], expected, rtol=1e-6, atol=1e-9)
+    assert {trace["meta"]["role"] for trace in row["data"]} == {"row"}
     assert "time / gradient" in page.locator("pre").text_content()
     page.screenshot(path=shots / f"every_{'dark' if dark else 'light'}.png", full_page=True)
 
@@ -264,7 +266,8 @@ def test_hostile_block_names_stay_names(open_offline, shots, width):
     page = open_offline(dataset_of("coupling", names=HOSTILE), width=width)
     plot = page.locator(".hess-plot")
     assert plot.locator("a, b, img").count() == 0
-    labels = page.locator(".hess-plot .ytick text").all_text_contents()
+    labels = plot.first.locator(".ytick text").all_text_contents()
+    assert page.locator("select option").all_text_contents() == list(HOSTILE)
     assert labels[0] == HOSTILE[0]
     assert labels[1].startswith("…")
     assert HOSTILE[1].endswith(labels[1][1:])

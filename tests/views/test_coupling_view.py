@@ -133,3 +133,39 @@ def test_a_diagonal_block_of_exactly_zero_leaves_a_gap(ds):
     z = np.asarray(trace(coupling(lost), "matrix").z, dtype=float)
     assert np.isnan(z).any()
     assert np.isfinite(z[0, 0])
+
+
+def test_a_row_is_that_of_the_matrix_with_its_spread_over_probes(ds):
+    found = coupling_summary(ds)
+    for normalised, name in ((True, "coefficient"), (False, "frobenius")):
+        figure = coupling(ds, row="layers.0", normalised=normalised, scale="linear")
+        heights = np.nansum([bars.y for bars in figure.data], axis=0)
+        np.testing.assert_allclose(heights, found[name][1])
+        for bars in figure.data:
+            np.testing.assert_allclose(bars.error_y.array, found[f"{name}_spread"][1])
+        assert figure.layout.yaxis.range[1] > heights.max()
+    assert f"error of this block {float(found.row_error[1]):.3g} ± " in (
+        figure.layout.title.subtitle.text
+    )
+
+
+def test_bars_of_a_row_stand_by_what_noise_leaves_of_them(noisy):
+    found = coupling_summary(noisy)
+    for bars in coupling(noisy, row="head").data:
+        expected = found.verdict_of_cell.values[3] == bars.meta["verdict"]
+        np.testing.assert_array_equal(np.isfinite(bars.y.astype(float)), expected)
+        assert bars.showlegend == expected.any()
+
+
+def test_the_row_of_no_block_is_refused(ds):
+    with pytest.raises(InputError, match=r"row='tail' is no block; use one of 'embedding', 'lay"):
+        coupling(ds, row="tail")
+
+
+def test_cells_of_many_noisy_blocks_are_tinted():
+    sizes = (2,) * 61
+    names = [f"b{index}" for index in range(61)]
+    ds = dataset(operator(sizes), sizes, probes=1, noise=1.0, names=names)
+    tint = trace(coupling(ds), "noisy")
+    worthless = coupling_summary(ds).verdict_of_cell.values == "dominated by noise"
+    np.testing.assert_array_equal(np.asarray(tint.z, dtype=float) == 1, worthless)

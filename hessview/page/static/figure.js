@@ -21,8 +21,11 @@ function plotConfig(name) {
 function figureKey(data) {
   return data.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => {
     const swatch = element("span", { class: "hess-swatch hess-line", "aria-hidden": "true" });
-    const { line, marker, mode = "" } = trace;
-    if (mode.includes("lines")) {
+    const { line, marker, mode = "", colorscale, opacity } = trace;
+    if (colorscale) { // of one colour
+      swatch.classList.replace("hess-line", "hess-area");
+      Object.assign(swatch.style, { background: colorscale[0][1], opacity });
+    } else if (mode.includes("lines")) {
       swatch.style.borderTop = `2px ${DASHES[line.dash] ?? "solid"} ${line.color}`;
       swatch.classList.toggle("hess-dot", mode.includes("markers"));
       swatch.style.color = line.color;
@@ -49,14 +52,17 @@ function shortened(name) {
   return name.length > SHORT ? `…${name.slice(1 - SHORT)}` : name;
 }
 
-/** A panel that draws a figure into `host`. */
-export function figurePanel(host) {
+/**
+ * A panel that draws a figure into `host`.
+ * @param clicked is told the point of the figure that was clicked, as plotly has it
+ */
+export function figurePanel(host, { clicked } = {}) {
   const plot = element("div", { class: "hess-plot", role: "img" });
   const key = element("ul", { class: "hess-key", "aria-label": "Legend" });
   const warning = element("p", { class: "hess-warning" });
   const waiting = element("p", { class: "hess-waiting" });
   host.append(warning, key, plot, waiting);
-  let panel = null, palette = null, pending = 0, across = 0;
+  let panel = null, palette = null, pending = 0, across = 0, listening = false;
 
   function schedule() {
     if (!pending) pending = requestAnimationFrame(() => { pending = 0; draw(); });
@@ -71,7 +77,8 @@ export function figurePanel(host) {
     warning.hidden = !panel?.warning;
     across = plot.clientWidth || across; // JupyterLab hides all for a moment when its theme changes
     if (!drawable || !across) return; // not on the page yet: the observer calls again
-    const { data, layout } = palette(panel.figure, panel.dark);
+    const { data: bare, layout } = palette(panel.figure, panel.dark);
+    const data = bare.map((trace) => ({ ...trace, ...panel.arrays?.[trace.meta.role] })); // without colours, large
     const narrow = across < NARROW;
     key.replaceChildren(...figureKey(data));
     plot.setAttribute("aria-label", [panel.title, panel.subtitle, panel.warning].filter(Boolean).join(". "));
@@ -88,10 +95,12 @@ export function figurePanel(host) {
         height,
         margin: { l: 56, r: 12, t: 10, b: 44 },
         showlegend: false, // the page's own wraps better
-        uirevision: "same", // a zoom outlives updates
+        uirevision: layout.uirevision ?? "same", // a zoom outlives updates
       },
       plotConfig(panel.title.toLowerCase().replaceAll(" ", "-")),
     );
+    if (clicked && !listening) plot.on("plotly_click", ({ points }) => clicked(points[0]));
+    listening = true;
   }
 
   const observer = new ResizeObserver(schedule);

@@ -1,4 +1,6 @@
 // Panels by kind, as page/panels.py names them. Each is made of its element and { id, chosen, ask },
 // and gives update(panel, recolour) and dispose().
 
-const PANELS = { density: densityPanel, figure: figurePanel, settings: settingsPanel, text: textPanel };
+const PANELS = {
+  coupling: couplingPanel, density: densityPanel, figure: figurePanel, settings: settingsPanel, text: textPanel,
+};

@@ -52,6 +52,7 @@ def _strongest(found: xr.Dataset) -> Tile:
     label = "Strongest coupling"
     values = found.coefficient.values.copy()
     np.fill_diagonal(values, np.nan)
+    values[~np.isfinite(values)] = np.nan  # a diagonal block that noise left at zero
     if not np.isfinite(values).any():
         return missing(label)
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
