@@ -1,14 +1,23 @@
 """The slider over settings: it snaps to what was measured, and asks for what was not."""
 
+import sys
+import time
+from pathlib import Path
+
 import pytest
 from every_command import EPSILONS, dataset_of
 
+import hessview
 from hessview.commands import command_from_json, command_to_json
 from hessview.commands.accuracy import Accuracy
 from hessview.data.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state
+from hessview.page.widget import View
 from hessview.page.wording import share
+
+sys.path.append(str(Path(__file__).parents[1] / "jobs"))
+import small
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +25,8 @@ MOUNT = """async ([source, state, asks]) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const { mount } = await import(url);
   window.asked = [];
-  window.shown = mount(document.body, state, asks ? { ask: (message) => asked.push(message) } : {});
+  const ask = window.send ?? ((message) => asked.push(message));
+  window.shown = mount(document.body, state, asks ? { ask } : {});
 }"""
 PICKED = """() => document.querySelector(".hess-plot")._fullData
   .filter((trace) => trace.meta.role === "picked").map((trace) => [trace.x[0], trace.y[0]])"""
@@ -68,6 +78,7 @@ def test_another_step_is_asked_for_where_the_slider_stands(shown, shots):
     page.get_by_role("radio", name="any").check()
     slide(page, -3.7)
     assert page.locator(".hess-picked tbody").text_content() == "not measured at this step"
+    assert page.locator(".hess-picked thead").inner_text() == ""  # there is nothing to head
     page.get_by_role("button", name="Measure here").click()
     (message,) = page.evaluate("() => asked")
     assert message["action"] == "measure"
@@ -88,6 +99,7 @@ def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
     ds = dataset_of(name)
     page = shown(ds, width=480 if name == "fraction_sweep" else 1100)
     value = float(ds[ds.alpha.dims[0]][1])
+    named = page.locator(".hess-key li").all_text_contents()
     slide(page, -4 if name == "epsilon_sweep" else value)
     curves = page.evaluate(
         """() => document.querySelector(".hess-plot")._fullData
@@ -96,8 +108,40 @@ def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
     )
     assert curves[-1] == [pytest.approx(value), 1]
     assert all(opacity < 0.5 for _, opacity in curves[:-1])
+    assert page.locator(".hess-key li").all_text_contents() == named  # in the same order
     apart = distances(ds).isel({ds.alpha.dims[0]: 1})
     told = page.locator(".hess-picked tbody th").text_content()
     words = share(float(apart.relative_distance), float(apart.relative_spread))
     assert told == f"{words[0]} {words[1]} of the range"
     page.screenshot(path=shots / f"settings_{name}.png", full_page=True)
+
+
+def test_measure_here_on_a_real_session_puts_the_point_on_the_curve(page, shots):
+    """The click, the kernel's answer, and the page that shows it: as a widget, but for its wire."""
+    with hessview.local(small.slow()) as session:
+        run = session.accuracy(epsilons=[1e-3, 1e-1], probes=1, top=False)
+        run.wait(120)
+        view = View(run)
+        page.expose_function("send", lambda message: view._handle_custom_msg(message, []))
+        page.goto("data:text/html,<!doctype html>")
+        page.evaluate(MOUNT, [module(), view.state, True])
+        page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData")
+        page.get_by_role("radio", name="any").check()
+        slide(page, -2)
+        page.get_by_role("button", name="Measure here").click()
+        deadline = time.monotonic() + 120
+        while len(session.runs) < 2 or session.runs[1].state != "done":
+            assert time.monotonic() < deadline, "it is not measured"
+            page.wait_for_timeout(50)
+        asked = session.runs[1]
+        assert asked.command.epsilons == (pytest.approx(1e-2, rel=0.05),)
+        while view.state["sections"][0]["status"]["state"] != "done":
+            page.wait_for_timeout(50)
+        page.evaluate("(state) => shown.update(state)", view.state)
+        slide(page, -2)
+        ((x, y),) = page.evaluate(PICKED)
+        assert x == pytest.approx(asked.command.epsilons[0], rel=1e-9)
+        assert y == pytest.approx(float(asked.dataset.relative_error[0, 0]), rel=1e-9)
+        assert page.locator(".hess-picked tbody th").all_text_contents() == ["random 1"]
+        page.screenshot(path=shots / "settings_measured_here.png", full_page=True)
+        view.close()

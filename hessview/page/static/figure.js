@@ -19,7 +19,8 @@ function plotConfig(name) {
 
 /** Entries of the legend, in the figure's order and colours. */
 function figureKey(data) {
-  return data.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => {
+  const named = data.filter((trace) => trace.name && trace.showlegend !== false);
+  return named.sort((a, b) => (a.legendrank ?? 0) - (b.legendrank ?? 0)).map((trace) => {
     const swatch = element("span", { class: "hess-swatch hess-line", "aria-hidden": "true" });
     const { line, marker, mode = "", colorscale, opacity } = trace;
     if (colorscale) { // of one colour

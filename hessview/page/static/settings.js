@@ -55,6 +55,7 @@ export function settingsPanel(host, { id, chosen, ask }) {
     modes.hidden = !over.askable || !panel.again;
     if (measure) measure.hidden = modes.hidden || chosen.mode !== FREE;
     const place = over.values.indexOf(chosen.value);
+    head.hidden = place < 0;
     head.replaceChildren(...over.head.map((name) => element("th", { scope: "col" }, name)));
     rows.replaceChildren(...(place < 0 ? [["not measured at this step"]] : over.rows[place]).map(tableRow));
     figure.update(picked ? { ...panel, figure: inFront(panel.figure, over.axis, chosen.value, at) } : panel, palette);
@@ -73,8 +74,9 @@ function tableRow([name, ...cells]) {
 
 /** The figure with one setting marked: its curve before the others, its points ringed, a line at it. */
 function inFront({ data, layout }, axis, value, at) {
-  const curves = data.filter((trace) => trace.meta.role === "density");
-  const dimmed = data.map((trace) => (curves.includes(trace) && trace.meta.setting !== value ? { ...trace, opacity: 0.22 } : trace));
+  const ranked = data.map((trace, legendrank) => ({ ...trace, legendrank })); // the legend keeps its order
+  const curves = ranked.filter((trace) => trace.meta.role === "density");
+  const dimmed = ranked.map((trace) => (curves.includes(trace) && trace.meta.setting !== value ? { ...trace, opacity: 0.22 } : trace));
   const isFront = (trace) => trace.meta.role === "density" && trace.meta.setting === value;
   const ordered = [...dimmed.filter((trace) => !isFront(trace)), ...dimmed.filter(isFront)];
   const rings = data.filter((trace) => ["measured", "distance"].includes(trace.meta.role)).map((trace) => {
