@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -152,9 +153,14 @@ def _torchrun(arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    def interrupted(number: int, frame: object) -> None:
+        # As SIGTERM: ranks that still import would answer SIGINT by a traceback each.
+        raise SignalException("interrupted", signal.SIGTERM)
+
+    _silence("torch.distributed.elastic")
+    before = signal.signal(signal.SIGINT, interrupted)
     try:
-        torchrun(list(arguments))
+        torchrun(["--signals-to-handle", "SIGTERM,SIGHUP,SIGQUIT", *arguments])
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode != _REFUSED:  # otherwise rank 0 has said why
@@ -165,7 +171,16 @@ def _torchrun(arguments: Sequence[str]) -> int:
         return 1
     except SignalException:
         return 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     return 0
+
+
+def _silence(name: str) -> None:
+    """Silence a logger and those below it, which may have levels of their own."""
+    below = [each for each in logging.root.manager.loggerDict if each.startswith(f"{name}.")]
+    for each in [name, *below]:
+        logging.getLogger(each).setLevel(logging.CRITICAL)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

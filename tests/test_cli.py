@@ -1,8 +1,9 @@
 import re
+import signal
 
 import pytest
 from emulated import payloads
-from shell_job import HESSVIEW, ShellJob
+from shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
 
 from hessview.cli import main
 from hessview.eventlog import EventLog
@@ -105,6 +106,19 @@ def test_help_names_every_command(capsys):
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert all(command in printed for command in ("demo", "launch", "report"))
+
+
+@pytest.mark.ranks
+def test_an_interrupt_while_the_ranks_import_ends_them_without_a_word(tmp_path, until):
+    job = ShellJob(tmp_path, HESSVIEW, "launch", "small:build", "--ranks", "2")
+    try:
+        until(lambda: len(ranks_of(job.path)) == 2 or job.process.poll() is not None)
+        job.process.send_signal(signal.SIGINT)  # the ranks have sessions of their own
+        assert job.process.wait(60) == 130
+        assert processes_of(job.path) == []
+    finally:
+        job.end()
+    assert job.output.replace("hessview: interrupted\n", "") == ""
 
 
 @pytest.mark.ranks
