@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 from emulated import payloads as density_payloads
+from emulated import recorded
 
 from hessview.commands import Coupling, command_to_json
 from hessview.data.collect import collect
-from hessview.messages import Event, Reading, RunEnded, RunQueued, RunStarted
+from hessview.messages import Reading, RunEnded, RunQueued, RunStarted
 
 NAMES = ("embedding", "layers.0", "layers.1", "head")
 
@@ -87,8 +88,4 @@ def payloads(matrix, sizes, *, probes=4, noise=0.0, seed=0, stop=None, end="done
 
 def dataset(matrix, sizes, **options):
     """The fold of `payloads`."""
-    events = [
-        Event(seq=seq, time=1.79e9 + seq, job="job-1", run="coupling-1", payload=payload)
-        for seq, payload in enumerate(payloads(matrix, sizes, **options), start=1)
-    ]
-    return collect(events).dataset("coupling-1")
+    return collect(recorded("coupling-1", payloads(matrix, sizes, **options))).dataset("coupling-1")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -100,8 +100,8 @@ def payloads(
         yield RunEnded(state=end, error=error)
 
 
-def events(run: str = "density-1", **options: object) -> list[Event]:
-    """The record of `payloads`."""
+def recorded(run: str, payloads: Iterable[Payload]) -> list[Event]:
+    """The events of payloads, of which the first may be the job's own word."""
     return [
         Event(
             seq=seq,
@@ -110,8 +110,13 @@ def events(run: str = "density-1", **options: object) -> list[Event]:
             run="" if isinstance(payload, JobStarted) else run,
             payload=payload,
         )
-        for seq, payload in enumerate(payloads(**options), start=1)
+        for seq, payload in enumerate(payloads, start=1)
     ]
+
+
+def events(run: str = "density-1", **options: object) -> list[Event]:
+    """The record of `payloads`."""
+    return recorded(run, payloads(**options))
 
 
 def dataset(run: str = "density-1", **options: object) -> xr.Dataset:

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from coupled import NAMES, operator
 from coupled import payloads as coupling_payloads
-from emulated import OUTLIERS, lanczos, spectrum
+from emulated import OUTLIERS, lanczos, recorded, spectrum
 from emulated import payloads as density_payloads
 
 from hessview.commands import (
@@ -17,7 +17,7 @@ from hessview.commands import (
     command_to_json,
 )
 from hessview.data.collect import collect
-from hessview.messages import Event, Payload, Reading, RunEnded, RunQueued, RunStarted
+from hessview.messages import Payload, Reading, RunEnded, RunQueued, RunStarted
 
 EPSILONS = np.logspace(-6, -1, 11)
 SWEPT = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -150,8 +150,4 @@ def dataset_of(
         }[name]()
         payloads = payloads_of(command, readings[:stop], end)
     run = f"{name}-1"
-    events = [
-        Event(seq=seq, time=1.79e9 + seq, job="job-1", run=run, payload=payload)
-        for seq, payload in enumerate(payloads, start=1)
-    ]
-    return collect(events).dataset(run)
+    return collect(recorded(run, payloads)).dataset(run)

@@ -1,11 +1,14 @@
 """Density runs of a training without a job: a dense matrix whose outliers grow with the step."""
 
+import dataclasses
+
+import emulated
 import numpy as np
 import xarray as xr
 
 from hessview.commands import Density, command_to_json
 from hessview.data.collect import collect
-from hessview.messages import Event, JobStarted, Reading, RunEnded, RunQueued, RunStarted
+from hessview.messages import Reading, RunEnded, RunQueued, RunStarted
 
 SIZE = 80
 
@@ -14,20 +17,6 @@ def eigenvalues(training_step: int) -> np.ndarray:
     """Ascending; the largest is 1 + training_step / 10, the least -0.5 at any step."""
     bulk = np.random.default_rng(1).normal(0, 0.02, SIZE - 4)
     return np.sort(np.concatenate([bulk, [-0.5, 0.4, 0.7, 1 + training_step / 10]]))
-
-
-def lanczos(values: np.ndarray, start: np.ndarray, steps: int) -> list[tuple[float, float]]:
-    """Alpha and beta in the eigenbasis, reorthogonalised twice."""
-    basis, found = [start / np.linalg.norm(start)], []
-    for _ in range(steps):
-        vector = values * basis[-1]
-        alpha = float(vector @ basis[-1])
-        for _ in range(2):
-            vector = vector - np.array(basis).T @ (np.array(basis) @ vector)
-        beta = float(np.linalg.norm(vector))
-        found.append((alpha, beta))
-        basis.append(vector / beta)
-    return found
 
 
 def run_of(
@@ -44,26 +33,13 @@ def run_of(
 ) -> xr.Dataset:
     """A density run at a training step; of one that was stopped, so many readings."""
     payloads = [
-        JobStarted(
+        dataclasses.replace(
+            next(emulated.payloads()),
             model=model,
-            revision="",
             parameters=SIZE,
             blocks={"layer": SIZE},
-            world_size=2,
-            mesh={"shard": 2},
-            device="cpu",
-            dtype="float32",
-            compute_dtype="float32",
             loss=5.5,
             gradient_norm=1.0,
-            weight=4096.0,
-            weight_unit="tokens",
-            batches=4,
-            digest="9f2c41d07be1",
-            seed=0,
-            tau=4.9e-3,
-            versions={"hessview": "0.1.0", "torch": "2.13.0"},
-            host="node-a",
         ),
         RunQueued(command=command_to_json(Density(steps=steps, probes=probes, operator=operator))),
     ]
@@ -87,15 +63,13 @@ def run_of(
         )
         for probe in range(probes)
         for step, (alpha, beta) in enumerate(
-            lanczos(eigenvalues(training_step or 0), random.choice([-1.0, 1.0], SIZE), steps)
+            emulated.lanczos(
+                eigenvalues(training_step or 0), random.choice([-1.0, 1.0], SIZE), steps
+            )
         )
     ]
     payloads += readings[:stop]
     if end:
         payloads.append(RunEnded(state=end))
     name = run or f"at-{training_step}"
-    events = [
-        Event(seq=seq, time=1.79e9 + seq, job="job-1", run=name, payload=payload)
-        for seq, payload in enumerate(payloads, start=1)
-    ]
-    return collect(events).dataset(name)
+    return collect(emulated.recorded(name, payloads)).dataset(name)

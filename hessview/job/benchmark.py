@@ -1,5 +1,8 @@
 """Readings of what gradients, products and Lanczos steps cost on these ranks."""
 
+import contextlib
+import ctypes
+import gc
 import math
 import pathlib
 import sys
@@ -127,6 +130,8 @@ def _peak_memory(surface: LossSurface, work: Callable[[], Any]) -> float:
         work()
         peak = float(torch.cuda.max_memory_allocated(device) - before)
     elif sys.platform == "linux":
+        gc.collect()
+        _give_back()
         # 5 resets the high-water mark of this process's resident set, see proc(5).
         pathlib.Path("/proc/self/clear_refs").write_text("5")
         before = _resident("VmRSS")
@@ -139,6 +144,12 @@ def _peak_memory(surface: LossSurface, work: Callable[[], Any]) -> float:
     if dist.is_initialized():
         dist.all_reduce(largest, dist.ReduceOp.MAX)
     return float(largest)
+
+
+def _give_back() -> None:
+    """Return freed memory to the system; what the allocator keeps would be used again unseen."""
+    with contextlib.suppress(OSError, AttributeError):  # a C library without malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident(field: str) -> int:

@@ -1,6 +1,8 @@
 import json
+import sys
 
 import pytest
+import torch
 from toys import gpt
 
 import hessview
@@ -8,6 +10,9 @@ from hessview.cli import main
 from hessview.commands import Benchmark
 from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.errors import InputError, RecordError, RunFailedError
+from hessview.job.benchmark import _peak_memory
+from hessview.job.reduction import Reduction
+from hessview.job.surface import ShardedLoss
 
 
 @pytest.fixture
@@ -38,6 +43,21 @@ def test_nothing_timed_yet_says_so(session):
         benchmark(session.benchmark(repetitions=1).dataset.isel(repetition=slice(0, 0)))
     with pytest.raises(RecordError, match="pass the dataset of a benchmark run"):
         benchmark(session.density(steps=1, probes=1).wait(timeout=60))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_peak_memory_counts_what_the_allocator_had_kept():
+    surface = ShardedLoss(gpt(), Reduction())
+
+    kept = []
+
+    def work():
+        # Small enough to come from the heap, of which nothing goes back below what is in use.
+        kept.append([torch.ones(2**14) for _ in range(640)][-1])
+
+    work()
+    for _ in range(3):
+        assert _peak_memory(surface, work) == pytest.approx(40 * 2**20, rel=0.2)
 
 
 def test_depths_beyond_the_parameters_are_refused(session):
