@@ -3,9 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hessview.errors import InputError
 from hessview.operators.base import LossSurface
@@ -55,7 +57,8 @@ def exact(surface: LossSurface, direction: Tensor) -> Reference:
     """Hessian product by double backward in float64.
 
     Its error is that of the same product in float32, times the ratio of the two machine
-    epsilons: right as long as the module itself computes in the data type it is given.
+    epsilons; not the latter where the module computes in a narrower type than it is given, as
+    the norms of some models in transformers do.
 
     Args:
         surface: The loss.
@@ -70,16 +73,35 @@ def exact(surface: LossSurface, direction: Tensor) -> Reference:
     wide, narrow = (
         torch.zeros_like(direction, dtype=dtype) for dtype in (torch.float64, torch.float32)
     )
-    surface.double_backward(wide, direction.double())
+    with _Narrowing() as narrowing:
+        surface.double_backward(wide, direction.double())
     surface.double_backward(narrow, direction.float())
     norm = _norm(surface, wide)
     ratio = torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
+    if narrowing.seen:
+        ratio = 1.0
     return Reference(
         vector=wide,
         norm=norm,
         error=ratio * _norm(surface, wide - narrow) / norm if norm else 0.0,
         exact=True,
     )
+
+
+class _Narrowing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
+    """Watches whether what is differentiated is cast from float64 to a narrower type."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and args[0].requires_grad:
+            self.seen |= args[0].dtype == torch.float64 != result.dtype
+        return result
 
 
 def richardson(

@@ -7,6 +7,7 @@ import pytest
 import torch
 import toys
 from ranks_accuracy import COMMANDS, measured
+from torch import nn
 
 from hessview.commands import Accuracy
 from hessview.errors import InputError
@@ -131,6 +132,31 @@ def test_the_extrapolated_reference_knows_its_own_error(dtype):
         assert shift < 5 * other["reference_error"]
         assert other["reference_error"] < 0.5 * true["auto_relative_error"]
         assert other["norm"] == pytest.approx(true["norm"], rel=5 * other["reference_error"])
+
+
+class HalfWide(nn.Module):
+    """Computes in float32 whatever it is given: what is differentiated, or a constant."""
+
+    def __init__(self, constant):
+        super().__init__()
+        self.weight = nn.Parameter(toys.numbers(4, 6) / 2)
+        self.register_buffer("scale", toys.numbers(6, seed=1))
+        self.constant = constant
+
+    def forward(self, x):
+        if self.constant:
+            return torch.tanh(x @ (self.weight * self.scale.float().to(x.dtype)))
+        return torch.tanh((x @ self.weight).float() * self.scale.float()).to(x.dtype)
+
+
+@pytest.mark.parametrize(("constant", "least", "most"), [(False, 1e-8, 1e-5), (True, 0, 1e-14)])
+def test_a_reference_that_computes_in_float32_says_so(constant, least, most):
+    """Of constants, both sides hold the same; what is differentiated is rounded anew."""
+    objective = Objective(
+        HalfWide(constant), lambda m, x: m(x).square().sum(), [toys.numbers(5, 4, seed=2)]
+    )
+    (row,) = read(objective, probes=1, top=False, epsilons=(1e-3,), reference="exact")
+    assert least < row["reference_error"] < most
 
 
 def test_what_bfloat16_parameters_make_of_a_step_is_measured():
