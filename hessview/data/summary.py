@@ -1,5 +1,6 @@
 """Numbers derived from a density run: its quadrature, and what can be read off it."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     columns = {name: np.full((len(lengths), nodes), np.nan) for name in _DESCRIPTIONS}
     for probe, length in enumerate(lengths):
         if length:
-            found = quadrature.ritz(alpha[probe, :length], beta[probe, :length])
+            found = _ritz(alpha[probe, :length].tobytes(), beta[probe, :length].tobytes())
             columns["node"][probe, :length] = found.nodes
             columns["weight"][probe, :length] = found.weights
             columns["residual"][probe, :length] = found.residuals
@@ -72,6 +73,12 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     )
     coords = {"probe": ds.probe, "node": variables.pop("node")}
     return xr.Dataset({**variables, "finished": finished}, coords, ds.attrs)
+
+
+@functools.lru_cache(maxsize=256)
+def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
+    """As `quadrature.ritz`; kept, since a live page asks for whole probes again at each step."""
+    return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
 
 
 def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:

@@ -1,6 +1,7 @@
 """What a dashboard shows, run by run, whatever shell shows it."""
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import xarray as xr
 from hessview.data.siblings import siblings
 from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.card import card
+from hessview.page.change import change
 from hessview.page.entry import entry
 from hessview.page.form import form
 from hessview.page.pump import Pump
@@ -47,6 +49,7 @@ class Board:
         self._changed: set[str] = set()
         self._wanted: set[str] = set()
         self._looked_at: set[str] = set()
+        self._revisions = itertools.count(1)
         self._datasets: dict[str, xr.Dataset] = {}
         self._groups: dict[str, list[xr.Dataset]] = {}
         self._watched: dict[str, Callable[[], None]] = {}
@@ -58,7 +61,10 @@ class Board:
         self._pump.poke()  # what came between the first fold and the subscription
 
     def listen(self, tell: Tell) -> Callable[[], None]:
-        """Be told what changes: head, or parts by name, or both; a part without section keeps it.
+        """Be told what changes.
+
+        A message has head, if that changed; parts by name: a part without section leaves that as
+        it was; and changes by name: the difference between the revisions from and to of a part.
 
         Args:
             tell: Called from a thread of the board; it must return soon.
@@ -117,22 +123,36 @@ class Board:
         groups = self._grouped()
         order = list(reversed(groups))
         self._looked_at |= {name or order[0] for name in wanted if order and name in {"", *order}}
+        before = self.parts
         told = self._fold_parts(groups, self._looked_at | set(order[:1]))
         head = self._made_head(order, groups)
         message: Json = {}
         if head != self.head or wanted:
             self.head = message["head"] = head
-        if wanted:  # a page was opened, or missed what was told before it listened
-            whole = {name or order[0] for name in wanted if order}
-            told = {
-                name: part if name in whole else {"entry": part["entry"]}
-                for name, part in self.parts.items()
-            } | told
-        if told:
-            message["parts"] = told
+        parts = self._answered({name or order[0] for name in wanted if order}) if wanted else {}
+        changes = {}
+        for name in told:
+            part, old = self.parts[name], before.get(name, {})
+            if old.keys() != part.keys():
+                parts[name] = part
+            else:
+                changes[name] = {
+                    "from": old["revision"],
+                    "to": part["revision"],
+                    "difference": change(old, part),
+                }
+        message |= {"parts": parts} if parts else {}
+        message |= {"changes": changes} if changes else {}
         if message:
             for tell in list(self._listeners):
                 tell(message)
+
+    def _answered(self, whole: set[str]) -> Json:
+        """What a page is told that was opened, or missed something: these runs, all entries."""
+        return {
+            name: part if name in whole or "section" not in part else {"entry": part["entry"]}
+            for name, part in self.parts.items()
+        }
 
     def _read(self, changed: set[str]) -> None:
         """The datasets of new and changed runs."""
@@ -148,15 +168,17 @@ class Board:
         found = siblings(list(self._datasets.values()))
         return {names[id(group[0])]: group for group in found}
 
-    def _fold_parts(self, groups: dict[str, list[xr.Dataset]], looked_at: set[str]) -> Json:
-        """Make parts anew whose runs changed, and sections that are missed; gives those."""
-        told = {}
+    def _fold_parts(self, groups: dict[str, list[xr.Dataset]], looked_at: set[str]) -> list[str]:
+        """Make parts anew whose runs changed, and sections that are missed; gives their names."""
+        told = []
         parts = {}
         for name, group in groups.items():
             part = self.parts.get(name, {})
             changed = not _same(group, self._groups.get(name, []))
             if changed or (name in looked_at and "section" not in part):
-                part = told[name] = self._part(group, whole=name in looked_at)
+                part = self._part(group, whole=name in looked_at)
+                part["revision"] = next(self._revisions)
+                told.append(name)
             parts[name] = part
         self.parts, self._groups = parts, groups
         return told
@@ -203,7 +225,12 @@ class Board:
 def card_of(session: Any) -> Json | None:
     """The card of a session, None if its record does not say what the job holds."""
     job = session.collector.job
-    return None if job is None else card(job, session.state)
+    if job is None:
+        return None
+    made = card(job, session.state)
+    if session.read_only and session.lost is not None:  # a record without a job is nothing bad
+        made["state"] = "ended"
+    return made
 
 
 def _same(one: Sequence[object], other: Sequence[object]) -> bool:

@@ -62,7 +62,7 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
         section["subtitle"],
         stand,
         message if status["message"] else "",
-        _shown(ds, section),
+        _shown(ds, section) if section["panels"] else "",
         _table("Summary", tiles),
         _table("Provenance", section["provenance"]),
     )

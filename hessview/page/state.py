@@ -18,13 +18,14 @@ from hessview.views import theme
 Json = dict[str, Any]
 
 
-def page_state(runs: Sequence[xr.Dataset], *, final: bool = False) -> Json:
+def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool = True) -> Json:
     """The state of a page over some runs.
 
     Args:
         runs: Datasets, as `data.collect` folds them; half-done ones too.
         final: Whether the page stays as it is: it then holds every reading, for downloads, and
             promises nothing of a run that was under way.
+        panels: Whether it draws; a card does not.
 
     Returns:
         A dict of JSON values (NaN is None):
@@ -39,11 +40,13 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False) -> Json:
     return {
         "title": ", ".join(dict.fromkeys(titles)),
         "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
-        "sections": [_section(group, final=final, alone=len(groups) == 1) for group in groups],
+        "sections": [
+            _section(group, final=final, panels=panels, alone=len(groups) == 1) for group in groups
+        ],
     }
 
 
-def _section(group: Sequence[xr.Dataset], *, final: bool, alone: bool) -> Json:
+def _section(group: Sequence[xr.Dataset], *, final: bool, panels: bool, alone: bool) -> Json:
     ds = unite(group)
     command = str(ds.attrs.get("command", "density"))
     run = str(ds.attrs.get("run", ""))
@@ -53,7 +56,7 @@ def _section(group: Sequence[xr.Dataset], *, final: bool, alone: bool) -> Json:
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
         "status": status(ds, parts=group, final=final),
         "tiles": TILES[command](ds),
-        "panels": [panel(ds)],
+        "panels": [panel(ds)] if panels else [],
         "provenance": provenance(ds),
     }
     if final:

@@ -6,6 +6,7 @@ from typing import Any
 
 import anywidget
 import traitlets
+import xarray as xr
 
 from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.fallback import fallback
@@ -81,8 +82,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         return list({id(one): one for one in found if one is not None}.values())
 
     def _fold(self) -> dict[str, Any]:
-        state = page_state([dataset_of(run) for run in self._runs])
+        state = self._page([dataset_of(run) for run in self._runs])
         return state | standing(self._sessions, self._notice)
+
+    def _page(self, datasets: list[xr.Dataset]) -> dict[str, Any]:
+        return page_state(datasets)
 
     def _refresh(self) -> None:
         self.state = self._fold()
@@ -124,7 +128,7 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         """What a notebook stores: the live view, and the page as it is now without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
         datasets = [dataset_of(run) for run in self._runs]
-        state = page_state(datasets)
+        state = self._page(datasets)
         still = fallback(datasets, state)
         words = ", ".join(f"{s['title']}: {s['status']['label']}" for s in state["sections"])
         return {**data, "text/html": str(still), "text/plain": f"hessview of {words}"}, metadata

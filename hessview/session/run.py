@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import xarray as xr
 
@@ -113,6 +113,16 @@ class Run:
     def cancel(self) -> None:
         """Stop the run at the next safe point, after the product that is being computed."""
         self._owner.cancel(self.id)
+
+    def card(self) -> Any:
+        """The run in a few lines: progress, time left, headline numbers, and Cancel.
+
+        Returns:
+            A widget (`page.run_card.RunCard`): display it, or let a cell end with it.
+        """
+        from hessview.page.run_card import RunCard  # see _ipython_display_
+
+        return RunCard(self)
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after each change, from another thread.

@@ -172,6 +172,11 @@ class Session(Asking):
 
         return session_card(self.job, self.state)
 
+    def _ipython_display_(self) -> None:
+        from hessview.page.session_card import SessionCard
+
+        SessionCard(self)._ipython_display_()
+
     def _follow(self) -> None:
         while not self._closing.is_set() and self.lost is None:
             try:

@@ -7,6 +7,7 @@ from every_command import dataset_of
 
 from hessview.errors import JobLostError
 from hessview.page.board import Board
+from hessview.page.change import change
 from hessview.page.dashboard import dashboard
 
 COMMANDS = ("density", "accuracy", "epsilon_sweep", "fraction_sweep", "coupling", "benchmark")
@@ -56,27 +57,23 @@ def test_every_command_has_its_line():
     ]
 
 
-def test_what_is_told_of_a_step_grows_with_its_run_and_not_with_the_number_of_runs(heard):
-    sizes = {}
-    for others in (0, 49):
-        run = LiveRun(seconds=0.01, probes=2, steps=20)
-        board = Board(runs=[dataset(f"density-{i}", probes=2, steps=20) for i in range(others)])
-        board = Board(runs=[*board._given.values(), run])
-        board.listen(heard.append)
-        del heard[:]
-        run.start().join()
-        heard.until(lambda told: told and ended(told[-1]))
-        sizes[others] = max(len(json.dumps(message)) for message in heard)
-        board.close()
-    assert sizes[49] < sizes[0] + 200
-    assert sizes[49] < 20_000
+def test_what_is_told_of_a_step_does_not_grow_with_its_run_nor_with_the_number_of_runs(heard):
+    others = [dataset(f"density-{i}", probes=2, steps=20) for i in range(49)]
+    run = LiveRun(seconds=0.01, probes=10, steps=20)
+    board = Board(runs=[*others, run])
+    board.listen(heard.append)
+    run.start().join()
+    heard.until(lambda told: ended(board))
+    assert len(heard) >= 5
+    sizes = [len(json.dumps(message)) for message in heard]
+    whole = len(json.dumps(board.parts["49"]))
+    assert whole > 10_000
+    assert max(sizes[1:]) < 6_000  # of a step, whatever the run holds by then
+    board.close()
 
 
-def ended(message):
-    return any(
-        part["entry"]["status"]["state"] in ("done", "detached")
-        for part in message.get("parts", {}).values()
-    )
+def ended(board):
+    return board.parts[board.head["order"][0]]["entry"]["status"]["state"] in ("done", "detached")
 
 
 def test_a_run_that_loses_its_job_says_so(heard):
@@ -85,13 +82,58 @@ def test_a_run_that_loses_its_job_says_so(heard):
     board.listen(heard.append)
     run.start()
     run.lose(JobLostError("rank 1 was killed; start the job again."))
-    heard.until(lambda told: told and ended(told[-1]))
+    heard.until(lambda told: ended(board))
     section = board.parts["0"]["section"]
     assert section["status"]["state"] == "detached"
     assert section["status"]["message"] == "rank 1 was killed; start the job again."
     board.close()
     assert run.watchers == 0
     run.join()
+
+
+def test_what_is_told_adds_up_to_the_board(heard):
+    run = LiveRun(seconds=0.005, probes=3, steps=20)
+    board = Board(runs=[dataset(probes=1, steps=5), run])
+    known = json.loads(json.dumps(board.parts))
+    board.listen(lambda message: heard.append(json.loads(json.dumps(message))))
+    run.start().join()
+    heard.until(lambda told: ended(board))
+    heard.until(lambda told: told[-1].get("changes", {}).get("1", {}).get("to") is not None)
+    for message in heard:
+        known |= message.get("parts", {})
+        for name, one in message.get("changes", {}).items():
+            assert known[name]["revision"] == one["from"]
+            known[name] = changed(known[name], one["difference"])
+            assert known[name]["revision"] == one["to"]
+    assert known == json.loads(json.dumps(board.parts))
+    board.close()
+
+
+def changed(value, difference):
+    """What dashboard.js does."""
+    if isinstance(difference, list):
+        return difference[0]
+    if isinstance(value, list):
+        grown = dict(enumerate(value))
+        grown |= {int(key): changed(grown.get(int(key)), one) for key, one in difference.items()}
+        return [grown[place] for place in range(len(grown))]
+    return value | {key: changed(value[key], one) for key, one in difference.items()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 3, 4]}, {"b": {"1": [3], "2": [4]}}),
+        ([1, 2], [1], [[1]]),
+        ({"a": 1}, {"b": 1}, [{"b": 1}]),
+        ({"a": [{"x": None}]}, {"a": [{"x": [5]}]}, {"a": {"0": {"x": [[5]]}}}),
+        ({"a": 1}, {"a": 1}, {}),
+        ([1.0], {"0": 1.0}, [{"0": 1.0}]),
+    ],
+)
+def test_a_difference_makes_the_new_of_the_old(old, new, expected):
+    assert change(old, new) == expected
+    assert changed(old, expected) == new
 
 
 def test_runs_of_a_record_cannot_be_asked_and_name_their_model():

@@ -18,6 +18,25 @@ MEAN = """() => {
 }"""
 
 
+# Runs when the test says so, until it says so.
+BUSY = """\
+import pathlib, time
+while pathlib.Path("busy").exists():
+    time.sleep(0.01)"""
+RUN_LAST = """() => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  content.activeCellIndex = content.widgets.length - 1;
+  void window.jupyterapp.commands.execute("notebook:run-cell");
+}"""
+
+# Ten updates a second, and the moments at which one of them has reached the page.
+COUNT = """() => {
+  window.seen = [];
+  new MutationObserver(() => window.seen.push(performance.now()))
+    .observe(document.querySelector(".hess-stand"), { childList: true, subtree: true });
+}"""
+
+
 @pytest.fixture
 def dashboard(small_job, open_notebook):
     """A notebook with an attached session and its dashboard, and then these cells."""
@@ -69,3 +88,48 @@ def test_runs_of_any_cell_and_of_the_page_appear(dashboard, small_job, shots):
     page.get_by_role("button", name="Cancel").click()
     pill(page, "cancelled")
     page.screenshot(path=shots / "dashboard_cancelled.png")
+
+
+def test_a_reload_shows_the_chosen_run_again_and_two_dashboards_agree(
+    dashboard, jupyterlab, small_job, shots
+):
+    page, path = dashboard(
+        "two",
+        "first = session.density(steps=5, probes=1)\nfirst.wait()\n"
+        "second = session.coupling(probes=2)\nds = second.wait()",
+        "board = session.dashboard()\nboard",
+    )
+    one, two = page.locator(".hess-board").nth(0), page.locator(".hess-board").nth(1)
+    two.locator("h2").get_by_text("Coupling · 2 blocks, 2 probes").wait_for(timeout=60_000)
+    one.locator("h2").get_by_text("Coupling · 2 blocks, 2 probes").wait_for(timeout=20_000)
+    two.get_by_role("radio", name="Density").check()
+    two.locator("h2").get_by_text("Density · 5 steps × 1 probe").wait_for(timeout=20_000)
+    assert one.locator("h2").get_by_text("Coupling").is_visible()
+    jupyterlab.save(page)
+    assert len(path.read_text()) < 200_000
+
+    jupyterlab.open(page, path)
+    two.locator("h2").get_by_text("Density · 5 steps × 1 probe").wait_for(timeout=60_000)
+    one.locator("h2").get_by_text("Coupling · 2 blocks").wait_for(timeout=20_000)
+    page.wait_for_function("() => document.querySelectorAll('.hess-plot')[1]?._fullData")
+    page.locator(".hess-board").nth(1).scroll_into_view_if_needed()
+    page.screenshot(path=shots / "dashboard_reloaded.png")
+
+
+def test_it_keeps_up_and_cancels_while_the_kernel_is_busy(dashboard):
+    page, path = dashboard("busy", "run = session.density(steps=150, probes=4)", BUSY)
+    pill(page, "streaming")
+    busy = path.parent / "busy"
+    busy.touch()
+    page.evaluate(RUN_LAST)
+    page.locator(".jp-InputPrompt").get_by_text("[*]:").wait_for(timeout=20_000)
+    page.evaluate(COUNT)
+    page.wait_for_function("() => window.seen.length > 40", timeout=60_000)
+    seen = np.array(page.evaluate("() => window.seen")) / 1e3
+    rate = (len(seen) - 1) / (seen[-1] - seen[0])
+    print(f"{rate:.1f} updates a second while the kernel is busy")
+    page.get_by_role("button", name="Cancel").click()
+    pill(page, "cancelled")
+    assert page.locator(".jp-InputPrompt").get_by_text("[*]:").is_visible()
+    busy.unlink()
+    assert rate > 1  # ten on a machine of its own

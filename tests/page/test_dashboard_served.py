@@ -6,10 +6,12 @@ import subprocess
 import time
 
 import pytest
+from emulated import events
 from overlaps import OVERLAPS
 from shell_job import HESSVIEW
 
 import hessview
+from hessview.eventlog import EventLog
 
 BOKEH = ("log: [bokeh", "log: Bokeh items", "info: [bokeh")  # what its library says of itself
 
@@ -71,6 +73,14 @@ def visit(new_context):
     assert [line for line in heard if not line.startswith(BOKEH)] == []
 
 
+def record(folder, happened):
+    """A run directory without a job."""
+    log = EventLog(happened[0].job, folder / "events.jsonl")
+    for event in happened:
+        log.append(event.payload, run=event.run)
+    log.close()
+
+
 def pill(page, text):
     shown = page.locator(".hess-board section:not(.hess-session) .hess-pill")
     shown.filter(has_text=re.compile(text)).wait_for(timeout=60_000)
@@ -93,3 +103,45 @@ def test_it_follows_a_job_without_attaching(small_job, serve, visit, shots):
         pill(page, "done")
         page.wait_for_function("() => document.querySelector('.hess-board')")
         page.screenshot(path=shots / "served_dark_narrow.png", full_page=True)
+
+
+def test_attached_it_measures_and_cancels(small_job, serve, visit, shots):
+    page = visit(serve(small_job.path, "--attach"))
+    page.get_by_text("Measure a spectral density").click(timeout=60_000)
+    page.get_by_role("textbox", name="Step ε").fill("large")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.locator(".hess-notice").get_by_text("epsilon='large' is not allowed").wait_for()
+    page.get_by_role("textbox", name="Step ε").fill("1e-3")
+    page.get_by_role("textbox", name="Lanczos steps").fill("70")
+    page.get_by_role("combobox", name="Operator").select_option("hessian_forward")
+    page.screenshot(path=shots / "served_form.png")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.locator("h2").get_by_text("Density · 70 steps × 4 probes").wait_for()
+    pill(page, "streaming")
+    page.get_by_role("button", name="Cancel").click()
+    pill(page, "cancelled")
+    *_, run = hessview.open_runs(small_job.path).children.values()
+    assert run.attrs["operator"] == "hessian_forward"
+    assert run.attrs["epsilon"] == 1e-3
+
+    page.reload()  # the address has kept the run
+    page.locator("h2").get_by_text("Density · 70 steps × 4 probes").wait_for(timeout=60_000)
+
+
+def test_a_record_with_a_hostile_name_and_a_torn_end_is_shown(tmp_path, serve, visit, shots):
+    name = "<img src=x onerror=alert(1)>"
+    record(tmp_path, events("one", model=name, probes=2, steps=20, stop=31, end=None))
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"seq": 99')
+    url = serve(tmp_path)
+    page = visit(url)
+    page.locator(".hess-session h2").get_by_text(name, exact=True).wait_for(timeout=60_000)
+    page.locator(".hess-session .hess-pill").get_by_text("ended").wait_for(timeout=20_000)
+    pill(page, "detached")
+    page.locator(".hess-key").get_by_text("probe 2, at step 11").wait_for()
+    assert page.locator("img").count() == 0
+    page.screenshot(path=shots / "served_hostile.png")
+
+    page = visit(url.partition("?")[0])
+    page.get_by_text("opened with the address that hessview printed").wait_for(timeout=60_000)
+    assert page.locator(".hess-board").count() == 0

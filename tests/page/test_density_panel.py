@@ -176,7 +176,7 @@ def test_probes_that_have_not_begun_cannot_be_chosen(open_report):
 FOLLOWED = """([source, states]) => {
   const host = document.body.appendChild(document.createElement("div"));
   const view = page.mount(host, states[0]);
-  const seen = () => host.querySelector("#hess-1-0-0-steps").nextElementSibling.textContent;
+  const seen = () => host.querySelector("[id$='-0-0-steps']").nextElementSibling.textContent;
   const next = (done) => requestAnimationFrame(done);
   const frame = () => new Promise((done) => next(() => next(done)));
   return (async () => {
@@ -185,7 +185,7 @@ FOLLOWED = """([source, states]) => {
     view.update(states[1]);
     await frame();
     told.push(seen());
-    const slider = host.querySelector("#hess-1-0-0-steps");
+    const slider = host.querySelector("[id$='-0-0-steps']");
     slider.value = "5";
     slider.dispatchEvent(new Event("input"));
     await frame();

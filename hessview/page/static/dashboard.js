@@ -2,11 +2,29 @@
 
 let dashboards = 0;
 
-/** A board (see page/board.py) with what was told of it since. */
-export function merged(board, { head = board.head, parts = {} }) {
-  const all = { ...board.parts };
-  for (const [name, part] of Object.entries(parts)) all[name] = { ...all[name], ...part };
-  return { head, parts: all };
+/** A JSON value with a difference as page/change.py makes it. */
+export function changed(value, difference) {
+  if (Array.isArray(difference)) return difference[0];
+  const made = Array.isArray(value) ? [...value] : { ...value };
+  for (const [key, one] of Object.entries(difference)) made[key] = changed(made[key], one);
+  return made;
+}
+
+/**
+ * A board (see page/board.py) with what was told of it since.
+ * @returns head, parts, and missed: names of runs of which something was not heard
+ */
+export function merged(board, { head = board.head, parts = {}, changes = {} }) {
+  const all = { ...board.parts }, missed = new Set(board.missed);
+  for (const [name, part] of Object.entries(parts)) {
+    all[name] = { ...all[name], ...part };
+    missed.delete(name);
+  }
+  for (const [name, { from, to, difference }] of Object.entries(changes)) {
+    if (all[name]?.revision === from) all[name] = changed(all[name], difference);
+    else if (!(all[name]?.revision >= to)) missed.add(name);
+  }
+  return { head, parts: all, missed };
 }
 
 /**
@@ -17,7 +35,7 @@ export function merged(board, { head = board.head, parts = {} }) {
  * @returns update(board), dispose()
  */
 export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
-  const prefix = `hess-board-${++dashboards}`;
+  const prefix = `hess-board-${OWN}-${++dashboards}`;
   const ask = "asking" in board.head ? send : undefined;
   const frame = mount(host, frameState(board.head));
   const list = listView(prefix, pick);
@@ -27,7 +45,7 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
   frame.root.classList.add("hess-board");
   frame.root.append(...[form, list.box, empty, shown].filter(Boolean));
   let awaited = false; // what is asked for here is shown when it comes
-  let requested = "", page = null, drawn = {};
+  let missed = new Set(), requested = "", page = null, drawn = {};
 
   function pick(name) {
     chosen = name === board.head.order[0] ? "" : name; // who looks at the newest goes on to the next
@@ -43,6 +61,8 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
       requested = name;
       send({ action: "show", run: name }); // also where it is here: it may have changed since
     }
+    for (const one of board.missed ?? []) if (!missed.has(one)) send({ action: "show", run: one });
+    missed = board.missed ?? missed;
     const section = parts[name]?.section;
     list.update(order.map((one) => ({ name: one, ...parts[one].entry })), name);
     empty.textContent = name ? "Waiting for the kernel to draw this run…" : "No run yet. Runs appear here once they are asked for.";

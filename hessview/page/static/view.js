@@ -4,6 +4,8 @@
 
 const remembered = new Map(); // what was chosen in each panel: a notebook may draw it anew
 let mounted = 0;
+// Each widget of a notebook has a module of its own, and all share one document.
+const OWN = Math.random().toString(36).slice(2, 8);
 
 /** Element with attributes and children; strings become text. */
 function element(tag, attributes = {}, children = []) {
@@ -60,7 +62,7 @@ export function mount(host, state, { ask, place = "" } = {}) {
   const root = element("div", { class: "hessview" });
   host.replaceChildren(element("style", {}, STYLE), root);
   const notice = noticeView(root);
-  const prefix = `hess-${++mounted}`;
+  const prefix = `hess-${OWN}-${++mounted}`;
   const sections = [];
   let card = null, forced = "";
 

@@ -1,0 +1,70 @@
+"""The cards of a session and of a run, on a real session in this process."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import hessview
+from hessview.page.run_card import RunCard
+from hessview.page.session_card import SessionCard
+
+sys.path.append(str(Path(__file__).parents[1] / "jobs"))
+
+
+@pytest.fixture
+def session():
+    import small
+
+    with hessview.local(small.slow()) as made:
+        yield made
+
+
+def until(condition, timeout=60.0):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.02)
+
+
+def test_a_sessions_card_follows_its_state(session):
+    card = SessionCard(session)
+    shown = card.state["card"]
+    assert (shown["title"], shown["state"]) == ("small", "attached")
+    assert ["Parameters", "212"] in shown["rows"]
+    data, _ = card._repr_mimebundle_()
+    assert "attached" in data["text/html"]
+    assert data["text/plain"] == repr(session)
+    session.close()
+    until(lambda: card.state["card"]["state"] != "attached")
+    assert card.state["card"]["state"] == "lost"
+    assert "the job has ended" in card.state["card"]["message"]
+    assert "the job has ended" in card._repr_mimebundle_()[0]["text/html"]
+    card.close()
+
+
+def test_a_run_card_has_the_numbers_and_no_panels(session):
+    run = session.density(steps=6, probes=2)
+    card = run.card()
+    assert isinstance(card, RunCard)
+    assert card.wait(60)
+    (section,) = card.state["sections"]
+    assert section["panels"] == []
+    assert section["status"]["state"] == "done"
+    largest = hessview.summary(run.dataset).sel(quantity="largest")
+    assert section["tiles"][0]["label"] == "Largest eigenvalue"
+    assert float(section["tiles"][0]["value"]) == pytest.approx(float(largest.value), rel=0.05)
+    assert section["tiles"][0]["note"].startswith("±")
+    html = card._repr_mimebundle_()[0]["text/html"]
+    assert "done, 12 of 12 steps" in html
+    assert "<svg" not in html
+    assert len(card._esm) < 100_000 < len(hessview.page.widget.View._esm)
+
+
+def test_a_run_is_cancelled_from_its_card(session):
+    run = session.density(steps=100, probes=20)
+    card = run.card()
+    card._handle_custom_msg({"action": "cancel", "run": run.id}, [])
+    assert card.wait(60)
+    assert card.state["sections"][0]["status"]["state"] == "cancelled"
