@@ -23,7 +23,7 @@ class Passes:
         objective: What is differentiated.
 
     Raises:
-        ObjectiveError: No parameter to differentiate.
+        ObjectiveError: No parameter to differentiate, or one that some ranks only share.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -35,6 +35,7 @@ class Passes:
             raise ObjectiveError(
                 "no parameter has requires_grad; turn it on for those to be differentiated."
             )
+        sharding.check_ranks(self._module)
         self._position, self._ranks = sharding.data_parallel(self._module)
         # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1

@@ -1,7 +1,5 @@
 """A job that answers notebooks: from a script of its own, or from inside a training loop."""
 
-import datetime
-import json
 import os
 import time
 import uuid
@@ -9,13 +7,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
 from hessview.commands import Command, command_from_json, command_to_json
 from hessview.errors import JobError, RecordError
 from hessview.eventlog import EventLog
 from hessview.job.agree import agree
+from hessview.job.control import Control
 from hessview.job.objective import Objective
 from hessview.job.schedule import Schedule
 from hessview.job.worker import Worker
@@ -26,7 +24,6 @@ from hessview.transport.interface import Interface, private_interface
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.run_directory import RunDirectory
 
-_IDLE_LIMIT = datetime.timedelta(days=30)  # how long ranks wait for rank 0 to poll again
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 _TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
 
@@ -61,9 +58,7 @@ class Job:
         self._directory = directory
         self._listen = listen
         self._ranks = dist.get_world_size() if dist.is_initialized() else 1
-        self._control = (
-            dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
-        )
+        self._control = Control()
         description = self.worker.describe()
         with agree():
             if self._rank == 0:
@@ -79,7 +74,8 @@ class Job:
             wait: Seconds that rank 0 waits for a command, if there is none yet.
 
         Raises:
-            JobError: The job is closed.
+            JobError: The job is closed, or a rank left a poll out: told at that rank's next
+                poll, with a warning after 30 s of waiting for it, and at last after half an hour.
             InputError: There is a schedule (see `record`), and no step.
         """
         if self.closed:
@@ -93,11 +89,11 @@ class Job:
                 message = {"close": "it was asked to stop"}
             elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
                 message = {"run": taken[0], "command": command_to_json(taken[1])}
-            message = self._broadcast(message)
+            message = self._control.hear(message, step, patient=wait > 0)
             if not message:
                 return
             if "close" in message:
-                self.close(message["close"])
+                self._part(message["close"])
                 return
             self._execute(message["run"], command_from_json(message["command"]), step)
             wait = 0.0
@@ -131,10 +127,12 @@ class Job:
         Closing twice is allowed.
         """
         if not self.closed:
-            self._end(reason)
-            if self._control is not None:
-                # A rank that went before rank 0 has said so would look like one that was killed.
-                dist.barrier(group=self._control)
+            try:
+                self._control.hear_end(reason)
+            except JobError as error:
+                self._end(str(error))
+                raise
+            self._part(reason)
 
     def __enter__(self) -> "Job":
         return self
@@ -161,20 +159,6 @@ class Job:
         self.mailbox = Mailbox(self._log)
         if self._directory is not None:
             self._host = RpcHost(self._directory, self.mailbox, job=identity, listen=self._listen)
-
-    def _broadcast(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Rank 0's message, on all ranks; an empty one costs a single number."""
-        if self._control is None:
-            return message
-        text = json.dumps(message).encode() if message else b""
-        length = torch.tensor([len(text)])
-        dist.broadcast(length, 0, group=self._control)
-        if not length:
-            return {}
-        content = torch.frombuffer(bytearray(text.ljust(int(length))), dtype=torch.uint8)
-        dist.broadcast(content, 0, group=self._control)
-        received: dict[str, Any] = json.loads(content.numpy().tobytes())
-        return received
 
     def _execute(self, run: str, command: Command, step: int | None) -> None:
         """Run a command on all ranks; rank 0 writes the record."""
@@ -225,6 +209,10 @@ class Job:
         for run in dict.fromkeys(event.run for event in log.events if event.run):
             if run not in ended:
                 log.append(RunEnded(state="failed", error="its job ended before it did"), run)
+
+    def _part(self, reason: str) -> None:
+        self._end(reason)
+        self._control.part()
 
     def _end(self, reason: str) -> None:
         self.closed = True

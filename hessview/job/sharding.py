@@ -142,6 +142,29 @@ def pieces(module: nn.Module) -> list[Piece]:
     return result
 
 
+def check_ranks(module: nn.Module) -> None:
+    """Refuse parameters that are shared by some ranks of the job only.
+
+    Sums go over all ranks, so that what lies on a part of them would be counted several times.
+
+    Raises:
+        ObjectiveError: A mesh, or the group of DistributedDataParallel, is smaller than the job.
+    """
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    cure = (
+        f"and the job has {ranks}; shard over a mesh of all ranks, or start a job of its own, "
+        "with a torchrun of its own, for these."
+    )
+    if isinstance(module, nn.parallel.DistributedDataParallel):
+        group = dist.get_process_group_ranks(module.process_group)
+        if len(group) != ranks:
+            raise ObjectiveError(f"DistributedDataParallel joins ranks {group} only, {cure}")
+    for name, parameter in trainable(module).items():
+        if isinstance(parameter, DTensor) and parameter.device_mesh.size() != ranks:
+            mesh = parameter.device_mesh.mesh.flatten().tolist()
+            raise ObjectiveError(f"parameter {name!r} lies on ranks {mesh} only, {cure}")
+
+
 def data_parallel(module: nn.Module) -> tuple[int, int]:
     """This rank's position among the ranks that share the data out, and their number."""
     if not dist.is_initialized():

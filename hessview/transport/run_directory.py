@@ -256,6 +256,11 @@ class RunDirectory:
                 "cannot be looked after from here; choose another run directory, or delete "
                 "job.json if that job has ended."
             )
+        if job.process == Process.current():
+            raise JobError(
+                f"this process already serves job {job.job} in run directory {self.path}; close "
+                "it first (job.close(), or leave its with block), or choose another run directory."
+            )
         if life != "gone":
             raise JobError(_second_job(self.path, f"{job.job} ({job.process})"))
 

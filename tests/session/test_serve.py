@@ -107,3 +107,29 @@ def test_blocks_that_name_no_parameter_are_refused(path):
     )
     with pytest.raises(InputError, match=r"block 'first' names \['0\.wait'\], which the module"):
         hessview.serve(objective, run_dir=path)
+
+
+def test_serving_twice_in_one_directory_is_told(path):
+    with hessview.serve(small.build(), run_dir=path) as job:
+        text = r"this process already serves job \w+ in .*close it first \(job\.close\(\), or leave"
+        with pytest.raises(JobError, match=text):
+            hessview.serve(small.build(), run_dir=path)
+        job.poll()
+    hessview.serve(small.build(), run_dir=path).close()
+
+
+def test_two_models_of_one_process_each_answer_their_kernel(tmp_path, puppet, until):
+    paths = [tmp_path / name for name in ("generator", "critic")]
+    kernels = [puppet("import hessview") for _ in paths]
+    with (
+        hessview.serve(small.build(), paths[0]) as generator,
+        hessview.serve(small.build(), paths[1]) as critic,
+    ):
+        for kernel, path in zip(kernels, paths, strict=True):
+            kernel.do(f"session = hessview.attach({str(path)!r})")
+            kernel.do("run = session.density(steps=3, probes=1)")
+        generator.poll(step=1)
+        critic.poll(step=2)
+        for kernel, step in zip(kernels, (1, 2), strict=True):
+            until(lambda kernel=kernel: kernel.do("run.state") == "done")
+            assert kernel.do("run.dataset.attrs['training_step']") == step

@@ -1,0 +1,143 @@
+"""How ranks stay in step between the steps of a training loop."""
+
+import datetime
+import json
+import logging
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
+
+from hessview.errors import JobError
+
+_IDLE_LIMIT = datetime.timedelta(days=30)  # the group's own; ours are below
+_TICK = 1.0  # seconds after which a waiting rank lets the others know
+_WORD = 30.0  # seconds until it says which ranks it waits for
+_LIMIT = 1800.0  # seconds until it gives up, as gloo's collectives do
+_NO_STEP = -1
+_CLOSING = -2
+_NOBODY = -3
+
+_log = logging.getLogger(__name__)
+
+
+class Control:
+    """Rank 0's word to all ranks; each of them makes one and calls the same methods in step.
+
+    A rank that leaves a poll out would take part in the sums of another one. So no rank goes on
+    before all have come, and have come to the same step.
+    """
+
+    def __init__(self) -> None:
+        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._group = (
+            dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
+        )
+        self._polls = 0
+
+    def hear(
+        self, message: dict[str, Any], step: int | None, *, patient: bool = False
+    ) -> dict[str, Any]:
+        """Rank 0's message in a poll; an empty one costs a few bytes.
+
+        Args:
+            message: What rank 0 has to say; not looked at on other ranks.
+            step: Training step of this rank's poll.
+            patient: Whether to wait without limit.
+
+        Raises:
+            JobError: Ranks poll at different steps (on all ranks alike), or some have not come
+                for half an hour.
+        """
+        return self._hear(message, _NO_STEP if step is None else int(step), patient)
+
+    def hear_end(self, reason: str) -> None:
+        """Tell ranks that still poll that the job closes.
+
+        Raises:
+            JobError: Rank 0 still polls.
+        """
+        self._hear({"close": reason}, _CLOSING, False)
+
+    def part(self) -> None:
+        """Leave together: a rank that went first would look like one that was killed."""
+        if self._group is not None:
+            dist.barrier(group=self._group)
+
+    def _hear(self, message: dict[str, Any], place: int, patient: bool) -> dict[str, Any]:
+        if self._group is None:
+            return message
+        self._polls += 1
+        speaks = self._rank == 0
+        text = json.dumps(message).encode() if message and speaks else b""
+        head = torch.tensor([len(text), place if speaks else _NOBODY, place, -place])
+        work = dist.all_reduce(head, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        self._wait(work, place, patient)
+        length, first, largest, negative = head.tolist()
+        if largest != -negative and first != _CLOSING:
+            raise JobError(self._out_of_step(place))
+        if not length:
+            return {}
+        content = torch.frombuffer(bytearray(text.ljust(length)), dtype=torch.uint8)
+        dist.broadcast(content, 0, group=self._group)
+        received: dict[str, Any] = json.loads(content.numpy().tobytes())
+        return received
+
+    def _wait(self, work: Any, place: int, patient: bool) -> None:
+        """Wait for all ranks, and say for which."""
+        assert self._group is not None, "one rank waits for nobody"
+        began, said, here = time.monotonic(), False, ""
+        store = None
+        while True:
+            try:
+                work.wait(datetime.timedelta(seconds=_TICK))
+                break
+            except RuntimeError:
+                if work.is_completed():  # it failed, rather than takes its time
+                    raise
+            waited = time.monotonic() - began
+            if store is None:
+                store = PrefixStore(f"hessview/{self._group.group_name}", _get_default_store())
+                here = f"{self._polls}/{self._rank}"
+                store.set(here, "here")
+            if waited < _WORD or (said and (patient or waited < _LIMIT)):
+                continue
+            known = [f"{self._polls}/{rank}" for rank in range(self._ranks)]
+            missing = [rank for rank, key in enumerate(known) if not store.check([key])]
+            text = (
+                f"{_named(missing)} not come to {_name(place)} for {waited:.0f} s, where all other "
+                "ranks wait; call job.poll on all ranks, at the same steps."
+            )
+            if waited >= _LIMIT and not patient:
+                raise JobError(text)
+            if self._rank == min(set(range(self._ranks)) - set(missing)):  # one speaks for all
+                _log.warning("%s", text)
+            said = True
+        if store is not None:
+            store.delete_key(here)
+
+    def _out_of_step(self, place: int) -> str:
+        places = [torch.zeros(1, dtype=torch.int64) for _ in range(self._ranks)]
+        dist.all_gather(places, torch.tensor([place]), group=self._group)
+        ranks: dict[int, list[int]] = {}
+        for rank, found in enumerate(places):
+            ranks.setdefault(int(found), []).append(rank)
+        told = "; ".join(f"{_named(some)} come to {_name(at)}" for at, some in ranks.items())
+        return (
+            f"ranks are out of step: {told}. Call job.poll on all ranks, at the same steps, and "
+            "close the job after the same one."
+        )
+
+
+def _name(place: int) -> str:
+    if place == _CLOSING:
+        return "the job's end"
+    return "poll()" if place == _NO_STEP else f"poll(step={place})"
+
+
+def _named(ranks: list[int]) -> str:
+    names = ", ".join(str(rank) for rank in ranks)
+    return f"rank {names} has" if len(ranks) == 1 else f"ranks {names} have"
