@@ -27,6 +27,9 @@ NUMBERS = {
         "[steps['auto'].tolist(), distance, five['top five off by'].tolist(), "
         "numbers.to_dict('index')]"
     ),
+    "4_curvature_during_training": (
+        "[list(digests.values()), history.training_step.values.tolist()]"
+    ),
 }
 
 
@@ -156,3 +159,20 @@ def test_what_is_said_of_errors_is_measured(run, tmp_path):
     for name, ds in {"exact": exact, "auto": auto, "1e-6": noisy}.items():
         found = hessview.coupling_summary(ds)
         assert list(coupling[name].values()) == pytest.approx(found.value.values)
+
+
+@pytest.mark.ranks
+def test_training_is_measured_and_goes_on_as_if_it_were_not(run, tmp_path):
+    (measured, without), steps = run("4_curvature_during_training")
+    assert measured == without
+    assert len(measured) == 64
+    assert steps == [0, 20, 40, 60, 80]
+    runs = runs_of(tmp_path / "runs" / "train")
+    assert [ds.attrs["training_step"] for ds in runs] == steps
+    for ds in runs:
+        assert ds.attrs["state"] == "done"
+        assert ds.attrs["mesh"] == '{"dim_0": 2}'
+        assert ds.sizes == {"probe": 2, "step": 16}
+        assert float(ds.error.max()) < 0.1
+    losses = [ds.attrs["loss"] for ds in runs]
+    assert losses == sorted(losses, reverse=True)
