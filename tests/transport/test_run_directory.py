@@ -139,7 +139,7 @@ def test_readers_see_the_old_or_the_new_job_file_and_no_part_of_one(directory):
 
 def test_a_living_job_keeps_a_second_one_out(directory, path):
     directory.publish(job_file())
-    with pytest.raises(JobError, match=r"this process already serves job job in .*; close it first"):
+    with pytest.raises(JobError, match=r"this process already serves job job .*; close it first"):
         RunDirectory.create(path)
 
 
