@@ -15,6 +15,7 @@ PLOTS = (
     "settings.js",
     "coupling.js",
     "coupling_panel.js",
+    "training.js",
     "panels.js",
 )
 PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")

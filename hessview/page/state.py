@@ -12,6 +12,7 @@ from hessview.page.panels import panel
 from hessview.page.provenance import provenance
 from hessview.page.status import status
 from hessview.page.tiles import TILES
+from hessview.page.training_section import training_sections
 from hessview.page.wording import count, number
 from hessview.views import theme
 
@@ -34,6 +35,8 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool 
         sections: One per run, or one for several that measured the same thing at other steps
             (`data.siblings`): id, title, subtitle, status (state, label, message, done, total,
             unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
+        trainings: Sections likewise, for each training of which there are spectra at several
+            steps (see `page.training_section`); they stand above the others.
     """
     groups = siblings(runs)
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
@@ -43,6 +46,7 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool 
         "sections": [
             _section(group, final=final, panels=panels, alone=len(groups) == 1) for group in groups
         ],
+        "trainings": training_sections(runs) if panels else [],
     }
 
 

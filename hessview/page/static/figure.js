@@ -18,8 +18,9 @@ function plotConfig(name) {
 }
 
 /** Entries of the legend, in the figure's order and colours. */
-function figureKey(data) {
-  const named = data.filter((trace) => trace.name && trace.showlegend !== false);
+function figureKey(data, shapes = []) {
+  const lines = shapes.filter(({ showlegend }) => showlegend).map(({ name, line }) => ({ name, line, mode: "lines" }));
+  const named = [...data, ...lines].filter((trace) => trace.name && trace.showlegend !== false);
   return named.sort((a, b) => (a.legendrank ?? 0) - (b.legendrank ?? 0)).map((trace) => {
     const swatch = element("span", { class: "hess-swatch hess-line", "aria-hidden": "true" });
     const { line, marker, mode = "", colorscale, opacity } = trace;
@@ -81,7 +82,7 @@ export function figurePanel(host, { clicked } = {}) {
     const { data: bare, layout } = palette(panel.figure, panel.dark);
     const data = bare.map((trace) => ({ ...trace, ...panel.arrays?.[trace.meta.role] })); // without colours, large
     const narrow = across < NARROW;
-    key.replaceChildren(...figureKey(data));
+    key.replaceChildren(...figureKey(data, layout.shapes));
     plot.setAttribute("aria-label", [panel.title, panel.subtitle, panel.warning].filter(Boolean).join(". "));
     const bar = narrow && data.some((trace) => trace.colorbar);
     const height = (layout.height ?? HEIGHT + TITLE) - (layout.margin?.t ?? TITLE) + (bar ? BAR : 0);

@@ -3,4 +3,5 @@
 
 const PANELS = {
   coupling: couplingPanel, density: densityPanel, figure: figurePanel, settings: settingsPanel, text: textPanel,
+  training: trainingPanel,
 };

@@ -63,7 +63,9 @@ export function mount(host, state, { ask, place = "" } = {}) {
   host.replaceChildren(element("style", {}, STYLE), root);
   const notice = noticeView(root);
   const prefix = `hess-${OWN}-${++mounted}`;
-  const sections = [];
+  const above = element("div", { class: "hess-trainings" }); // sections may join below it, and move nothing
+  root.append(above);
+  const sections = [], trainings = [];
   let card = null, forced = "";
 
   function paint() {
@@ -77,6 +79,10 @@ export function mount(host, state, { ask, place = "" } = {}) {
     const recolour = recolouring(state.theme, palette);
     if (state.card) card ??= cardView(notice.line);
     card?.update(state.card);
+    (state.trainings ?? []).forEach((section, i) => {
+      trainings[i] ??= sectionView(above, `${prefix}-training-${i}`, `${place} training ${i}`);
+      trainings[i].update(section, recolour);
+    });
     state.sections.forEach((section, i) => {
       sections[i] ??= sectionView(root, `${prefix}-${i}`, `${place} ${i}`, ask);
       sections[i].update(section, recolour);
@@ -98,7 +104,7 @@ export function mount(host, state, { ask, place = "" } = {}) {
     dispose() {
       watcher.disconnect();
       system.removeEventListener("change", paint);
-      sections.forEach((section) => section.dispose());
+      [...trainings, ...sections].forEach((section) => section.dispose());
       host.replaceChildren();
     },
   };

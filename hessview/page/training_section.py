@@ -1,0 +1,124 @@
+"""The section of a page that tells of a whole training: spectra at two or more of its steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from hessview.data.training import SAME, each_run, history
+from hessview.data.training import training as join
+from hessview.errors import RecordError
+from hessview.page.density_panel import density_panel
+from hessview.page.plain import plain
+from hessview.page.tiles.tile import Tile, missing, tile
+from hessview.page.wording import measured
+from hessview.views.training import training
+
+Json = dict[str, Any]
+
+LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
+LEFT_OUT = ("z", "customdata")  # of the heatmap: they cross in fewer digits, and once for each row
+
+
+def training_sections(runs: Sequence[xr.Dataset]) -> list[Json]:
+    """A section for each training of which there are densities at two or more steps.
+
+    Args:
+        runs: Datasets of runs of any command, half-done ones too.
+
+    Returns:
+        Sections as of `page.state.page_state`, but without record and provenance, which stand
+        with the runs. The panel holds the figure of `views.training`, its z and the eigenvalues
+        of its rows, steps (of the training, ascending), density (what all spectra have in
+        common), and spectra (at each step, the rest of a density's panel, or a message).
+    """
+    groups: dict[tuple[Any, ...], list[xr.Dataset]] = {}
+    for ds in runs:
+        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == "density":
+            groups.setdefault(tuple(ds.attrs.get(key) for key in SAME), []).append(ds)
+    sections = []
+    for group in groups.values():
+        joined = join(group)
+        if joined.sizes["training_step"] < 2:
+            continue
+        try:
+            sections.append(_section(joined))
+        except RecordError:  # no spectrum at any step
+            continue
+    return sections
+
+
+def _section(ds: xr.Dataset) -> Json:
+    figure = training(ds)
+    steps = ds.training_step.values.tolist()
+    there = int(np.isfinite(np.asarray(figure.data[0].z, dtype=float)).any(axis=0).sum())
+    state = str(ds.attrs["state"])
+    status = {"state": state, "label": {"running": "streaming"}.get(state, state), "message": ""}
+    counts = {"done": there, "total": len(steps), "unit": "training steps", "left": ""}
+    return {
+        "id": "",
+        "title": f"{ds.attrs.get('model', 'hessview')}, in training",
+        "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
+        "status": {**status, **counts},
+        "tiles": _tiles(ds),
+        "panels": [_panel(ds, figure)],
+        "provenance": [],
+    }
+
+
+def _panel(ds: xr.Dataset, figure: Any) -> Json:
+    spectra = [_spectrum(run) for run in each_run(ds)]
+    heat = figure.data[0]
+    traces = [
+        {key: value for key, value in trace._props.items() if key not in LEFT_OUT}
+        if trace.type == "heatmap"
+        else trace._props
+        for trace in figure.data
+    ]
+    layout = figure.layout.to_plotly_json()
+    shared = next(one["figure"] for one in spectra if "figure" in one)
+    return {
+        "kind": "training",
+        "title": "Curvature during training",
+        "subtitle": str(figure.layout.title.subtitle.text),
+        "message": "",
+        "again": None,
+        "figure": {
+            "data": plain(traces),
+            "layout": plain({k: v for k, v in layout.items() if k not in ("title", "meta")}),
+        },
+        "z": [
+            [float(f"{x:.8g}") if np.isfinite(x) else None for x in row]
+            for row in np.asarray(heat.z, dtype=float)
+        ],
+        "eigenvalues": plain(np.asarray(heat.customdata)[:, 0]),
+        "steps": ds.training_step.values.tolist(),
+        "density": {"figure": shared},
+        "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in spectra],
+    }
+
+
+def _spectrum(run: xr.Dataset) -> Json:
+    try:
+        return {"message": "", **density_panel(run)}
+    except RecordError:
+        return {"message": "Nothing is measured at this training step yet.", "subtitle": ""}
+
+
+def _tiles(ds: xr.Dataset) -> list[Tile]:
+    """Extremes and trace at the last step at which they are known, and at the first."""
+    found = history(ds)
+    made = []
+    for name, label in LABELS.items():
+        one = found.sel(quantity=name)
+        known = np.flatnonzero(np.isfinite(one.value.values))
+        if not len(known):
+            made.append(missing(label))
+            continue
+        first, last = one.isel(training_step=int(known[0])), one.isel(training_step=int(known[-1]))
+        value, note = measured(float(last.value), float(last.uncertainty))
+        before, _ = measured(float(first.value), float(first.uncertainty))
+        at = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
+        made.append(tile(label, value, f"{note} {at}".strip(), str(last.basis.item())))
+    return made

@@ -1,0 +1,129 @@
+"""The section of a training: its heatmap, and the spectrum at the step that is chosen."""
+
+import json
+
+import numpy as np
+import pytest
+from accessible import problems
+from emulated import dataset
+from every_command import dataset_of
+from overlaps import OVERLAPS
+from trained import run_of
+
+from hessview.data.summary import ritz
+from hessview.data.training import history
+from hessview.data.training import training as join
+from hessview.page.state import page_state
+from hessview.page.wording import measured
+from hessview.spectral import quadrature
+from hessview.views.training import training
+
+STEPS = (0, 10, 50, 200)
+DRAWN = """() => [...document.querySelectorAll(".hess-trainings .hess-plot")].map((plot) =>
+  (plot._fullData ?? []).map((trace) => ({ meta: trace.meta, x: Array.from(trace.x ?? []),
+    y: Array.from(trace.y ?? []), z: (trace.z ?? []).map((row) => Array.from(row)) })))"""
+
+
+def runs():
+    return [run_of(step) for step in STEPS]
+
+
+def trace(traces, role):
+    (found,) = [trace for trace in traces if trace["meta"]["role"] == role]
+    return found
+
+
+def test_densities_at_two_steps_make_a_training_and_others_do_not():
+    assert page_state([run_of(0)])["trainings"] == []
+    assert page_state([run_of(0), run_of(0, run="again")])["trainings"] == []
+    assert page_state([run_of(0), run_of(10, model="other")])["trainings"] == []
+    assert page_state([run_of(0, stop=3, end=""), run_of(10, stop=0, end="")])["trainings"] == []
+    assert page_state([dataset(), dataset_of("accuracy")])["trainings"] == []
+    assert page_state(runs(), panels=False)["trainings"] == []
+    (made,) = page_state([*runs(), dataset_of("accuracy")])["trainings"]
+    json.dumps(made, allow_nan=False)
+    assert made["status"]["label"] == "done"
+    assert made["panels"][0]["steps"] == list(STEPS)
+
+
+def test_tiles_tell_the_last_step_and_the_first():
+    ds = join(runs())
+    one = history(ds).sel(quantity="largest")
+    (made,) = page_state(runs())["trainings"]
+    tile = made["tiles"][0]
+    value, spread = measured(float(one.value[-1]), float(one.uncertainty[-1]))
+    assert (tile["label"], tile["value"]) == ("Largest eigenvalue", value)
+    before, _ = measured(float(one.value[0]), float(one.uncertainty[0]))
+    assert tile["note"] == f"{spread} at step 200; {before} at step 0"
+    assert float(value) == pytest.approx(21, abs=0.1)  # as the matrix has it
+
+
+def test_a_step_under_way_says_so():
+    begun = run_of(20, stop=1, end="")
+    for name in begun.data_vars:
+        begun[name][:] = np.nan
+    state = page_state([run_of(0), run_of(10, stop=4, end=""), begun])
+    (made,) = state["trainings"]
+    assert made["status"]["label"] == "streaming"
+    assert (made["status"]["done"], made["status"]["total"]) == (1, 3)
+    begun, nothing = made["panels"][0]["spectra"][1:]
+    assert [len(probe["alpha"]) for probe in begun["probes"]] == [4]
+    assert nothing["message"] == "Nothing is measured at this training step yet."
+    assert all(row[1:] == [None, None] for row in made["panels"][0]["z"])
+    json.dumps(state, allow_nan=False)
+
+
+def expected(step, at):
+    found = ritz(run_of(step))
+    nodes, weights = found.node.values, found.weight.values
+    sigma = quadrature.default_sigma(nodes, nodes.shape[1])
+    rules = zip(nodes, weights, strict=True)
+    return np.mean([quadrature.density(*rule, at, sigma=sigma) for rule in rules], axis=0)
+
+
+def assert_spectrum(page, step):
+    curve = trace(page.evaluate(DRAWN)[1], "mean")
+    at, y = np.array(curve["x"]), np.array(curve["y"])
+    seen = y > y.min() * 1.001
+    assert seen.sum() > 100
+    np.testing.assert_allclose(y[seen], expected(step, at)[seen], rtol=1e-6)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_slider_and_a_click_show_the_spectrum_at_a_step(open_report, shots, dark):
+    page = open_report(runs(), dark=dark)
+    page.wait_for_function("() => document.querySelectorAll('.hess-plot')[1]._fullData")
+    heat = trace(page.evaluate(DRAWN)[0], "spectra")
+    wanted = training(join(runs())).data[0]
+    np.testing.assert_allclose(np.array(heat["z"], dtype=float), wanted.z, rtol=1e-6)
+    assert_spectrum(page, 200)
+    key = page.locator(".hess-trainings .hess-key").first.locator("li").all_text_contents()
+    assert key[-1].startswith("not resolved: |λ| < ")
+    slider = page.get_by_label("Training step", exact=True)
+    assert slider.get_attribute("aria-valuetext") == "training step 200"
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("Spectrum at training step 50").wait_for()
+    page.wait_for_timeout(200)  # a frame or two
+    assert_spectrum(page, 50)
+    page.screenshot(path=shots / f"training_{'dark' if dark else 'light'}.png", full_page=True)
+    image = page.locator(".hess-trainings .heatmaplayer image").first
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
+    page.mouse.click(box["x"] + 12, box["y"] + box["height"] / 2)
+    page.get_by_text("Spectrum at training step 0").wait_for()
+    page.wait_for_timeout(200)
+    assert_spectrum(page, 0)
+
+
+@pytest.mark.browser
+def test_a_narrow_page_of_a_training_can_be_read(open_report, shots):
+    page = open_report(runs(), width=480, dark=True)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.hess-plot')].every((plot) => plot._fullData)"
+    )
+    page.screenshot(path=shots / "training_narrow.png", full_page=True)
+    page.emulate_media(reduced_motion="reduce", color_scheme="dark")
+    assert page.evaluate(OVERLAPS) == []
+    assert problems(page) == []
