@@ -89,8 +89,9 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         return page_state(datasets)
 
     def _refresh(self) -> None:
-        self.state = self._fold()
+        # Asked before the fold: what ends meanwhile pokes again, and is then shown as it ended.
         ended = [run for run in self._runs if not is_live(run) or is_over(run)]
+        self.state = self._fold()
         for run in ended:
             if unsubscribe := self._watched.pop(id(run), None):
                 unsubscribe()

@@ -73,6 +73,25 @@ def test_a_lost_job_is_told_and_no_longer_followed():
     run.join()
 
 
+def test_a_job_lost_while_the_page_is_made_is_told_before_the_wait_ends():
+    class Fading(LiveRun):
+        fading = False
+
+        @property
+        def dataset(self):
+            found = super().dataset
+            if self.fading and self.lost is None:
+                self.lose(JobLostError("rank 1 was killed; start the job again."))
+            return found
+
+    run = Fading(probes=2, steps=200)
+    shown = view(run)
+    run.fading = True
+    run._tell()
+    assert shown.wait(10)
+    assert status(shown)["label"] == "detached"
+
+
 def test_closing_the_widget_leaves_the_run_alone():
     run = LiveRun(seconds=0.01, probes=2, steps=10)
     shown = view(run)
