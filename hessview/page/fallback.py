@@ -81,7 +81,7 @@ def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
 
 def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     """What the panels draw, as a drawing or a table; or why there is nothing to draw."""
-    (panel,) = section["panels"]
+    panel = section["panels"][0]
     warning = panel.get("warning")
     lead = Markup("<p><strong>{}</strong></p>").format(warning) if warning else Markup("")
     command = str(ds.attrs.get("command", "density"))

@@ -16,6 +16,7 @@ PLOTS = (
     "coupling.js",
     "coupling_panel.js",
     "training.js",
+    "convergence.js",
     "panels.js",
 )
 PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")

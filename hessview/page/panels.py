@@ -13,6 +13,7 @@ from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.errors import RecordError
 from hessview.messages import ENDED
 from hessview.page.comparison import comparison
+from hessview.page.convergence_panel import convergence_panel
 from hessview.page.coupling_panel import coupling_panel
 from hessview.page.density_panel import density_panel
 from hessview.page.plain import plain
@@ -24,17 +25,26 @@ Json = dict[str, Any]
 Panel = Callable[[xr.Dataset], Json]
 
 
-def panel(ds: xr.Dataset) -> Json:
-    """The panel of a run.
+def panels(ds: xr.Dataset) -> list[Json]:
+    """The panels of a run.
 
     Args:
         ds: Dataset of the run, also one with nothing measured yet.
 
     Returns:
-        A dict of JSON values (NaN is None): kind, by which `view.js` knows how to draw it,
-        title, subtitle, message (why there is nothing to draw, "" if there is), again (the command
-        that was asked for, as JSON, None if it is not known), and what its kind needs.
+        At least one, each a dict of JSON values (NaN is None): kind, by which `view.js` knows how
+        to draw it, title, subtitle, message (why there is nothing to draw, "" if there is), again
+        (the command that was asked for, as JSON, None if it is not known), shares (the place of
+        the panel whose values it uses as well, if any), and what its kind needs.
     """
+    made = [_first(ds)]
+    if made[0]["kind"] == "density" and not made[0]["message"]:
+        title = "Convergence of the extremes"
+        made.append({"kind": "convergence", "title": title, "shares": 0} | convergence_panel(ds))
+    return made
+
+
+def _first(ds: xr.Dataset) -> Json:
     kind, title, first, make = PANELS[str(ds.attrs.get("command", "density"))]
     blank: Json = {"kind": kind, "title": title, "subtitle": "", "message": ""}
     blank["again"] = json.loads(ds.attrs.get("asked", "null"))

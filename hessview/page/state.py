@@ -8,7 +8,7 @@ import xarray as xr
 
 from hessview.data.siblings import siblings
 from hessview.data.unite import unite
-from hessview.page.panels import panel
+from hessview.page.panels import panels as panels_of
 from hessview.page.provenance import provenance
 from hessview.page.status import status
 from hessview.page.tiles import TILES
@@ -60,7 +60,7 @@ def _section(group: Sequence[xr.Dataset], *, final: bool, panels: bool, alone: b
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
         "status": status(ds, parts=group, final=final),
         "tiles": TILES[command](ds),
-        "panels": [panel(ds)] if panels else [],
+        "panels": panels_of(ds) if panels else [],
         "provenance": provenance(ds),
     }
     if final:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 
 from hessview.views.accuracy import accuracy
+from hessview.views.convergence import convergence
 from hessview.views.coupling import coupling
 from hessview.views.density import density
 from hessview.views.sweep import sweep
@@ -19,4 +20,4 @@ VIEWS: dict[str, Callable[..., go.Figure]] = {
 }
 """The view of each command's dataset, by the command's name."""
 
-__all__ = ["VIEWS", "accuracy", "coupling", "density", "sweep", "training"]
+__all__ = ["VIEWS", "accuracy", "convergence", "coupling", "density", "sweep", "training"]

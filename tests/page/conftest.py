@@ -3,7 +3,13 @@
 import pytest
 from shell_job import HESSVIEW, ShellJob
 
+from hessview.page.module import module
 from hessview.page.report import report
+
+IMPORTED = """async (source) => {
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  window.page = await import(url);
+}"""
 
 
 @pytest.fixture
@@ -41,3 +47,11 @@ def small_job(tmp_path_factory):
         yield job.wait_until_ready()
     finally:
         job.end()
+
+
+@pytest.fixture
+def exports(page):
+    """A blank page with the module's exports in `window.page`."""
+    page.goto("about:blank")
+    page.evaluate(IMPORTED, module())
+    return page

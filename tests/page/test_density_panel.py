@@ -7,24 +7,10 @@ from overlaps import OVERLAPS
 from report_page import drawn, move
 from scipy.linalg import eigh_tridiagonal
 
-from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.spectral import quadrature
 from hessview.views import broadening
 from hessview.views.density import density
-
-IMPORTED = """async (source) => {
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  window.page = await import(url);
-}"""
-
-
-@pytest.fixture
-def exports(page):
-    """A blank page with the module's exports in `window.page`."""
-    page.goto("about:blank")
-    page.evaluate(IMPORTED, module())
-    return page
 
 
 def rules():

@@ -2,7 +2,7 @@
 // and its legend. Names inside it were escaped where the figure was made.
 
 const DASHES = { dash: "dashed", dot: "dotted" };
-const SIGNS = { "x-thin": "×", star: "★" };
+const SIGNS = { "x-thin": "×", star: "★", "circle-open": "○" };
 const NARROW = 560, BAR = 60; // pixels; a colour bar above the plot needs so much height
 const SHORT = 14, LETTER = 15; // characters of a name on a narrow page, and pixels between slanted ones
 const TITLE = 92, HEIGHT = 400; // the margin that a figure keeps for its title, and what it leaves

@@ -2,6 +2,11 @@
 // and gives update(panel, recolour) and dispose().
 
 const PANELS = {
-  coupling: couplingPanel, density: densityPanel, figure: figurePanel, settings: settingsPanel, text: textPanel,
+  convergence: convergencePanel,
+  coupling: couplingPanel,
+  density: densityPanel,
+  figure: figurePanel,
+  settings: settingsPanel,
+  text: textPanel,
   training: trainingPanel,
 };

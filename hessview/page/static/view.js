@@ -155,7 +155,7 @@ function sectionView(root, id, position, ask) {
     tiles.dataset.count = section.tiles.length;
     section.panels.forEach((panel, i) => {
       views[i] ??= panelView(panels, panel.kind, `${id}-${i}`, `${position} ${i} ${panel.kind}`, askAbout);
-      views[i].update(panel, recolour);
+      views[i].update({ ...section.panels[panel.shares], ...panel }, recolour);
     });
     const found = section.tiles.filter((tile) => tile.basis).map((tile) => [tile.label, tile.basis]);
     const text = JSON.stringify([found, section.provenance]);

@@ -1,0 +1,45 @@
+"""What the page needs to draw how the extremes of any probe settle."""
+
+import math
+from typing import Any
+
+import xarray as xr
+
+from hessview.page.plain import plain
+from hessview.views.convergence import convergence, product_error
+
+Json = dict[str, Any]
+
+EXTREMES = 3  # the largest, and as many of the smallest: more lie on each other
+
+
+def convergence_panel(ds: xr.Dataset) -> Json:
+    """The figure without what the page computes from the coefficients of the density's panel.
+
+    Args:
+        ds: Dataset of a density run in which something is measured.
+
+    Returns:
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
+        many of each end), and errors (the largest D of each probe that has one, by its name).
+
+    Raises:
+        RecordError: Not a density, or nothing measured yet.
+    """
+    made = convergence(ds.isel(step=slice(1)), extremes=EXTREMES).to_plotly_json()
+    arrays = ("x", "y", "customdata")
+    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
+    errors = {str(probe): product_error(ds, probe) for probe in probes}
+    return {
+        "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
+        "figure": {
+            "data": [
+                {key: value for key, value in trace.items() if key not in arrays}
+                for trace in made["data"]
+            ],
+            "layout": plain(layout),
+        },
+        "extremes": EXTREMES,
+        "errors": {probe: error for probe, error in errors.items() if math.isfinite(error)},
+    }

@@ -1,0 +1,191 @@
+"""Extreme Ritz values over the Lanczos step as a figure, and how well they are located."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from hessview.data.convergence import convergence as settled
+from hessview.views.density import LOCATED
+from hessview.views.operator_name import operator_name
+from hessview.views.theme import LIGHT, template
+
+ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
+HEIGHT = 620
+ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
+ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
+
+
+def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) -> go.Figure:
+    """The largest and smallest Ritz values of a probe over the Lanczos step, and their bounds.
+
+    A point is filled once it is located: its residual bound is below 1 % of it. The lowest plot
+    shows that bound, with bounds below the rounding of float64 drawn there. The dashed line is
+    the error of the products, D times the largest Ritz value: bounds below it promise more than
+    the products hold.
+
+    Args:
+        ds: Dataset of a density run, also a half-done one.
+        probe: The probe, by its value of the coordinate probe; None takes the one that got
+            furthest.
+        extremes: How many of the largest and of the smallest, >= 1.
+
+    Returns:
+        The figure; each trace says in `meta["role"]` what it is. Customdata holds rank, residual
+        bound and Ritz value.
+
+    Raises:
+        InputError: A probe that is none of the run's, or extremes < 1.
+        RecordError: Not a density, or no step of the probe is measured yet.
+
+    Reference: Parlett, The Symmetric Eigenvalue Problem (1998), 13.2.
+    """
+    found = settled(ds, probe=probe, extremes=extremes)
+    norm = float(np.nanmax(np.abs(found.value)))
+    floor = ROUNDING * (norm or 1.0)
+    traces = []
+    for end, colour, axis in ENDS:
+        one = found.sel(end=end)
+        label = f"{extremes} {end}" if extremes > 1 else end
+        traces.append(_values(one, end, colour, axis, label))
+        traces.append(_bounds(traces[-1], floor))
+    error = product_error(ds, found.attrs["probe"])
+    traces += [_doubt(error, norm, found.sizes["step"]), *_marks()]
+    return go.Figure(traces, _layout(found))
+
+
+def describe(found: xr.Dataset) -> str:
+    """Which probe is shown and how far it got, in a line.
+
+    Args:
+        found: What `data.convergence` gives.
+
+    Returns:
+        Plain text.
+    """
+    step = found.sizes["step"]
+    return f"Probe {found.attrs['probe'] + 1} · {step} step{'s' * (step != 1)}"
+
+
+def product_error(ds: xr.Dataset, probe: int) -> float:
+    """The largest measured D of a probe; NaN if none was measured.
+
+    Args:
+        ds: Dataset of a density run.
+        probe: The probe, by its value of the coordinate probe.
+
+    Returns:
+        D, relative to the product.
+    """
+    if "error" not in ds:
+        return math.nan
+    errors = (ds if "probe" in ds.dims else ds.expand_dims("probe")).error.sel(probe=probe).values
+    return float(np.nanmax(errors)) if np.isfinite(errors).any() else math.nan
+
+
+def _values(one: xr.Dataset, end: str, colour: str, axis: str, label: str) -> dict[str, Any]:
+    """Ritz values of all ranks as one trace, with a gap after each rank."""
+    rank, step = np.meshgrid(one["rank"].values, one.step.values, indexing="ij")
+    columns = [
+        np.where(np.isfinite(one.value.values), values, np.nan)
+        for values in (step, one.value.values, rank, one.residual.values)
+    ]
+    x, y, ranks, residuals = (
+        np.pad(c, ((0, 0), (0, 1)), constant_values=np.nan).ravel() for c in columns
+    )
+    located = residuals <= LOCATED * np.abs(y)
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "xaxis": axis.replace("y", "x"),
+        "yaxis": axis,
+        "customdata": np.column_stack([ranks, residuals, y]),
+        "name": label,
+        "meta": {"role": end},
+        "mode": "lines+markers",
+        "line": {"color": LIGHT[colour], "width": 1},
+        "marker": {
+            "size": 6,
+            "color": LIGHT[colour],
+            "symbol": np.where(located, "circle", "circle-open").tolist(),
+        },
+        "hovertemplate": f"step %{{x}}, number %{{customdata[0]}} of the {end}<br>"
+        "λ %{customdata[2]:.5~g} ± %{customdata[1]:.1~g}<extra></extra>",
+    }
+
+
+def _bounds(values: dict[str, Any], floor: float) -> dict[str, Any]:
+    return {
+        **values,
+        "y": np.maximum(values["customdata"][:, 1], floor),
+        "xaxis": "x3",
+        "yaxis": "y3",
+        "meta": {"role": f"{values['meta']['role']}_residual"},
+        "showlegend": False,
+    }
+
+
+def _doubt(error: float, norm: float, steps: int) -> dict[str, Any]:
+    known = math.isfinite(error) and error * norm > 0
+    return {
+        "type": "scatter",
+        "x": np.array([1, steps]) if known else np.zeros(0),
+        "y": np.full(2, error * norm) if known else np.zeros(0),
+        "xaxis": "x3",
+        "yaxis": "y3",
+        "name": "product error, D · max |λ|",
+        "meta": {"role": "product_error"},
+        "mode": "lines",
+        "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dash"},
+        "showlegend": known,
+        "hovertemplate": "product error %{y:.2~g}<extra></extra>",
+    }
+
+
+def _marks() -> list[dict[str, Any]]:
+    """Points that stand in the legend only."""
+    return [
+        {
+            "type": "scatter",
+            "x": [None],
+            "y": [None],
+            "name": label,
+            "meta": {"role": role},
+            "mode": "markers",
+            "marker": {"size": 7, "color": LIGHT["muted"], "symbol": symbol},
+            "showlegend": True,
+        }
+        for role, label, symbol in (
+            ("located", f"located to {100 * LOCATED:.0f} %", "circle"),
+            ("unlocated", "not yet located", "circle-open"),
+        )
+    ]
+
+
+def _layout(found: xr.Dataset) -> dict[str, Any]:
+    matrix = operator_name(found.attrs)
+    hidden = {"showticklabels": False, "matches": "x3", "title": {"text": ""}}
+    return {
+        "template": template(),
+        "title": {
+            "text": "Convergence of the extremes",
+            "subtitle": {"text": f"{describe(found)} · Ritz values of the {matrix}"},
+        },
+        "height": HEIGHT,
+        "xaxis": {**hidden, "anchor": "y"},
+        "xaxis2": {**hidden, "anchor": "y2"},
+        "xaxis3": {"title": {"text": "Lanczos step"}, "anchor": "y3"},
+        "yaxis": {"title": {"text": "largest λ"}, "domain": ROOM["y"]},
+        "yaxis2": {"title": {"text": "smallest λ"}, "domain": ROOM["y2"]},
+        "yaxis3": {
+            "title": {"text": "residual bound"},
+            "domain": ROOM["y3"],
+            "type": "log",
+            "exponentformat": "power",
+            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
+        },
+        "hovermode": "closest",
+    }

@@ -1,0 +1,102 @@
+"""Convergence of the extremes in Chromium: computed in the page, of any probe."""
+
+import numpy as np
+import pytest
+from emulated import dataset
+from overlaps import OVERLAPS
+from report_page import drawn, move
+
+from hessview.page.state import page_state
+from hessview.views.convergence import convergence
+
+COMPUTED = """([panels, place]) => page.settling({ ...panels[0], ...panels[1] }, place)"""
+SYMBOLS = """() => Object.fromEntries(document.querySelectorAll(".hess-plot")[1]._fullData.map(
+  (trace) => [trace.meta.role, trace.marker?.symbol]))"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("options", "probe"),
+    [
+        ({"probes": 2, "steps": 24}, 1),
+        ({"probes": 3, "steps": 20, "stop": 27, "end": ""}, 1),
+        ({"probes": 1, "steps": 2}, 0),
+        ({"probes": 1, "steps": 90}, 0),
+    ],
+)
+def test_the_page_computes_what_numpy_computes(exports, options, probe):
+    ds = dataset(**options)
+    (section,) = page_state([ds])["sections"]
+    computed = exports.evaluate(COMPUTED, [section["panels"], probe])
+    compare(computed, convergence(ds, probe=probe))
+
+
+def compare(computed, figure):
+    norm = np.nanmax(np.abs(np.concatenate([figure.data[0].y, figure.data[2].y])))
+    for trace in figure.data:
+        role = trace.meta["role"]
+        if role not in computed:
+            continue
+        own = {name: np.array(computed[role][name], dtype=float) for name in ("x", "y")}
+        np.testing.assert_array_equal(own["x"], trace.x)
+        # Bounds near the last digit are made of rounding.
+        atol = 1e-13 * norm if role != "product_error" else 0
+        np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6, atol=atol, err_msg=role)
+        if trace.marker.symbol:
+            assert computed[role]["symbol"] == list(trace.marker.symbol)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("dark", "width"), [(False, 1180), (True, 1180), (False, 480)])
+def test_the_panel_draws_a_probe_and_another(open_report, shots, dark, width):
+    ds = dataset(probes=3, steps=24, stop=62, end="cancelled")
+    page = open_report(ds, dark=dark, width=width)
+    seen = drawn(page, 1)
+    expected = convergence(ds)
+    for role in (0, 1, 2, 3):
+        trace = expected.data[role]
+        np.testing.assert_allclose(seen[trace.meta["role"]]["y"], trace.y, rtol=1e-6, atol=1e-11)
+    assert list(page.evaluate(SYMBOLS)["largest"]) == list(expected.data[0].marker.symbol)
+    page.screenshot(
+        path=shots / f"convergence_{'dark' if dark else 'light'}_{width}.png", full_page=True
+    )
+    assert page.evaluate(OVERLAPS) == []
+    move(page, "Probe", 2, place=1)
+    other = convergence(ds, probe=2).data[0]
+    np.testing.assert_allclose(drawn(page, 1)["largest"]["y"], other.y, rtol=1e-6, atol=1e-11)
+    assert page.get_by_text("3, 14 steps").is_visible()
+    page.get_by_role("button", name="furthest").click()
+    page.get_by_text("1, 24 steps").wait_for()
+
+
+GROWS = """([states]) => {
+  const host = document.body.appendChild(document.createElement("div"));
+  const view = page.mount(host, states[0]);
+  const next = (done) => requestAnimationFrame(done);
+  const frame = () => new Promise((done) => next(() => next(done)));
+  return (async () => {
+    const told = [];
+    for (const state of states) {
+      await frame();
+      const began = performance.now();
+      view.update(state);
+      told.push(performance.now() - began);
+    }
+    await frame();
+    const [, plot] = host.querySelectorAll(".hess-plot");
+    return { told, y: Array.from(plot._fullData[0].y) };
+  })();
+}"""
+
+
+@pytest.mark.browser
+def test_a_live_run_adds_steps_and_computes_no_step_twice(exports):
+    """Of 20 probes with 200 steps, one that arrives costs milliseconds."""
+    whole = dataset(probes=20, steps=200)
+    count = whole.alpha.copy(data=np.arange(4000).reshape(20, 200))
+    live = [whole.where(count < n).assign_attrs(state="running") for n in (3990, 3991, 3992)]
+    found = exports.evaluate(GROWS, [[page_state([ds]) for ds in live]])
+    print("20 probes x 200 steps: a new step takes the page", found["told"], "ms")
+    np.testing.assert_allclose(
+        np.array(found["y"], dtype=float), convergence(live[-1]).data[0].y, rtol=1e-6, atol=1e-11
+    )
