@@ -167,7 +167,9 @@ def _marks() -> list[dict[str, Any]]:
 
 def _layout(found: xr.Dataset) -> dict[str, Any]:
     matrix = operator_name(found.attrs)
-    hidden = {"showticklabels": False, "matches": "x3", "title": {"text": ""}}
+    # Margins that fit themselves to labels can chase each other where three plots share them.
+    fixed = {"automargin": False, "tickfont": {"size": 10}}
+    hidden = {**fixed, "showticklabels": False, "matches": "x3", "title": {"text": ""}}
     return {
         "template": template(),
         "title": {
@@ -177,15 +179,15 @@ def _layout(found: xr.Dataset) -> dict[str, Any]:
         "height": HEIGHT,
         "xaxis": {**hidden, "anchor": "y"},
         "xaxis2": {**hidden, "anchor": "y2"},
-        "xaxis3": {"title": {"text": "Lanczos step"}, "anchor": "y3"},
-        "yaxis": {"title": {"text": "largest λ"}, "domain": ROOM["y"]},
-        "yaxis2": {"title": {"text": "smallest λ"}, "domain": ROOM["y2"]},
+        "xaxis3": {**fixed, "title": {"text": "Lanczos step"}, "anchor": "y3"},
+        "yaxis": {**fixed, "title": {"text": "largest λ"}, "domain": ROOM["y"]},
+        "yaxis2": {**fixed, "title": {"text": "smallest λ"}, "domain": ROOM["y2"]},
         "yaxis3": {
+            **fixed,
             "title": {"text": "residual bound"},
             "domain": ROOM["y3"],
             "type": "log",
             "exponentformat": "power",
-            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
         },
         "hovermode": "closest",
     }
