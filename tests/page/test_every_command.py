@@ -228,7 +228,7 @@ def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_offline, shots, t
     page = open_offline([dataset(probes=2, steps=20), *sets, dataset_of("benchmark")], dark=dark)
     assert page.evaluate("() => 'Plotly' in window") is False
     drawn = [{"data": data} for data in page.evaluate(DRAWN)]
-    _, accuracy, epsilons, fractions, coupling, row = drawn
+    _, _, accuracy, epsilons, fractions, coupling, row = drawn
     for place, trace in enumerate(traces(accuracy, "measured")):
         np.testing.assert_allclose(numbers(trace["x"]), EPSILONS, rtol=1e-9)
         np.testing.assert_allclose(numbers(trace["y"]), sets[0].relative_error[place], rtol=1e-9)
