@@ -38,16 +38,34 @@ def siblings(datasets: Sequence[xr.Dataset]) -> list[list[xr.Dataset]]:
     return groups
 
 
+def same_matrix(one: xr.Dataset, other: xr.Dataset) -> bool:
+    """Whether two runs, of any commands, measured one operator with the same probes.
+
+    Args:
+        one: Dataset of a run, whole or still running.
+        other: Dataset of another.
+
+    Returns:
+        Whether model, data, weights, operator, subset and seed are the same.
+    """
+    names = ["operator", "subset", "seed", *_same_weights(one, other)]
+    return all(_equal(one.attrs.get(name), other.attrs.get(name)) for name in names)
+
+
 def _are_siblings(one: xr.Dataset, other: xr.Dataset) -> bool:
     command = COMMANDS.get(str(one.attrs.get("command")))
     if command is None or "epsilons" not in (fields := _fields(command)):
         return False
-    names = ["command", *(name for name in fields if name != "epsilons"), *_SAME]
-    if "started" in one.attrs and "started" in other.attrs:
-        names += _SAME_ONCE_STARTED
-    else:  # one waits: only the job says at which weights it will be measured
-        names.append("job")
+    names = ["command", *(name for name in fields if name != "epsilons")]
+    names += _same_weights(one, other)
     return all(_equal(one.attrs.get(name), other.attrs.get(name)) for name in names)
+
+
+def _same_weights(one: xr.Dataset, other: xr.Dataset) -> list[str]:
+    """What two runs must share to be of one model at the same weights."""
+    if "started" in one.attrs and "started" in other.attrs:
+        return [*_SAME, *_SAME_ONCE_STARTED]
+    return [*_SAME, "job"]  # one waits: only the job says at which weights it will be measured
 
 
 def _fields(command: type) -> list[str]:

@@ -12,6 +12,7 @@ PLOTS = (
     "curve_controls.js",
     "density_panel.js",
     "figure.js",
+    "spectrum.js",
     "settings.js",
     "coupling.js",
     "coupling_panel.js",

@@ -18,6 +18,7 @@ from hessview.page.coupling_panel import coupling_panel
 from hessview.page.density_panel import density_panel
 from hessview.page.plain import plain
 from hessview.page.settings import settings_over, steps_over
+from hessview.page.spectra import spectra
 from hessview.views.accuracy import accuracy
 from hessview.views.sweep import sweep
 
@@ -72,6 +73,7 @@ def _sweep(ds: xr.Dataset) -> Json:
     return _figure(figure) | {
         "dark": dict(zip(light, dark, strict=True)),
         "over": settings_over(part, apart),
+        **spectra(part),
     }
 
 

@@ -10,6 +10,7 @@ from hessview.data.siblings import siblings
 from hessview.data.unite import unite
 from hessview.page.panels import panels as panels_of
 from hessview.page.provenance import provenance
+from hessview.page.spectra import spectra_for
 from hessview.page.status import status
 from hessview.page.tiles import TILES
 from hessview.page.training_section import training_sections
@@ -44,13 +45,21 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool 
         "title": ", ".join(dict.fromkeys(titles)),
         "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
         "sections": [
-            _section(group, final=final, panels=panels, alone=len(groups) == 1) for group in groups
+            _section(group, runs, final=final, panels=panels, alone=len(groups) == 1)
+            for group in groups
         ],
         "trainings": training_sections(runs) if panels else [],
     }
 
 
-def _section(group: Sequence[xr.Dataset], *, final: bool, panels: bool, alone: bool) -> Json:
+def _section(
+    group: Sequence[xr.Dataset],
+    runs: Sequence[xr.Dataset],
+    *,
+    final: bool,
+    panels: bool,
+    alone: bool,
+) -> Json:
     ds = unite(group)
     command = str(ds.attrs.get("command", "density"))
     run = str(ds.attrs.get("run", ""))
@@ -63,6 +72,8 @@ def _section(group: Sequence[xr.Dataset], *, final: bool, panels: bool, alone: b
         "panels": panels_of(ds) if panels else [],
         "provenance": provenance(ds),
     }
+    if panels and command == "accuracy":
+        section["panels"][0] |= spectra_for(ds, runs)
     if final:
         section["record"] = _record(ds)
     return section

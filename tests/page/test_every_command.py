@@ -212,7 +212,8 @@ def open_offline(tmp_path, new_context):
     assert heard == []
 
 
-DRAWN = """() => [...document.querySelectorAll(".hess-plot")].map((plot) =>
+DRAWN = """() => [...document.querySelectorAll(".hess-plot")]
+  .filter((plot) => !plot.hidden).map((plot) =>
   (plot._fullData ?? []).map((trace) => ({ meta: trace.meta, x: Array.from(trace.x ?? []),
     y: Array.from(trace.y ?? []), z: (trace.z ?? []).map((row) => Array.from(row)) })))"""
 

@@ -4,17 +4,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from every_command import EPSILONS, dataset_of
 
 import hessview
 from hessview.commands import command_from_json, command_to_json
 from hessview.commands.accuracy import Accuracy
+from hessview.data.summary import ritz
 from hessview.data.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.page.widget import View
 from hessview.page.wording import share
+from hessview.spectral import quadrature
 
 sys.path.append(str(Path(__file__).parents[1] / "jobs"))
 import small
@@ -34,8 +37,8 @@ PICKED = """() => document.querySelector(".hess-plot")._fullData
 
 @pytest.fixture
 def shown(page):
-    def show(ds, *, asks=True, dark=False, width=1100):
-        state = page_state([ds]) | {"asking": True, "reason": ""}
+    def show(ds, *others, asks=True, dark=False, width=1100):
+        state = page_state([ds, *others]) | {"asking": True, "reason": ""}
         panel = state["sections"][0]["panels"][0]
         panel["again"] = command_to_json(Accuracy(epsilons=tuple(EPSILONS)))
         page.set_viewport_size({"width": width, "height": 1000})
@@ -49,7 +52,7 @@ def shown(page):
 
 
 def slide(page, place):
-    page.locator("input[type=range]").evaluate(
+    page.locator("input[type=range]").first.evaluate(
         "(slider, place) => { slider.value = place; slider.dispatchEvent(new Event('input')); }",
         str(place),
     )
@@ -99,7 +102,7 @@ def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
     ds = dataset_of(name)
     page = shown(ds, width=480 if name == "fraction_sweep" else 1100)
     value = float(ds[ds.alpha.dims[0]][1])
-    named = page.locator(".hess-key li").all_text_contents()
+    named = page.locator(".hess-key").first.locator("li").all_text_contents()
     slide(page, -4 if name == "epsilon_sweep" else value)
     curves = page.evaluate(
         """() => document.querySelector(".hess-plot")._fullData
@@ -108,12 +111,60 @@ def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
     )
     assert curves[-1] == [pytest.approx(value), 1]
     assert all(opacity < 0.5 for _, opacity in curves[:-1])
-    assert page.locator(".hess-key li").all_text_contents() == named  # in the same order
+    assert (
+        page.locator(".hess-key").first.locator("li").all_text_contents() == named
+    )  # in the same order
     apart = distances(ds).isel({ds.alpha.dims[0]: 1})
     told = page.locator(".hess-picked tbody th").text_content()
     words = share(float(apart.relative_distance), float(apart.relative_spread))
     assert told == f"{words[0]} {words[1]} of the range"
+    below = page.locator(".hess-spectrum")
+    assert below.locator("h4").text_content().endswith("0.50" if "frac" in name else "1×10⁻⁴")
+    assert_spectrum(page, ds.isel({ds.alpha.dims[0]: 1}))
     page.screenshot(path=shots / f"settings_{name}.png", full_page=True)
+    below.get_by_role("radio", name="symlog").check()  # the spectrum's own controls
+    page.wait_for_timeout(150)
+    assert "at λ = 0" in below.locator("input[type=range]").first.get_attribute("aria-valuetext")
+
+
+def assert_spectrum(page, one):
+    page.wait_for_function(
+        "() => document.querySelector('.hess-spectrum:not([hidden]) .hess-plot')?._fullData"
+    )
+    x, y = page.evaluate(
+        """() => { const mean = document.querySelector(".hess-spectrum:not([hidden]) .hess-plot")
+          ._fullData.find((trace) => trace.meta.role === "mean");
+          return [Array.from(mean.x), Array.from(mean.y)]; }"""
+    )
+    found = ritz(one)
+    sigma = quadrature.default_sigma(found.node.values, found.sizes["node"])
+    rules = zip(found.node.values, found.weight.values, strict=True)
+    expected = np.mean([quadrature.density(*rule, np.array(x), sigma=sigma) for rule in rules], 0)
+    seen = np.array(y) > min(y) * 1.001
+    assert seen.sum() > 100
+    np.testing.assert_allclose(np.array(y)[seen], expected[seen], rtol=1e-6)
+
+
+def test_below_the_v_stands_the_spectrum_that_a_sweep_measured_at_the_step(shown, shots):
+    sweep = dataset_of("epsilon_sweep")
+    page = shown(dataset_of("accuracy"), sweep)
+    slide(page, -3)
+    assert_spectrum(page, sweep.isel(epsilon=2))
+    first = page.locator("section").first
+    assert first.locator(".hess-spectrum h4").text_content() == "Spectrum at step ε 0.0010"
+    page.screenshot(path=shots / "settings_spectrum.png", full_page=True)
+    slide(page, -3.5)
+    assert first.locator(".hess-spectrum").is_hidden()
+    first.get_by_text("Spectra are measured at 1×10⁻⁵, 1×10⁻⁴, 0.0010, 0.010.").wait_for()
+
+
+def test_spectra_of_another_matrix_do_not_count():
+    accuracy, sweep = dataset_of("accuracy"), dataset_of("epsilon_sweep")
+    panel = page_state([accuracy, sweep])["sections"][0]["panels"][0]
+    assert [one["at"] for one in panel["spectra"]] == sweep.epsilon.values.tolist()
+    for other in ({"operator": "fisher"}, {"subset": "head*"}, {"seed": 1}, {"training_step": 9}):
+        state = page_state([accuracy, sweep.assign_attrs(other)])
+        assert "spectra" not in state["sections"][0]["panels"][0]
 
 
 def test_measure_here_on_a_real_session_puts_the_point_on_the_curve(page, shots):

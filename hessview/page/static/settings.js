@@ -2,11 +2,12 @@
 // that were measured, and, where the session can be asked, measures at another.
 
 const SNAPPED = "measured", FREE = "any";
+const SAME = 0.01; // relative: a spectrum at this step
 const BEYOND = 1; // decades past the measured steps that can be asked for
 
 /** A panel that draws a figure into `host`, one of its settings in front. */
 export function settingsPanel(host, { id, chosen, ask }) {
-  Object.assign(chosen, { mode: SNAPPED, value: null, ...chosen }); // null: nothing is in front
+  Object.assign(chosen, { mode: SNAPPED, value: null, density: {}, ...chosen }); // null: nothing is in front
   const body = element("div"), figure = figurePanel(body);
   const input = element("input", { type: "range", id: `${id}-setting`, "data-lm-suppress-shortcuts": "true" });
   const label = element("label", { for: input.id }), shown = element("output", { for: input.id });
@@ -22,7 +23,8 @@ export function settingsPanel(host, { id, chosen, ask }) {
   if (measure) controls.append(modes, measure);
   const head = element("tr"), rows = element("tbody");
   const table = element("div", { class: "hess-picked", "aria-live": "polite" }, [element("table", {}, [element("thead", {}, head), rows])]);
-  host.append(body, controls, table);
+  const spectrum = spectrumView(id, chosen.density), elsewhere = element("p", { class: "hess-subtitle" });
+  host.append(body, controls, table, elsewhere, spectrum.root);
 
   let panel = null, palette = null;
   input.addEventListener("input", pick);
@@ -43,11 +45,15 @@ export function settingsPanel(host, { id, chosen, ask }) {
     controls.hidden = !drawable;
     const picked = drawable && chosen.value !== null;
     table.hidden = !picked;
-    if (!drawable) return figure.update(panel, palette);
+    if (!drawable) {
+      showSpectrum(false);
+      return figure.update(panel, palette);
+    }
     const ends = [at(over.values[0]), at(over.values.at(-1))], beyond = chosen.mode === FREE ? BEYOND : 0;
     Object.assign(input, { min: String(ends[0] - beyond), max: String(ends[1] + beyond), step: String((ends[1] - ends[0] + 2 * beyond) / 400 || 0.01) });
     if (picked && chosen.mode === SNAPPED) chosen.value = nearest(at(chosen.value));
     if (picked) input.value = String(at(chosen.value));
+    showSpectrum(picked);
     label.textContent = over.label;
     shown.textContent = picked ? rounded(chosen.value) : "all";
     input.setAttribute("aria-valuetext", picked ? `${over.label} ${rounded(chosen.value)}` : "all");
@@ -62,9 +68,20 @@ export function settingsPanel(host, { id, chosen, ask }) {
     return undefined;
   }
 
+  /** Below the numbers, the spectrum where one is measured at this setting, or where there are some. */
+  function showSpectrum(picked) {
+    const found = (picked && panel.spectra) || [];
+    const one = found.find((spectrum) => Math.abs(spectrum.at - chosen.value) <= SAME * chosen.value);
+    spectrum.root.hidden = !one;
+    elsewhere.hidden = Boolean(one) || !found.length;
+    elsewhere.textContent = `Spectra are measured at ${found.map(({ at }) => rounded(at)).join(", ")}.`;
+    const words = panel.over?.label.replace(/^./, (first) => first.toLowerCase());
+    if (one) spectrum.show(`Spectrum at ${words} ${rounded(one.at)}`, one, panel.density, palette);
+  }
+
   return {
     update(next, recolour) { panel = next; palette = recolour; draw(); },
-    dispose: figure.dispose,
+    dispose() { figure.dispose(); spectrum.dispose(); },
   };
 }
 

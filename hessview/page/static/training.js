@@ -3,16 +3,14 @@
 /** A panel that draws a training into `host`; a click on the figure chooses a step, as the slider does. */
 export function trainingPanel(host, { id, chosen }) {
   Object.assign(chosen, { step: null, density: {}, ...chosen }); // null follows the last
-  const above = element("div"), below = element("div");
-  const title = element("h4"), subtitle = element("p", { class: "hess-subtitle" });
+  const above = element("div");
   const pick = (step) => { chosen.step = step === panel.steps.at(-1) ? null : step; draw(); };
   const nearest = (at) => panel.steps.reduce((a, b) => (Math.abs(b - at) < Math.abs(a - at) ? b : a));
   const heat = figurePanel(above, { clicked: ({ x }) => pick(nearest(x)) });
-  const curve = densityPanel(below, { id: `${id}-density`, chosen: chosen.density });
+  const spectrum = spectrumView(id, chosen.density);
   const last = { label: "last", title: "The last training step, and those that arrive" };
   const along = slider(`${id}-step`, "Training step", { min: "0", step: "1" }, last, (place) => pick(panel.steps[place]), () => pick(panel.steps.at(-1)));
-  const spectrum = element("div", { class: "hess-spectrum" }, [title, subtitle, below]);
-  host.append(above, element("div", { class: "hess-controls" }, [along.root]), spectrum);
+  host.append(above, element("div", { class: "hess-controls" }, [along.root]), spectrum.root);
 
   let panel = null, palette = null;
 
@@ -29,14 +27,11 @@ export function trainingPanel(host, { id, chosen }) {
     const customdata = panel.eigenvalues.map((value) => panel.steps.map(() => value));
     const shapes = [...(layout.shapes ?? []), line];
     heat.update({ ...panel, figure: { data, layout: { ...layout, shapes } }, arrays: { spectra: { z: panel.z, customdata } } }, palette);
-    const one = panel.spectra[place], drawn = one.probes ? panel.density : {};
-    title.textContent = `Spectrum at training step ${step}`;
-    subtitle.textContent = one.subtitle;
-    curve.update({ title: title.textContent, ...drawn, ...one }, palette);
+    spectrum.show(`Spectrum at training step ${step}`, panel.spectra[place], panel.density, palette);
   }
 
   return {
     update(next, recolour) { panel = next; palette = recolour; draw(); },
-    dispose() { heat.dispose(); curve.dispose(); },
+    dispose() { heat.dispose(); spectrum.dispose(); },
   };
 }
