@@ -9,6 +9,7 @@ import traitlets
 
 from hessview.page.board import Board
 from hessview.page.module import module
+from hessview.page.prompt import hear_while_busy
 from hessview.page.runs import runs_of
 from hessview.page.still import still
 
@@ -36,6 +37,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is unty
         self._unlisten: Callable[[], None] = lambda: None
         super().__init__()
         self._unlisten = board.listen(self.send)
+        hear_while_busy(self)
         self.on_msg(lambda _, message, buffers: board.take(message))
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """The dashboard without scripts, for saved notebooks."""
 
+import datetime
+
 from markupsafe import Markup
 
 from hessview.page.board import Board
@@ -25,7 +27,12 @@ def still(board: Board) -> str:
         _RUN.format(one["kind"], one["label"], one["detail"], one["status"]["label"])
         for one in entries
     )
-    listed = _RUNS.format("Runs, the newest first", runs) if entries else Markup("")
+    now = f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
+    listed = (
+        _RUNS.format(f"Runs as they were at {now}, the newest first", runs)
+        if entries
+        else Markup("")
+    )
     card = Markup(card_html(board.head["card"])) if board.head["card"] else Markup("")
     newest = Markup("")
     if order:

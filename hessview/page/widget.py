@@ -11,6 +11,7 @@ import xarray as xr
 from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.fallback import fallback
 from hessview.page.module import module
+from hessview.page.prompt import hear_while_busy
 from hessview.page.pump import Pump
 from hessview.page.runs import Live, dataset_of, is_live, is_over, runs_of, session_of
 from hessview.page.standing import standing
@@ -47,6 +48,7 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
             self._watched[id(session)] = session.on_change(self._on_session)
         if self._sessions:
             actions = Actions(self._asked, self._answer)
+            hear_while_busy(self)
             self.on_msg(lambda _, message, buffers: actions(message))
         live = [run for run in self._runs if is_live(run)]
         for run in live:

@@ -116,7 +116,7 @@ def test_a_reload_shows_the_chosen_run_again_and_two_dashboards_agree(
     page.screenshot(path=shots / "dashboard_reloaded.png")
 
 
-def test_it_keeps_up_while_the_kernel_is_busy(dashboard):
+def test_it_keeps_up_and_cancels_while_the_kernel_is_busy(dashboard):
     page, path = dashboard("busy", "run = session.density(steps=150, probes=4)", BUSY)
     pill(page, "streaming")
     busy = path.parent / "busy"
@@ -128,7 +128,8 @@ def test_it_keeps_up_while_the_kernel_is_busy(dashboard):
     seen = np.array(page.evaluate("() => window.seen")) / 1e3
     rate = (len(seen) - 1) / (seen[-1] - seen[0])
     print(f"{rate:.1f} updates a second while the kernel is busy")
-    busy.unlink()
     page.get_by_role("button", name="Cancel").click()
     pill(page, "cancelled")
+    assert page.locator(".jp-InputPrompt").get_by_text("[*]:").is_visible()
+    busy.unlink()
     assert rate > 1  # ten on a machine of its own

@@ -56,7 +56,7 @@ def test_a_queued_run_shows_that_nothing_is_measured():
     assert found["status"]["label"] == "queued"
     assert found["panels"][0]["message"] == "No Lanczos step is measured yet."
     assert "figure" not in found["panels"][0]
-    assert tile(found, "Largest eigenvalue")["note"] == "not measured yet"
+    assert tile(found, "Largest eigenvalue")["note"] == "not measured"
 
 
 def test_exact_products_have_no_step_and_no_error_to_measure():

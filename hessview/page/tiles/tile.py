@@ -25,7 +25,7 @@ def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: st
 
 
 def missing(label: str) -> Tile:
-    """The tile of a number that is not measured yet.
+    """The tile of a number that is not measured, or not yet.
 
     Args:
         label: What the number is.
@@ -33,4 +33,4 @@ def missing(label: str) -> Tile:
     Returns:
         The tile.
     """
-    return tile(label, "–", "not measured yet")
+    return tile(label, "–", "not measured")
