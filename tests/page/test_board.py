@@ -98,7 +98,8 @@ def test_what_is_told_adds_up_to_the_board(heard):
     board.listen(lambda message: heard.append(json.loads(json.dumps(message))))
     run.start().join()
     heard.until(lambda told: ended(board))
-    heard.until(lambda told: told[-1].get("changes", {}).get("1", {}).get("to") is not None)
+    last = board.parts["1"]["revision"]
+    heard.until(lambda told: told[-1].get("changes", {}).get("1", {}).get("to") == last)
     for message in heard:
         known |= message.get("parts", {})
         for name, one in message.get("changes", {}).items():
