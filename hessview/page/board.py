@@ -51,6 +51,7 @@ class Board:
         self._looked_at: set[str] = set()
         self._revisions = itertools.count(1)
         self._datasets: dict[str, xr.Dataset] = {}
+        self._sweeps: list[xr.Dataset] = []
         self._groups: dict[str, list[xr.Dataset]] = {}
         self._watched: dict[str, Callable[[], None]] = {}
         self._pump = Pump(self._refresh)
@@ -172,22 +173,25 @@ class Board:
         """Make parts anew whose runs changed, and sections that are missed; gives their names."""
         told = []
         parts = {}
+        sweeps = [ds for ds in self._datasets.values() if _command(ds) == "epsilon_sweep"]
+        swept = not _same(sweeps, self._sweeps)  # accuracy shows their spectra
         for name, group in groups.items():
             part = self.parts.get(name, {})
             changed = not _same(group, self._groups.get(name, []))
+            changed |= swept and _command(group[0]) == "accuracy"
             if changed or (name in looked_at and "section" not in part):
                 part = self._part(group, whole=name in looked_at)
                 part["revision"] = next(self._revisions)
                 told.append(name)
             parts[name] = part
-        self.parts, self._groups = parts, groups
+        self.parts, self._groups, self._sweeps = parts, groups, sweeps
         return told
 
     def _part(self, group: list[xr.Dataset], *, whole: bool) -> Json:
         line = entry(group)
         if not whole:
             return {"entry": line}
-        (section,) = page_state(group)["sections"]
+        (section,) = page_state(group, among=list(self._datasets.values()))["sections"]
         about = [line["detail"]]
         if self._session is None:  # there is no card above that says it
             about = [section["title"], section["subtitle"], *about]
@@ -231,6 +235,10 @@ def card_of(session: Any) -> Json | None:
     if session.read_only and session.lost is not None:  # a record without a job is nothing bad
         made["state"] = "ended"
     return made
+
+
+def _command(ds: xr.Dataset) -> str:
+    return str(ds.attrs.get("command", "density"))
 
 
 def _same(one: Sequence[object], other: Sequence[object]) -> bool:

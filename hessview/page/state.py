@@ -20,11 +20,19 @@ from hessview.views import theme
 Json = dict[str, Any]
 
 
-def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool = True) -> Json:
+def page_state(
+    runs: Sequence[xr.Dataset],
+    *,
+    among: Sequence[xr.Dataset] = (),
+    final: bool = False,
+    panels: bool = True,
+) -> Json:
     """The state of a page over some runs.
 
     Args:
         runs: Datasets, as `data.collect` folds them; half-done ones too.
+        among: Other runs, that are not shown but may have what a shown one refers to, such as
+            spectra at the steps of which it tells the accuracy.
         final: Whether the page stays as it is: it then holds every reading, for downloads, and
             promises nothing of a run that was under way.
         panels: Whether it draws; a card does not.
@@ -45,7 +53,7 @@ def page_state(runs: Sequence[xr.Dataset], *, final: bool = False, panels: bool 
         "title": ", ".join(dict.fromkeys(titles)),
         "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
         "sections": [
-            _section(group, runs, final=final, panels=panels, alone=len(groups) == 1)
+            _section(group, [*runs, *among], final=final, panels=panels, alone=len(groups) == 1)
             for group in groups
         ],
         "trainings": training_sections(runs) if panels else [],

@@ -153,3 +153,25 @@ def test_a_saved_notebook_shows_the_newest_run_and_names_are_text():
     assert "<b>two" not in data["text/html"]
     assert "<i>m" not in data["text/html"]
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"]
+
+
+def test_accuracy_shows_the_spectra_of_a_sweep_that_comes_to_them_meanwhile(heard):
+    class Sweep:
+        id, lost, callbacks = "sweep", None, []
+        dataset = dataset_of("epsilon_sweep", stop=0, end="")
+
+        def on_change(self, callback):
+            self.callbacks.append(callback)
+            return lambda: self.callbacks.remove(callback)
+
+    run = Sweep()
+    board = Board(runs=[run, dataset_of("accuracy")])  # the newest is looked at
+    panel = board.parts["1"]["section"]["panels"][0]
+    assert "spectra" not in panel
+    board.listen(heard.append)
+    run.dataset = dataset_of("epsilon_sweep")
+    run.callbacks[0]()
+    heard.until(lambda told: told)
+    panel = board.parts["1"]["section"]["panels"][0]
+    assert [one["at"] for one in panel["spectra"]] == run.dataset.epsilon.values.tolist()
+    board.close()
