@@ -47,7 +47,7 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
             "it, or choose another reference."
         )
     width = float(base.node.max() - base.node.min()) or float("nan")
-    rows = np.array([_distance(found, base) for found in spectra])
+    rows = np.array([distance(found, base) for found in spectra])
     attrs = {**ds.attrs, "reference": float(settings[place]), "comment": COMMENT}
     units = str(ds.alpha.attrs.get("units", "loss"))
     return xr.Dataset(
@@ -84,6 +84,27 @@ def spectrum(ds: xr.Dataset, setting: str, index: int) -> xr.Dataset | None:
     return ritz(one) if bool(np.isfinite(one.alpha.isel(step=0)).any()) else None
 
 
+def distance(found: xr.Dataset | None, base: xr.Dataset) -> tuple[float, float]:
+    """Wasserstein distance of two spectra of the same probes.
+
+    Args:
+        found: Quadrature as `data.summary.ritz` gives it, or None for one not measured yet.
+        base: The other, of the same probes in the same order.
+
+    Returns:
+        Mean over the probes that are whole in both, and its standard error, in units of the
+        loss; NaN where there are too few.
+    """
+    if found is None:
+        return np.nan, np.nan
+    both = np.flatnonzero(found.finished.values & base.finished.values).tolist()
+    each = [quadrature.wasserstein(_rule(found, probe), _rule(base, probe)) for probe in both]
+    if not each:
+        return np.nan, np.nan
+    spread = np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan
+    return float(np.mean(each)), float(spread)
+
+
 def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.DataArray) -> int:
     settings = ds[setting].values
     if wanted is not None:
@@ -101,17 +122,6 @@ def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.Da
             f"reference={settings[len(settings) // 2]:g}, or sweep with error_every >= 1."
         )
     return int(np.nanargmin(errors.values))
-
-
-def _distance(found: xr.Dataset | None, base: xr.Dataset) -> tuple[float, float]:
-    if found is None:
-        return np.nan, np.nan
-    both = np.flatnonzero(found.finished.values & base.finished.values).tolist()
-    each = [quadrature.wasserstein(_rule(found, probe), _rule(base, probe)) for probe in both]
-    if not each:
-        return np.nan, np.nan
-    spread = np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan
-    return float(np.mean(each)), float(spread)
 
 
 def _rule(found: xr.Dataset, probe: int) -> quadrature.Ritz:

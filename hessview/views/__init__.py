@@ -5,6 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 
 from hessview.views.accuracy import accuracy
+from hessview.views.compare import compare
 from hessview.views.convergence import convergence
 from hessview.views.coupling import coupling
 from hessview.views.density import density
@@ -20,4 +21,13 @@ VIEWS: dict[str, Callable[..., go.Figure]] = {
 }
 """The view of each command's dataset, by the command's name."""
 
-__all__ = ["VIEWS", "accuracy", "convergence", "coupling", "density", "sweep", "training"]
+__all__ = [
+    "VIEWS",
+    "accuracy",
+    "compare",
+    "convergence",
+    "coupling",
+    "density",
+    "sweep",
+    "training",
+]

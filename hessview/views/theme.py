@@ -44,6 +44,13 @@ DARK = {
 meanings of `LIGHT` share one."""
 
 
+SERIES = ("#0072b2", "#d55e00", "#00805f", "#b0528a", "#8a6100", "#3a8fc4", "#333f50")
+"""Colours of things that are told apart, after Okabe & Ito, on a light ground."""
+
+DARK_SERIES = ("#56b4e9", "#ff8a3d", "#2fc79a", "#e59ac4", "#f0c244", "#9fd0f5", "#c9d3e3")
+"""The same on a dark ground."""
+
+
 def template(palette: dict[str, str] = LIGHT) -> go.layout.Template:
     """Plotly template in one of the palettes.
 

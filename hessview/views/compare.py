@@ -1,0 +1,164 @@
+"""Spectra of several density runs on one figure."""
+
+import html
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview.data.comparison import comparison
+from hessview.data.summary import ritz
+from hessview.errors import InputError
+from hessview.views import broadening
+from hessview.views.density import MARGIN, ROUNDING, TICKS
+from hessview.views.theme import LIGHT, SERIES, template
+
+Array = NDArray[np.float64]
+
+
+def compare(
+    runs: xr.DataTree | Iterable[xr.Dataset], *, sigma: float | None = None, axis: str = "linear"
+) -> go.Figure:
+    """Spectral densities of several runs over one eigenvalue axis, with one kernel width.
+
+    A curve is the mean over whole probes of a run; of a run without one, its longest probe,
+    dotted. A curve's name says what tells its run from the others, such as operator, training
+    step, model or ε; hovering also tells its Wasserstein distance to the first.
+
+    Args:
+        runs: Datasets of density runs, half-done ones too, or the tree of `hessview.open_runs`.
+            Runs in which nothing is measured are left out, and the figure says so.
+        sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes the widest of
+            what each run's number of steps supports. On a symlog axis it is the width at zero.
+        axis: "linear" or "symlog" eigenvalue axis, as of `views.density`.
+
+    Returns:
+        The figure; each trace says in `meta["run"]` which run it is.
+
+    Raises:
+        InputError: sigma not > 0, or an unknown axis.
+        RecordError: No density run has a measured step.
+
+    Reference: Ghorbani, Krishnan & Xiao (ICML 2019) for the density.
+    """
+    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(
+            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
+            "eigenvalue, or None for what the steps support."
+        )
+    there, apart = comparison(runs)
+    spectra = [ritz(ds) for ds in there]
+    nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
+    on = broadening.axis(axis, nodes)
+    width = sigma or max(
+        broadening.default_sigma(on, found.node.values, found.sizes["node"]) for found in spectra
+    )
+    at = broadening.grid(on, nodes, width)
+    curves = [_mean(found, on, at, width) for found in spectra]
+    bottom, top = _limits(curves, spectra, on, at)
+    traces = [
+        _curve(apart.isel(run=place), place, on, at, np.maximum(curve, bottom / MARGIN))
+        for place, curve in enumerate(curves)
+    ]
+    return go.Figure(traces, _layout(apart, on, nodes, width, math.log10(bottom), math.log10(top)))
+
+
+def _probes(found: xr.Dataset) -> list[int]:
+    """Positions of the probes that make the curve: the whole ones, else the longest."""
+    whole = np.flatnonzero(found.finished.values)
+    return whole.tolist() or [int(np.argmax(np.isfinite(found.node.values).sum(axis=1)))]
+
+
+def _mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Array:
+    rows = []
+    for probe in _probes(found):
+        node, weight = found.node.values[probe], found.weight.values[probe]
+        there = np.isfinite(node)
+        rows.append(broadening.broaden(on, node[there], weight[there], at, sigma))
+    return np.asarray(np.mean(rows, axis=0))
+
+
+def _limits(
+    curves: list[Array], spectra: list[xr.Dataset], on: broadening.Axis, at: Array
+) -> tuple[float, float]:
+    """Visible range of the density: the faintest Ritz value that is drawn, and the peaks."""
+    top = max(float(curve.max()) for curve in curves)
+    lowest = top * 1e-4
+    for curve, found in zip(curves, spectra, strict=True):
+        nodes = found.node.values[_probes(found)]
+        beyond = nodes[np.abs(nodes) > on.scale]  # NaN is not
+        if beyond.size:
+            lowest = min(lowest, float(np.interp(on.coordinate(beyond), at, curve).min()))
+    bottom = max(lowest / 4, top * ROUNDING)
+    return bottom, top * (top / bottom) ** 0.06
+
+
+def _curve(one: xr.Dataset, place: int, on: broadening.Axis, at: Array, y: Array) -> dict[str, Any]:
+    whole = bool(one.whole > 0)
+    dash = ("solid", "dash")[place // len(SERIES) % 2] if whole else "dot"
+    name = str(one.run.item())
+    far = f"{float(one.distance):.2g}" if np.isfinite(one.distance) else "not known yet"
+    return {
+        "type": "scatter",
+        "x": at,
+        "y": y,
+        "customdata": on.eigenvalue(at),
+        "name": html.escape(name, quote=False) + ("" if whole else " (no whole probe yet)"),
+        "meta": {"role": "density", "run": name},
+        "mode": "lines",
+        "line": {"color": SERIES[place % len(SERIES)], "width": 1.75, "dash": dash},
+        "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
+        f"distance to the first {far}<extra>%{{fullData.name}}</extra>",
+    }
+
+
+def _layout(
+    apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float, low: float, high: float
+) -> dict[str, Any]:
+    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
+    left = int(apart.attrs["left_out"])
+    missing = f" · {left} left out, nothing measured" if left else ""
+    runs = apart.sizes["run"]
+    edge = float(on.coordinate(on.scale))
+    return {
+        "template": template(),
+        "title": {
+            "text": "Comparison of spectra",
+            "subtitle": {"text": f"{runs} run{'s' * (runs != 1)}{missing} · {widths}"},
+        },
+        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
+        "xaxis": {
+            "title": {"text": "eigenvalue λ"},
+            **(broadening.ticks(on, nodes) if on.name == "symlog" else {}),
+        },
+        "yaxis": {
+            "title": {"text": "density"},
+            "type": "log",
+            "range": (low, high),
+            "dtick": math.ceil((high - low) / TICKS),
+            "exponentformat": "power",
+            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
+        },
+        "hovermode": "closest",
+        "showlegend": True,
+        "shapes": [
+            {
+                "type": "rect",
+                "xref": "x",
+                "yref": "paper",
+                "x0": -edge,
+                "x1": edge,
+                "y0": 0,
+                "y1": 1,
+                "layer": "below",
+                "line": {"width": 0},
+                "fillcolor": LIGHT["strip"],
+                "name": f"not resolved: |λ| < {on.scale:.2g}",
+                "showlegend": True,
+            }
+        ],
+    }
