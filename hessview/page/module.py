@@ -18,6 +18,7 @@ PLOTS = (
     "coupling_panel.js",
     "training.js",
     "convergence.js",
+    "comparison.js",
     "panels.js",
 )
 PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")

@@ -8,6 +8,7 @@ import xarray as xr
 
 from hessview.data.siblings import siblings
 from hessview.data.unite import unite
+from hessview.page.comparison_section import comparison_sections
 from hessview.page.panels import panels as panels_of
 from hessview.page.provenance import provenance
 from hessview.page.spectra import spectra_for
@@ -44,10 +45,13 @@ def page_state(
         sections: One per run, or one for several that measured the same thing at other steps
             (`data.siblings`): id, title, subtitle, status (state, label, message, done, total,
             unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
+        comparisons: Likewise, of two or more density runs without a training (see
+            `page.comparison_section`); one at most, on top.
         trainings: Sections likewise, for each training of which there are spectra at several
             steps (see `page.training_section`); they stand above the others.
     """
     groups = siblings(runs)
+    trainings = training_sections(runs) if panels else []
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
     return {
         "title": ", ".join(dict.fromkeys(titles)),
@@ -56,7 +60,9 @@ def page_state(
             _section(group, [*runs, *among], final=final, panels=panels, alone=len(groups) == 1)
             for group in groups
         ],
-        "trainings": training_sections(runs) if panels else [],
+        "trainings": trainings,
+        # Spectra of a training stand in its own section, over the training step.
+        "comparisons": comparison_sections(runs) if panels and not trainings else [],
     }
 
 

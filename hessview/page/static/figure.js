@@ -19,14 +19,14 @@ function plotConfig(name) {
 
 /** Entries of the legend, in the figure's order and colours. */
 function figureKey(data, shapes = []) {
-  const lines = shapes.filter(({ showlegend }) => showlegend).map(({ name, line }) => ({ name, line, mode: "lines" }));
+  const lines = shapes.filter(({ showlegend }) => showlegend).map(({ name, line, fillcolor }) => ({ name, line, fillcolor, mode: "lines" }));
   const named = [...data, ...lines].filter((trace) => trace.name && trace.showlegend !== false);
   return named.sort((a, b) => (a.legendrank ?? 0) - (b.legendrank ?? 0)).map((trace) => {
     const swatch = element("span", { class: "hess-swatch hess-line", "aria-hidden": "true" });
-    const { line, marker, mode = "", colorscale, opacity } = trace;
-    if (colorscale) { // of one colour
+    const { line, marker, mode = "", colorscale, fillcolor, opacity } = trace;
+    if (colorscale || fillcolor) { // of one colour
       swatch.classList.replace("hess-line", "hess-area");
-      Object.assign(swatch.style, { background: colorscale[0][1], opacity });
+      Object.assign(swatch.style, { background: fillcolor ?? colorscale[0][1], opacity });
     } else if (mode.includes("lines")) {
       swatch.style.borderTop = `2px ${DASHES[line.dash] ?? "solid"} ${line.color}`;
       swatch.classList.toggle("hess-dot", mode.includes("markers"));

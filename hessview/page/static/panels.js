@@ -2,6 +2,7 @@
 // and gives update(panel, recolour) and dispose().
 
 const PANELS = {
+  comparison: comparisonPanel,
   convergence: convergencePanel,
   coupling: couplingPanel,
   density: densityPanel,

@@ -64,8 +64,9 @@ export function mount(host, state, { ask, place = "" } = {}) {
   const notice = noticeView(root);
   const prefix = `hess-${OWN}-${++mounted}`;
   const above = element("div", { class: "hess-trainings" }); // sections may join below it, and move nothing
-  root.append(above);
-  const sections = [], trainings = [];
+  const top = element("div", { class: "hess-trainings" });
+  root.append(top, above);
+  const sections = [], trainings = [], comparisons = [];
   let card = null, forced = "";
 
   function paint() {
@@ -79,6 +80,11 @@ export function mount(host, state, { ask, place = "" } = {}) {
     const recolour = recolouring(state.theme, palette);
     if (state.card) card ??= cardView(notice.line);
     card?.update(state.card);
+    top.hidden = !state.comparisons?.length; // a training that begins takes its place
+    (state.comparisons ?? []).forEach((section, i) => {
+      comparisons[i] ??= sectionView(top, `${prefix}-comparison-${i}`, `${place} comparison ${i}`);
+      comparisons[i].update(section, recolour);
+    });
     (state.trainings ?? []).forEach((section, i) => {
       trainings[i] ??= sectionView(above, `${prefix}-training-${i}`, `${place} training ${i}`);
       trainings[i].update(section, recolour);
@@ -104,7 +110,7 @@ export function mount(host, state, { ask, place = "" } = {}) {
     dispose() {
       watcher.disconnect();
       system.removeEventListener("change", paint);
-      [...trainings, ...sections].forEach((section) => section.dispose());
+      [...comparisons, ...trainings, ...sections].forEach((section) => section.dispose());
       host.replaceChildren();
     },
   };
@@ -144,6 +150,7 @@ function sectionView(root, id, position, ask) {
     article.dataset.state = status.state;
     title.textContent = section.title;
     subtitle.textContent = section.subtitle;
+    pill.hidden = !status.label;
     if (pill.textContent !== status.label) pill.textContent = status.label; // announced on change
     bar.max = status.total;
     bar.value = status.done;
