@@ -5,6 +5,7 @@ fsynced; a torn last line was never acknowledged and is passed over. Any other
 line that fails its checksum is left out with a RecordWarning that names it.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -157,7 +158,8 @@ class EventLog:
                     raise OSError(f"{written} of {len(line)} bytes written")
                 os.fsync(self._file)
             except OSError as error:
-                os.ftruncate(self._file, end)
+                with contextlib.suppress(OSError):  # the system made it read-only
+                    os.ftruncate(self._file, end)
                 os.lseek(self._file, end, os.SEEK_SET)
                 raise RecordError(
                     f"{self._path} cannot be written ({error}); free disk space."

@@ -84,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if rank == 0:
                     print(f"hessview: ready; attach with hessview.attach({arguments.run_dir!r})")
                     sys.stdout.flush()
-                stop = _stop_on_signals()
-                job.run(until=lambda: stop() or _owner_gone())
+                job.run(until=_why_to_end())
     except HessviewError as error:
         # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
         status = 2  # `hessview launch` takes it for a refusal, and adds nothing
@@ -132,21 +131,31 @@ def _check_precision(dtype: str) -> None:
         )
 
 
-def _stop_on_signals() -> Callable[[], bool]:
-    """Make SIGINT and SIGTERM a wish, which rank 0 grants at the next safe point."""
+def _why_to_end() -> Callable[[], str]:
+    """Make SIGINT and SIGTERM a wish, which rank 0 grants at the next safe point.
+
+    The job ends as well once nobody is left who would end it.
+    """
     asked: list[int] = []
+    torchrun = os.getppid()
 
     def note(number: int, _: object) -> None:
         asked.append(number)
 
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
-    return lambda: bool(asked)
+    owner = Process.from_json(json.loads(os.environ[OWNER])) if OWNER in os.environ else None
 
+    def why() -> str:
+        if asked:
+            return "it was asked to stop"
+        if os.getppid() != torchrun:
+            return "torchrun is gone"
+        if owner is not None and owner.life() == "gone":
+            return "the process that launched it is gone"
+        return ""
 
-def _owner_gone() -> bool:
-    owner = os.environ.get(OWNER)
-    return owner is not None and Process.from_json(json.loads(owner)).life() == "gone"
+    return why
 
 
 def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException) -> None:

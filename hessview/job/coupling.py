@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hessview.commands import Coupling
 from hessview.job.blocks import blocks_by_pattern, check_apart, job_blocks
+from hessview.job.located import located
 from hessview.job.surface import ShardedLoss
 from hessview.messages import Reading
 from hessview.named import named
@@ -51,11 +52,13 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None
         accumulator = mathematics.Coupling(blocks, surface.space.probe(command.seed, probe))
         # First, so that the rule for the step meets an ordinary direction before small blocks.
         length = float(accumulator.norms.norm())
-        whole = _measure(steps, blocks, accumulator.vector / length, length, key=None)
+        with located(probe=probe):
+            whole = _measure(steps, blocks, accumulator.vector / length, length, key=None)
         for column, norm in enumerate(accumulator.norms.tolist()):
             started = time.perf_counter()
             direction = blocks.part(accumulator.vector, column).div_(norm)
-            measured = _measure(steps, blocks, direction, norm, key=column)
+            with located(probe=probe, column=names[where[column]]):
+                measured = _measure(steps, blocks, direction, norm, key=column)
             found = accumulator.add(column, measured.vector)
             yield Reading(
                 index={"probe": probe, "column": where[column]},

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from torch import Tensor
 
 from hessview.commands import Density
+from hessview.job.located import located
 from hessview.job.settling import Coefficients, settled
 from hessview.messages import Reading
 from hessview.named import named
@@ -32,7 +33,7 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
     finished: list[Coefficients] = []
     for probe in range(command.probes):
         finished.append(([], []))
-        products = _Latest(operator, command.error_every)
+        products = _Latest(operator, command.error_every, probe)
         started = time.perf_counter()
         steps = lanczos(
             products.matvec,
@@ -71,15 +72,17 @@ class _Latest:
 
     latest: Product
 
-    def __init__(self, operator: Operator, error_every: int) -> None:
+    def __init__(self, operator: Operator, error_every: int, probe: int) -> None:
         self._operator = operator
         self._error_every = error_every
+        self._probe = probe
         self._count = 0
 
     def matvec(self, vector: Tensor) -> Tensor:
         # The first vector is random, the second lies among the top eigenvectors: both kinds count.
         every, count = self._error_every, self._count
         measure = every > 0 and (count == 0 or (count - 1) % every == 0)
-        self.latest = self._operator.matvec(vector, measure_error=measure)
+        with located(probe=self._probe, step=count):
+            self.latest = self._operator.matvec(vector, measure_error=measure)
         self._count += 1
         return self.latest.vector

@@ -1,5 +1,7 @@
 """A job that answers notebooks: from a script of its own, or from inside a training loop."""
 
+import contextlib
+import logging
 import os
 import time
 import uuid
@@ -26,6 +28,8 @@ from hessview.transport.run_directory import RunDirectory
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 _TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
+
+_log = logging.getLogger(__name__)
 
 
 class Job:
@@ -55,6 +59,7 @@ class Job:
         self.mailbox: Mailbox | None = None
         self._log: EventLog | None = None
         self._host: RpcHost | None = None
+        self._owed: list[tuple[RunEnded, str]] = []
         self._directory = directory
         self._listen = listen
         self._ranks = dist.get_world_size() if dist.is_initialized() else 1
@@ -63,7 +68,7 @@ class Job:
         with agree():
             if self._rank == 0:
                 self._open_record(description)
-        self._until: Callable[[], bool] = lambda: False
+        self._until: Callable[[], str] = lambda: ""
         self.closed = False
 
     def poll(self, step: int | None = None, *, wait: float = 0.0) -> None:
@@ -80,13 +85,17 @@ class Job:
         """
         if self.closed:
             raise JobError("this job is closed; call hessview.serve for a new one.")
+        self._write_owed()
         for command in self._schedule.due(step):
             if self.mailbox is not None:
-                self.mailbox.submit(uuid.uuid4().hex[:12], command)
+                try:
+                    self.mailbox.submit(uuid.uuid4().hex[:12], command)
+                except RecordError as error:  # no reason to end a training
+                    _log.warning("nothing is measured at step %s: %s", step, error)
         while not self.closed:
             message: dict[str, Any] = {}
-            if self.mailbox is not None and self._until():
-                message = {"close": "it was asked to stop"}
+            if self.mailbox is not None and (reason := self._until()):
+                message = {"close": reason}
             elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
                 message = {"run": taken[0], "command": command_to_json(taken[1])}
             message = self._control.hear(message, step, patient=wait > 0)
@@ -111,11 +120,12 @@ class Job:
         """
         self._schedule.add(every, commands)
 
-    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+    def run(self, *, until: Callable[[], str] = lambda: "") -> None:
         """Poll until the job is closed.
 
         Args:
-            until: Asked on rank 0; when it says so, a run is cancelled and the job closes.
+            until: Asked on rank 0 why the job shall end, "" as long as it shall not. Then a run is
+                cancelled, and the job closes.
         """
         self._until = until
         while not self.closed:
@@ -166,7 +176,7 @@ class Job:
         broken: RecordError | None = None
         if mailbox is not None:
             self.worker.reduction.wants_stop = lambda: (
-                bool(broken) or mailbox.is_cancelled(run) or self._until()
+                bool(broken) or mailbox.is_cancelled(run) or bool(self._until())
             )
         try:
             for payload in self.worker.execute(command, training_step=step):
@@ -175,15 +185,24 @@ class Job:
                 try:
                     self._write(payload, run)
                 except RecordError as error:
-                    if isinstance(payload, RunEnded):
-                        raise
                     broken = error
+                    if isinstance(payload, RunEnded):
+                        self._owed.append((payload, run))
+                        _log.warning("run %s cannot be ended for now: %s", run, error)
         except Exception as error:
-            self._write(RunEnded(state="failed", error=self._blame(error)), run)
+            self._owed.append((RunEnded(state="failed", error=self._blame(error)), run))
+            self._write_owed()
             if self._ranks > 1:
                 raise
         finally:
             self.worker.reduction.wants_stop = lambda: False
+
+    def _write_owed(self) -> None:
+        """Write the ends of runs for which the disk had no room."""
+        with contextlib.suppress(RecordError):
+            while self._owed:
+                self._write(*self._owed[0])
+                del self._owed[0]
 
     def _write(self, payload: Payload, run: str) -> None:
         if self.mailbox is not None:
@@ -196,7 +215,7 @@ class Job:
             return blame([own], {})
         deadline = time.monotonic() + _SETTLE
         while True:
-            failures, gone = self._directory.failures(), self._directory.gone_ranks()
+            failures, gone = self._directory.failures(), self._directory.ranks("gone")
             known = gone or any(not failure.lost_peer for failure in [*failures, own])
             if known or time.monotonic() > deadline:
                 return blame([*failures, own], gone)
@@ -216,9 +235,13 @@ class Job:
 
     def _end(self, reason: str) -> None:
         self.closed = True
+        self._write_owed()
         if self.mailbox is not None and self._log is not None:
-            self._finish_cut_off_runs(self._log)
-            self.mailbox.append(JobEnded(reason=reason))
+            try:
+                self._finish_cut_off_runs(self._log)
+                self.mailbox.append(JobEnded(reason=reason))
+            except RecordError as error:
+                _log.warning("the end of the job is not recorded: %s", error)
         if self._host is not None:
             self._host.close(reason)
         if self._log is not None:

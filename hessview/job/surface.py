@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from hessview.errors import InputError, ObjectiveError
@@ -94,7 +95,8 @@ class ShardedLoss(Passes):
         if not math.isfinite(self.loss) or not math.isfinite(self.gradient_norm):
             raise ObjectiveError(
                 f"the loss is {self.loss:g} and its gradient's norm {self.gradient_norm:g} at "
-                "the given parameters; both must be finite: check the weights and the data."
+                f"the given parameters ({self.what_is_not_finite(total)}); both must be finite: "
+                "check the weights and the data."
             )
 
     def shards(self) -> list[Tensor]:
@@ -195,6 +197,23 @@ class ShardedLoss(Passes):
     def choices(self) -> list[Tensor]:
         """Which experts the routers of a mixture chose in the latest pass; [] without routers."""
         return self._routing.choices()
+
+    def what_is_not_finite(self, share: float) -> str:
+        """Say whose loss is not finite; all ranks call it together.
+
+        Args:
+            share: This rank's share of the loss.
+
+        Returns:
+            Which ranks' loss is not, or, where all are finite, that the gradient is not.
+        """
+        flags = torch.zeros(dist.get_world_size() if dist.is_initialized() else 1)
+        flags[dist.get_rank() if dist.is_initialized() else 0] = not math.isfinite(share)
+        found = self.space.reduce(flags.to(self.space.device, torch.float64)).nonzero().flatten()
+        if not len(found):
+            return "the gradient is not finite"
+        ranks = ", ".join(map(str, found.tolist()))
+        return f"the loss is not finite on rank{'s' if len(found) > 1 else ''} {ranks}"
 
     def require_memory(self, need: int, what: str, cure: str) -> None:
         """Refuse what does not fit; all ranks call it together.

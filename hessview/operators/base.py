@@ -111,6 +111,17 @@ class LossSurface(Protocol):
         """Which experts the routers of a mixture chose in the latest pass; [] without routers."""
         ...
 
+    def what_is_not_finite(self, share: float) -> str:
+        """Say whose loss is not finite; all ranks call it together.
+
+        Args:
+            share: This rank's share of the loss.
+
+        Returns:
+            Which ranks' loss is not, or, where all are finite, that the gradient is not.
+        """
+        ...
+
     def require_memory(self, need: int, what: str, cure: str) -> None:
         """Refuse what does not fit; all ranks call it together.
 

@@ -66,6 +66,7 @@ class Differences(abc.ABC):
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         self._surface = surface
         self._step_size = StepSize(surface, epsilon, order=self.order)
+        self._share = math.nan  # of the loss, of this rank, in the latest attempt
 
     @abc.abstractmethod
     def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
@@ -89,8 +90,8 @@ class Differences(abc.ABC):
                 step = changed
             if not math.isfinite(norm):
                 raise ObjectiveError(
-                    f"the loss or its gradient is not finite at epsilon={step:.3g} from the "
-                    "parameters; use a smaller epsilon, or a wider dtype."
+                    f"{self._surface.what_is_not_finite(self._share)} at epsilon={step:.3g} from "
+                    "the parameters; use a smaller epsilon, or a wider dtype."
                 )
             extra = 0
             if not self._step_size.calibrated and norm > 0:
@@ -128,6 +129,7 @@ class Differences(abc.ABC):
         """Write the product at a step; returns its norm, NaN where a loss is not finite."""
         space = self._surface.space
         own = self._difference(move, vector, step, out.zero_())
+        self._share = own.loss
         # The tally rides along: a NaN on any rank reaches every rank.
         numbers = torch.tensor(own, dtype=torch.float64, device=out.device)
         square, *sums = space.reduce(torch.cat([space.squares(out), numbers])).tolist()

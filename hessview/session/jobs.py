@@ -99,7 +99,7 @@ def _entry(path: pathlib.Path) -> JobEntry:
         state, reason = _without_job(directory, error)
         return dataclasses.replace(entry, state=state, reason=reason)
     claim = directory.read_claim(job.epoch) if job.state == "held" else None
-    life = job.process.life()
+    life = "stopped" if directory.ranks("stopped") else job.process.life()
     state = life if life in ("stopped", "elsewhere") else ("idle", "measuring")[measuring]
     reason = str(job.process) if life == "elsewhere" else ""
     return dataclasses.replace(entry, state=state, attached=str(claim or ""), reason=reason)

@@ -6,6 +6,7 @@ from hessview.errors import JobError, JobLostError, JobNotFoundError
 from hessview.transport.claim import Claim
 from hessview.transport.failure import blame
 from hessview.transport.job_file import JobFile
+from hessview.transport.process import Process
 from hessview.transport.pulse import SILENCE
 from hessview.transport.run_directory import RunDirectory
 
@@ -55,7 +56,7 @@ def why_lost(directory: RunDirectory, job: JobFile, claim: Claim) -> JobLostErro
         if reason is not None:
             return JobLostError(reason)
         if time.monotonic() > deadline:
-            return JobLostError(_silence(job))
+            return JobLostError(_silence(directory, job))
         time.sleep(0.02)
 
 
@@ -93,11 +94,15 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
     return None
 
 
-def _silence(job: JobFile) -> str:
+def _silence(directory: RunDirectory, job: JobFile) -> str:
     """What a job that says nothing may have come to."""
+    if stopped := directory.ranks("stopped") or _stopped(job):
+        pids = " ".join(str(process.pid) for process in stopped.values())
+        who = ", ".join(f"rank {rank} ({process})" for rank, process in stopped.items())
+        return (
+            f"{who} of job {job.job} is stopped; kill -CONT {pids}, then attach again, or end it."
+        )
     match job.process.life():
-        case "stopped":
-            state, cure = "is stopped", f"kill -CONT {job.process.pid}"
         case "elsewhere":
             state = f"has given no sign of life for {SILENCE:.0f} s"
             cure = "see whether its host, and this run directory there, can be reached"
@@ -106,14 +111,18 @@ def _silence(job: JobFile) -> str:
     return f"job {job.job} ({job.process}) {state}; {cure}, then attach again, or end it."
 
 
+def _stopped(job: JobFile) -> dict[int, Process]:
+    return {0: job.process} if job.process.life() == "stopped" else {}
+
+
 def _end(directory: RunDirectory, job: JobFile) -> str:
     failures = directory.failures()
     # The ranks of an ended job are all gone, which tells nothing where none of them complained.
-    return blame(failures, directory.gone_ranks() if failures else {}) or job.reason
+    return blame(failures, directory.ranks("gone") if failures else {}) or job.reason
 
 
 def _cause_of_death(directory: RunDirectory, job: JobFile) -> str:
-    gone = directory.gone_ranks()
+    gone = directory.ranks("gone")
     if job.process.life() == "gone":
         gone[0] = job.process
     return blame(directory.failures(), gone)

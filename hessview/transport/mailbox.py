@@ -30,8 +30,8 @@ class Mailbox:
         with self._changed:
             if run in self._known:
                 return
-            self._known.add(run)
             self._write(RunQueued(command=command_to_json(command)), run)
+            self._known.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append((run, command))
 
     def events(self, after: int, wait: float) -> list[Event]:
@@ -45,8 +45,8 @@ class Mailbox:
         with self._changed:
             for entry in self._waiting:
                 if entry[0] == run:
-                    self._waiting.remove(entry)
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
+                    self._waiting.remove(entry)
                     return
             self._cancelled.add(run)
 

@@ -30,7 +30,7 @@ from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
 from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
-from hessview.transport.process import Process
+from hessview.transport.process import Life, Process
 
 _JOB = "job.json"
 _LOCK = "job.lock"
@@ -232,10 +232,10 @@ class RunDirectory:
         found = [Failure(**data) for _, data in self._by_rank("failure")]
         return sorted(found, key=lambda failure: failure.time)
 
-    def gone_ranks(self) -> dict[int, Process]:
-        """Ranks that left word of their process, which is gone."""
+    def ranks(self, life: Life) -> dict[int, Process]:
+        """Ranks that left word of their process, of which this is true now."""
         ranks = {rank: Process.from_json(data) for rank, data in self._by_rank("rank")}
-        return {rank: process for rank, process in ranks.items() if process.life() == "gone"}
+        return {rank: process for rank, process in ranks.items() if process.life() == life}
 
     def refuse_second_job(self) -> None:
         """Check that no job lives here.
@@ -294,7 +294,11 @@ class RunDirectory:
 
     def _take_lock(self) -> None:
         # A record lock is not inherited by forked children, and ends with the process.
-        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._lock = os.open(self.path / _LOCK, flags, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
@@ -323,11 +327,14 @@ class RunDirectory:
                 stream.write(text)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise RunDirectoryError(
-                f"run directory {self.path} cannot be written ({error}); free disk space, or make "
-                "it writable."
-            ) from error
+            raise self._unwritable(error) from error
         return draft
+
+    def _unwritable(self, error: OSError) -> RunDirectoryError:
+        return RunDirectoryError(
+            f"run directory {self.path} cannot be written ({error}); free disk space, make it "
+            "writable, or choose another."
+        )
 
 
 def _second_job(path: pathlib.Path, which: str) -> str:

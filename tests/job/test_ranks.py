@@ -198,7 +198,7 @@ def test_a_loss_that_one_rank_finds_not_finite_fails_on_all(many):
     found = many["not_finite_nearby"]
     assert len(found["texts"]) == 2
     assert len(set(found["texts"])) == 1
-    assert found["texts"][0].startswith("the loss or its gradient is not finite at epsilon=")
+    assert found["texts"][0].startswith("the loss is not finite on rank 0 at epsilon=")
     assert found["restored"]
 
 
@@ -216,8 +216,8 @@ def test_a_loss_that_one_rank_finds_not_finite_fails_on_all(many):
         "synchronisation_switched_off_later": "gradient synchronisation is off in 'layers.0'",
         "scaled_gradients": "the gradient's norm is 2.664, but the loss changes by 1.332",
         "random_on_one_rank": "two passes over the same batches gave loss 1.945",
-        "nan_on_one_rank": "the loss is nan and its gradient's norm nan at the given parameters; "
-        "both must be finite: check the weights and the data.",
+        "nan_on_one_rank": "the loss is nan and its gradient's norm nan at the given parameters "
+        "(the loss is not finite on ranks 0, 1); both must be finite: check the weights and",
         "dropout_on_one_rank": "dropout is on in 'drop' (p=0.1), so each pass has another loss; "
         "call module.eval() first, or, in a training loop, ",
     }.items(),

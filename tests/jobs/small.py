@@ -1,5 +1,6 @@
 """Objectives for jobs that start within seconds: a sharded network, and ways to go wrong."""
 
+import os
 import time
 
 import torch
@@ -73,3 +74,17 @@ def raises() -> Objective:
 
 def nothing() -> None:
     """Not an objective."""
+
+
+def spoilt_on_rank_1() -> Objective:
+    """The loss is NaN on rank 1 alone, as long as there is a certain file."""
+    path = os.environ["HESSVIEW_TEST_SPOIL"]
+
+    def late(module, batch):
+        time.sleep(0.005)
+        total, weight = loss(module, batch)
+        return total + (
+            float("nan") if dist.get_rank() == 1 and os.path.exists(path) else 0
+        ), weight
+
+    return build(late)

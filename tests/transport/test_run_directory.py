@@ -231,6 +231,6 @@ def test_a_rank_that_lives_is_not_gone(directory, puppet):
     rank.result()
     rank.do(f"RunDirectory.open({str(directory.path)!r}).record_rank(2)")
     directory.record_rank(0)
-    assert directory.gone_ranks() == {}
+    assert directory.ranks("gone") == {}
     rank.kill()
-    assert [(r, p.pid) for r, p in directory.gone_ranks().items()] == [(2, rank.pid)]
+    assert [(r, p.pid) for r, p in directory.ranks("gone").items()] == [(2, rank.pid)]
