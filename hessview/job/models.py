@@ -163,7 +163,10 @@ def _from_transformers(options: Options, gguf_file: str | None = None) -> Source
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    extra = {"gguf_file": gguf_file} if gguf_file else {}
+    # A folder may bring code of its own, and ask on the terminal whether it may run.
+    extra: dict[str, Any] = {"trust_remote_code": False}
+    if gguf_file:
+        extra["gguf_file"] = gguf_file
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.model, **extra)
         # Safetensors only: a pickled checkpoint can run any code while it is read.

@@ -1,5 +1,6 @@
 """What test_models.py reads: torchrun ... ranks_models.py FILE FOLDER, models and refusals."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -71,13 +72,18 @@ class Trap:
 
 def make_folders(root):
     torch.manual_seed(0)
-    for name in ("good", "bare", "pickled", "cut", "lacking", "narrow"):
+    for name in FOLDERS:
         saved_tokenizer(root / name)
     model = llama(tied=True).eval()
     model.save_pretrained(root / "good")
     for name in ("bare", "pickled"):
         model.config.save_pretrained(root / name)
     torch.save({"lm_head.weight": Trap(root / "sprung")}, root / "pickled" / "pytorch_model.bin")
+    own = {"AutoConfig": "trap.Config", "AutoModelForCausalLM": "trap.Model"}
+    described = json.dumps({"model_type": "trap", "auto_map": own})
+    (root / "with code" / "config.json").write_text(described)
+    code = f"import pathlib; pathlib.Path({str(root / 'sprung')!r}).touch()"
+    (root / "with code" / "trap.py").write_text(code)
     model.save_pretrained(root / "cut")
     weights = root / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
@@ -95,7 +101,7 @@ def options(root, model="good", **change):
     return Options(model=str(root / model) if model in FOLDERS else model, **fields)
 
 
-FOLDERS = ("good", "bare", "pickled", "cut", "lacking", "narrow")
+FOLDERS = ("good", "bare", "pickled", "with code", "cut", "lacking", "narrow")
 
 
 def shares(make, root, mesh, dtype="float32"):
@@ -157,6 +163,7 @@ def main(path, root):
         "unknown model": options(root, "no-such-model"),
         "without weights": options(root, "bare"),
         "pickled": options(root, "pickled"),
+        "with code": options(root, "with code"),
         "cut off": options(root, "cut"),
         "lacking": options(root, "lacking"),
         "vocabulary": options(root, "narrow"),

@@ -47,6 +47,7 @@ CURE = (
         "unknown model": ["model 'no-such-model' " + CANNOT, CURE],
         "without weights": ["bare' " + CANNOT, "safetensors", CURE],
         "pickled": ["pickled' " + CANNOT, "safetensors", CURE],
+        "with code": ["with code' " + CANNOT, CURE],
         "cut off": ["cut' " + CANNOT, CURE],
         "lacking": ["lacking' " + CANNOT, "its weights lack model.layers.1.mlp.up_proj.weight)"],
         "vocabulary": ["is outside of the model's vocabulary of 10; the tokenizer belongs to"],
@@ -68,5 +69,5 @@ def test_what_is_refused_is_refused_on_all_ranks_alike(results, case, parts):
     assert "\n" not in first
 
 
-def test_a_pickled_checkpoint_is_not_unpickled(results):
+def test_no_code_of_a_checkpoint_is_run(results):
     assert results["sprung"] is False
