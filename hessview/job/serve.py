@@ -157,7 +157,8 @@ class Job:
             self.close()
             return
         if self._directory is not None:
-            self._directory.record_failure(self._rank, error)
+            with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
+                self._directory.record_failure(self._rank, error)
         if not self.closed:
             self._end(self._blame(error))
 

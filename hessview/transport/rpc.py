@@ -152,7 +152,7 @@ class RpcChannel:
                 return
             self._left = True
             atexit.unregister(self.close)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, JobError):  # gone, or full: the process' end tells
                 if self._directory.read_claim(self.job.epoch) == self._claim:
                     self._directory.release(self._claim, f"{self._claim} detached")
         with TURN:  # a talk that was under way hangs up

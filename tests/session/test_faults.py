@@ -230,6 +230,8 @@ def test_a_disk_that_is_full_fails_the_run_and_not_the_job(small_disk, puppet, u
     kernel.do("next = session.density(steps=3, probes=1)")
     until(lambda: kernel.do("next.state") == "done")
     assert kernel.do("session.state") == "attached"
+    fill(small_disk)
+    kernel.do("session.close()")  # which it cannot tell the job
 
 
 def test_a_training_goes_on_when_its_record_has_no_room(small_disk, caplog):
@@ -243,6 +245,8 @@ def test_a_training_goes_on_when_its_record_has_no_room(small_disk, caplog):
             job.poll(step=step)
         (small_disk / "fill").unlink()
         job.poll(step=21)
+        fill(small_disk)
+    (small_disk / "fill").unlink()
     assert "nothing is measured at step 20: " in caplog.text
     runs = list(hessview.open_runs(small_disk / "run").leaves)
     states = [run.attrs["state"] for run in runs]
