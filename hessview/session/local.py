@@ -39,9 +39,11 @@ def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = No
     job = Job(objective) if run_dir is None else serve(objective, run_dir)
     assert job.mailbox is not None, "the only rank is rank 0"
     closing = threading.Event()
-    thread = threading.Thread(
-        target=job.run, kwargs={"until": closing.is_set}, name="hessview-job", daemon=True
-    )
+
+    def serve_until_closed() -> None:
+        job.run(until=lambda: "it was asked to stop" if closing.is_set() else "")
+
+    thread = threading.Thread(target=serve_until_closed, name="hessview-job", daemon=True)
     thread.start()
 
     def stop() -> None:

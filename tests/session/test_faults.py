@@ -166,7 +166,7 @@ def test_a_job_that_torchrun_restarts_is_attached_to_again(tmp_path, until, told
             rank_1(job).kill()
             until(lambda: session.lost is not None)
             told("rank killed, seen after", began)
-            with pytest.raises(JobLostError, match=r"rank 1 .*was killed|attach again"):
+            with pytest.raises(JobLostError, match=r"was killed without a word|attach"):
                 session.density(steps=2, probes=1)
             kept = measured(run)
             first = session.job

@@ -324,7 +324,7 @@ def test_run_directory_that_is_open_to_others_is_refused(tmp_path):
 def test_two_local_jobs_cannot_share_a_run_directory(tmp_path):
     with (
         hessview.local(objective(), run_dir=tmp_path / "run"),
-        pytest.raises(JobError, match="is in use by a living job"),
+        pytest.raises(JobError, match="this process already serves job"),
     ):
         hessview.local(objective(), run_dir=tmp_path / "run")
 
