@@ -18,6 +18,7 @@ from shell_job import JOBS, ShellJob, measured, processes_of
 import hessview
 from hessview.errors import JobBusyError, JobLostError, RunFailedError
 from hessview.eventlog import read_events
+from hessview.messages import JobStarted
 from hessview.session.jobs import jobs
 
 pytestmark = pytest.mark.ranks
@@ -153,6 +154,42 @@ def test_ranks_do_not_outlive_torchrun(job, until, told):
         with pytest.raises(JobLostError, match="torchrun is gone"):
             session.density(steps=2, probes=1)
         assert is_whole(job.path, run.id) == measured(run)
+
+
+def test_a_job_that_torchrun_restarts_is_attached_to_again(tmp_path, monkeypatch, until, told):
+    # Otherwise the ranks share torchrun's store, and restarted ones may read in it where those
+    # before them listened: they fail to meet, or wait for good (2 of 3 restarts here).
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    job = job_of_two(tmp_path, "--max-restarts", "1", "--monitor-interval", "0.1")
+    try:
+        with hessview.attach(job.wait_until_ready().path) as session:
+            run = session.density(**LONG)
+            until(lambda: measured(run) >= 2)
+            began = time.monotonic()
+            rank_1(job).kill()
+            until(lambda: session.lost is not None)
+            told("rank killed, seen after", began)
+            with pytest.raises(JobLostError, match=r"was killed without a word|attach"):
+                session.density(steps=2, probes=1)
+            kept = measured(run)
+            first = session.job
+        until(lambda: len(_jobs(job.path)) == 2, timeout=90)
+        job.wait_until_ready()
+        with hessview.attach(job.path) as session:
+            told("attached to the restarted job after", began)
+            assert session.density(steps=4, probes=1).wait(60).attrs["state"] == "done"
+            (cut,) = (one for one in session.runs if one.id == run.id)
+            assert cut.state == "failed"
+            assert measured(cut) >= kept  # rank 0 may have written after its loss was seen
+            assert session.job.digest == first.digest
+            assert is_whole(job.path, run.id) == measured(cut)
+    finally:
+        job.end()
+
+
+def _jobs(path):
+    events = read_events(path / "events.jsonl")
+    return [event.job for event in events if isinstance(event.payload, JobStarted)]
 
 
 @pytest.fixture
