@@ -49,8 +49,8 @@ def comparison(runs: xr.DataTree | Iterable[xr.Dataset]) -> tuple[list[xr.Datase
     Reference: Wasserstein distances as in `hessview.data.sweep.distances`.
     """
     given = [leaf.to_dataset() for leaf in runs.leaves] if isinstance(runs, xr.DataTree) else runs
-    found = [ds for ds in given if "alpha" in ds and set(ds.alpha.dims) == {"probe", "step"}]
-    there = [ds for ds in found if bool(np.isfinite(ds.alpha.isel(step=0)).any())]
+    found = [ds for ds in given if _is_density(ds)]
+    there = measured(found)
     if not there:
         raise RecordError(
             f"none of {len(found)} density runs has a measured step; pass density runs, and wait "
@@ -83,6 +83,19 @@ def comparison(runs: xr.DataTree | Iterable[xr.Dataset]) -> tuple[list[xr.Datase
     )
 
 
+def measured(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:
+    """Those of the runs that are density runs and have a measured step.
+
+    Args:
+        runs: Datasets of runs of any command.
+
+    Returns:
+        Datasets in the same order.
+    """
+    densities = [ds for ds in runs if _is_density(ds)]
+    return [ds for ds in densities if bool(np.isfinite(ds.alpha.isel(step=0)).any())]
+
+
 def labels(runs: list[xr.Dataset]) -> list[str]:
     """A name for each run, of what tells it from the others; unique.
 
@@ -103,6 +116,10 @@ def labels(runs: list[xr.Dataset]) -> list[str]:
         ", ".join(filter(None, (text, f"run {name}")))
         for text, name in zip(made, names, strict=True)
     ]
+
+
+def _is_density(ds: xr.Dataset) -> bool:
+    return "alpha" in ds and set(ds.alpha.dims) == {"probe", "step"}
 
 
 def _told(ds: xr.Dataset, key: str) -> str:

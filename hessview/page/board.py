@@ -9,13 +9,15 @@ from typing import Any
 import xarray as xr
 
 from hessview.data.siblings import siblings
+from hessview.messages import ENDED
 from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.card import card
 from hessview.page.change import change
 from hessview.page.entry import entry
 from hessview.page.form import form
+from hessview.page.overviews import Overview, overviews
 from hessview.page.pump import Pump
-from hessview.page.runs import Live, dataset_of, is_live, session_of
+from hessview.page.runs import DETACHED, Live, dataset_of, is_live, session_of
 from hessview.page.standing import standing
 from hessview.page.state import Json, page_state
 from hessview.views import theme
@@ -28,7 +30,9 @@ class Board:
 
     A part is one line of the list, and, of the newest run and those that some page looks at, the
     section that the line opens: a fold of fifty runs would take seconds, and nobody looks at
-    fifty. What changes is told to all who listen, from a thread, at most ten times a second.
+    fifty. Overviews of several density runs (`page.overviews`) are parts too: runs join them when
+    they end, and their section is made when a page asks for it. What changes is told to all who
+    listen, from a thread, at most ten times a second.
 
     Args:
         session: The session to follow, whose later runs appear by themselves; or None.
@@ -39,7 +43,8 @@ class Board:
         self.head: Json = {}
         """All that is not about one run: theme, card, form, order of the runs, standing."""
         self.parts: dict[str, Json] = {}
-        """Of each run, or siblings, by the name of the first: entry, and section if looked at."""
+        """Of each run, or siblings, by the name of the first, and of each overview: entry, and
+        section if looked at."""
         self._session = session
         self._given: dict[str, Any] = {str(place): run for place, run in enumerate(runs)}
         self._notice: Notice | None = None
@@ -53,6 +58,8 @@ class Board:
         self._datasets: dict[str, xr.Dataset] = {}
         self._sweeps: list[xr.Dataset] = []
         self._groups: dict[str, list[xr.Dataset]] = {}
+        self._over: list[xr.Dataset] = []
+        self._overviews: dict[str, Overview] = {}
         self._watched: dict[str, Callable[[], None]] = {}
         self._pump = Pump(self._refresh)
         self._actions = Actions(self._session_for, self._answer)
@@ -91,8 +98,13 @@ class Board:
         elif self._sessions:
             self._actions(message)
 
+    @property
+    def names(self) -> list[str]:
+        """Runs by name, siblings by that of the first, the newest first; without overviews."""
+        return list(reversed(self._groups))
+
     def datasets(self, name: str) -> list[xr.Dataset]:
-        """The datasets of a run and its siblings, by its name in the head's order."""
+        """The datasets of a run and its siblings, by its name in `names`."""
         return self._groups[name]
 
     def close(self) -> None:
@@ -122,10 +134,15 @@ class Board:
             wanted, self._wanted = self._wanted, set()
         self._read(changed)
         groups = self._grouped()
-        order = list(reversed(groups))
-        self._looked_at |= {name or order[0] for name in wanted if order and name in {"", *order}}
+        found = self._found_overviews()
+        # First the newest run, which a page without a choice shows.
+        order = [*reversed(groups), *found]
+        asked = {name or order[0] for name in wanted if order and name in {"", *order}}
+        self._looked_at |= asked
         before = self.parts
-        told = self._fold_parts(groups, self._looked_at | set(order[:1]))
+        above = self._folded(found, asked)
+        told = self._fold_parts(groups, self._looked_at | set(order[:1]), above)
+        self._overviews = found
         head = self._made_head(order, groups)
         message: Json = {}
         if head != self.head or wanted:
@@ -169,9 +186,24 @@ class Board:
         found = siblings(list(self._datasets.values()))
         return {names[id(group[0])]: group for group in found}
 
-    def _fold_parts(self, groups: dict[str, list[xr.Dataset]], looked_at: set[str]) -> list[str]:
+    def _found_overviews(self) -> dict[str, Overview]:
+        """The overviews over the runs that are over, anew only when one more is."""
+        over = {name: ds for name, ds in self._datasets.items() if self._is_over(name)}
+        if _same(list(over.values()), self._over):
+            return self._overviews
+        self._over = list(over.values())
+        return overviews(over)
+
+    def _is_over(self, name: str) -> bool:
+        """Whether a run stays as it is: what was given as data does."""
+        ended = self._datasets[name].attrs.get("state") in ENDED | {DETACHED}
+        return ended or not is_live(self._runs[name])
+
+    def _fold_parts(
+        self, groups: dict[str, list[xr.Dataset]], looked_at: set[str], above: dict[str, Json]
+    ) -> list[str]:
         """Make parts anew whose runs changed, and sections that are missed; gives their names."""
-        told = []
+        told = [name for name, part in above.items() if part is not self.parts.get(name)]
         parts = {}
         sweeps = [ds for ds in self._datasets.values() if _command(ds) == "epsilon_sweep"]
         swept = not _same(sweeps, self._sweeps)  # accuracy shows their spectra
@@ -184,8 +216,24 @@ class Board:
                 part["revision"] = next(self._revisions)
                 told.append(name)
             parts[name] = part
-        self.parts, self._groups, self._sweeps = parts, groups, sweeps
+        self.parts, self._groups, self._sweeps = {**parts, **above}, groups, sweeps
         return told
+
+    def _folded(self, found: dict[str, Overview], asked: set[str]) -> dict[str, Json]:
+        """Parts of overviews; a page that looks at one that changed will ask for it again."""
+        parts = {}
+        for name, overview in found.items():
+            part = self.parts.get(name, {})
+            known = self._overviews.get(name)
+            changed = known is None or not _same(overview.runs, known.runs)
+            if changed or (name in asked and "section" not in part):
+                revision = next(self._revisions)
+                edition = revision if changed else part["entry"]["edition"]
+                part = {"entry": {**overview.entry, "edition": edition}, "revision": revision}
+                if name in asked:
+                    part["section"] = overview.section()
+            parts[name] = part
+        return parts
 
     def _part(self, group: list[xr.Dataset], *, whole: bool) -> Json:
         line = entry(group)
@@ -200,7 +248,7 @@ class Board:
         return {"entry": line, "section": section}
 
     def _made_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> Json:
-        members = {str(ds.attrs.get("run")): name for name in order for ds in groups[name]}
+        members = {str(ds.attrs.get("run")): name for name, group in groups.items() for ds in group}
         return {
             "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
             "card": card_of(self._session) if self._session is not None else None,

@@ -49,7 +49,7 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is unty
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook stores: the live page, and the newest run without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
-        runs = len(self.board.parts)
+        runs = len(self.board.names)
         words = f"hessview dashboard of {runs} run{'s' * (runs != 1)}"
         return {**data, "text/html": still(self.board), "text/plain": words}, metadata
 

@@ -43,7 +43,7 @@ def entry(group: Sequence[xr.Dataset]) -> Json:
         "kind": kind,
         "place": kinds.index(kind) if kind in kinds else len(kinds),
         "label": _label(command, ds),
-        "detail": " · ".join(filter(None, _details(ds))),
+        "detail": " · ".join(filter(None, details(ds))),
         "status": status(ds, parts=group),
     }
 
@@ -69,7 +69,8 @@ def _label(command: str, ds: xr.Dataset) -> str:
     return ", ".join(_several(size, str(dim)) for dim, size in sizes.items())
 
 
-def _details(ds: xr.Dataset) -> list[str]:
+def details(ds: xr.Dataset) -> list[str]:
+    """Of what and when a run is, as far as its attrs say; some may be ""."""
     attrs = ds.attrs
     found = []
     if (operator := str(attrs.get("operator", "hessian"))) != "hessian":

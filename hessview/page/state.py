@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from hessview.data.siblings import siblings
+from hessview.data.trainings import trainings
 from hessview.data.unite import unite
 from hessview.page.comparison_section import comparison_sections
 from hessview.page.panels import panels as panels_of
@@ -14,7 +15,7 @@ from hessview.page.provenance import provenance
 from hessview.page.spectra import spectra_for
 from hessview.page.status import status
 from hessview.page.tiles import TILES
-from hessview.page.training_section import training_sections
+from hessview.page.training_section import training_section
 from hessview.page.wording import count, number
 from hessview.views import theme
 
@@ -45,13 +46,16 @@ def page_state(
         sections: One per run, or one for several that measured the same thing at other steps
             (`data.siblings`): id, title, subtitle, status (state, label, message, done, total,
             unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
-        comparisons: Likewise, of two or more density runs without a training (see
+        comparisons: Likewise, of two or more density runs that are of no such training (see
             `page.comparison_section`); one at most, on top.
         trainings: Sections likewise, for each training of which there are spectra at several
-            steps (see `page.training_section`); they stand above the others.
+            steps (see `page.training_section`); they stand above those of runs.
     """
     groups = siblings(runs)
-    trainings = training_sections(runs) if panels else []
+    followed = trainings(runs) if panels else []
+    # Spectra of a training stand in its own section, over the training step.
+    members = {id(ds) for group in followed for ds in group}
+    others = [ds for ds in runs if id(ds) not in members]
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
     return {
         "title": ", ".join(dict.fromkeys(titles)),
@@ -60,9 +64,8 @@ def page_state(
             _section(group, [*runs, *among], final=final, panels=panels, alone=len(groups) == 1)
             for group in groups
         ],
-        "trainings": trainings,
-        # Spectra of a training stand in its own section, over the training step.
-        "comparisons": comparison_sections(runs) if panels and not trainings else [],
+        "trainings": [training_section(group) for group in followed],
+        "comparisons": comparison_sections(others) if panels else [],
     }
 
 

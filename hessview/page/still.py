@@ -21,7 +21,7 @@ def still(board: Board) -> str:
     Returns:
         HTML with inline styles only; every name in it is escaped.
     """
-    order = board.head["order"]
+    order = board.names
     entries = [board.parts[name]["entry"] for name in order]
     runs = Markup("").join(
         _RUN.format(one["kind"], one["label"], one["detail"], one["status"]["label"])

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hessview.data.training import SAME, each_run, history
+from hessview.data.training import each_run, history
 from hessview.data.training import training as join
 from hessview.errors import RecordError
+from hessview.messages import ENDED
 from hessview.page.density_panel import density_panel
 from hessview.page.plain import plain
+from hessview.page.runs import DETACHED
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import measured
 from hessview.views.training import training
@@ -21,39 +23,29 @@ LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "t
 LEFT_OUT = ("z", "customdata")  # of the heatmap: they cross in fewer digits, and once for each row
 
 
-def training_sections(runs: Sequence[xr.Dataset]) -> list[Json]:
-    """A section for each training of which there are densities at two or more steps.
+def training_section(runs: Sequence[xr.Dataset]) -> Json:
+    """The section of a training of which there are densities at two or more steps.
 
     Args:
-        runs: Datasets of runs of any command, half-done ones too.
+        runs: Datasets of its density runs, half-done ones too, as `data.trainings` groups them.
 
     Returns:
-        Sections as of `page.state.page_state`, but without record and provenance, which stand
+        A section as of `page.state.page_state`, but without record and provenance, which stand
         with the runs. The panel holds the figure of `views.training`, its z and the eigenvalues
         of its rows, steps (of the training, ascending), density (what all spectra have in
         common), and spectra (at each step, the rest of a density's panel, or a message).
+
+    Raises:
+        RecordError: No run carries a training step, or no probe is whole yet.
     """
-    groups: dict[tuple[Any, ...], list[xr.Dataset]] = {}
-    for ds in runs:
-        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == "density":
-            groups.setdefault(tuple(ds.attrs.get(key) for key in SAME), []).append(ds)
-    sections = []
-    for group in groups.values():
-        joined = join(group)
-        if joined.sizes["training_step"] < 2:
-            continue
-        try:
-            sections.append(_section(joined))
-        except RecordError:  # no spectrum at any step
-            continue
-    return sections
-
-
-def _section(ds: xr.Dataset) -> Json:
+    ds = join(runs)
     figure = training(ds)
     steps = ds.training_step.values.tolist()
     there = int(np.isfinite(np.asarray(figure.data[0].z, dtype=float)).any(axis=0).sum())
+    states = set(ds.state.values)
     state = str(ds.attrs["state"])
+    if DETACHED in states and states <= ENDED | {DETACHED}:
+        state = DETACHED
     status = {"state": state, "label": {"running": "streaming"}.get(state, state), "message": ""}
     counts = {"done": there, "total": len(steps), "unit": "training steps", "left": ""}
     return {

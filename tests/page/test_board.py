@@ -4,11 +4,13 @@ import time
 import pytest
 from emulated import LiveRun, dataset
 from every_command import dataset_of
+from trained import run_of
 
 from hessview.errors import JobLostError
 from hessview.page.board import Board
 from hessview.page.change import change
 from hessview.page.dashboard import dashboard
+from hessview.page.state import page_state
 
 COMMANDS = ("density", "accuracy", "epsilon_sweep", "fraction_sweep", "coupling", "benchmark")
 
@@ -174,4 +176,57 @@ def test_accuracy_shows_the_spectra_of_a_sweep_that_comes_to_them_meanwhile(hear
     heard.until(lambda told: told)
     panel = board.parts["1"]["section"]["panels"][0]
     assert [one["at"] for one in panel["spectra"]] == run.dataset.epsilon.values.tolist()
+    board.close()
+
+
+COMPARISON = "comparison of runs"
+
+
+def test_several_densities_have_a_comparison_that_is_folded_when_somebody_looks(heard):
+    one, other, at_0, at_10 = dataset("a"), dataset("b", seed=2), run_of(0), run_of(10)
+    nothing = dataset("c", stop=-1, end="failed")
+    assert Board(runs=[one, nothing, dataset_of("accuracy")]).head["order"] == [*"210"]
+    board = Board(runs=[one, at_0, other, nothing, at_10])
+    assert board.head["order"] == [*"43210", "training of 1", COMPARISON]
+    lines = [board.parts[name]["entry"] for name in (COMPARISON, "training of 1", "0")]
+    assert [(line["kind"], line["label"], line["detail"]) for line in lines[:2]] == [
+        ("Comparison", "2 density runs", "seed 0, seed 2"),
+        ("Training", "2 steps, 0 to 10", "tiny"),
+    ]
+    assert lines[0]["place"] < lines[1]["place"] < lines[2]["place"]
+    assert [name for name, part in board.parts.items() if "section" in part] == ["4"]
+    page = page_state([one, at_0, other, at_10])
+    sections = {COMPARISON: page["comparisons"], "training of 1": page["trainings"]}
+    board.listen(heard.append)
+    for name, (section,) in sections.items():
+        board.take({"action": "show", "run": name})
+        heard.until(lambda told, name=name: "section" in told[-1]["parts"][name] if told else False)
+        assert board.parts[name]["section"]["panels"] == section["panels"]
+    assert board.names == [*"43210"]
+    data, _ = dashboard([one, other])._repr_mimebundle_()
+    assert data["text/plain"] == "hessview dashboard of 2 runs"
+    assert "Comparison" not in data["text/html"]
+
+
+def test_a_run_joins_the_comparison_when_it_ends_and_its_section_is_made_when_asked_for(heard):
+    run = LiveRun(seconds=0.01, probes=2, steps=20, seed=3)
+    board = Board(runs=[dataset("a"), dataset("b", seed=2), run])
+    board.listen(heard.append)
+    board.take({"action": "show", "run": COMPARISON})
+    heard.until(lambda told: told)
+    first = heard[0]["parts"][COMPARISON]
+    assert len(first["section"]["panels"][0]["runs"]) == 2
+    heard.clear()
+    run.start().join()
+    heard.until(lambda told: any(COMPARISON in message.get("parts", {}) for message in told))
+    assert len(heard) >= 3
+    assert not any(COMPARISON in message.get("changes", {}) for message in heard)
+    (part,) = [m["parts"][COMPARISON] for m in heard if COMPARISON in m.get("parts", {})]
+    assert part["entry"]["label"] == "3 density runs"
+    assert part["entry"]["edition"] > first["entry"]["edition"]
+    assert "section" not in part
+    heard.clear()
+    board.take({"action": "show", "run": COMPARISON})
+    heard.until(lambda told: "section" in told[0]["parts"][COMPARISON] if told else False)
+    assert len(board.parts[COMPARISON]["section"]["panels"][0]["runs"]) == 3
     board.close()

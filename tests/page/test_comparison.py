@@ -7,6 +7,7 @@ import pytest
 from emulated import dataset
 from overlaps import OVERLAPS
 from report_page import drawn, move
+from trained import run_of
 
 from hessview.data.comparison import comparison
 from hessview.page.state import page_state
@@ -82,6 +83,15 @@ def test_it_appears_with_the_second_run_and_says_what_is_left_out():
     (section,) = page_state([one, nothing])["comparisons"]
     assert section["subtitle"] == "2 density runs · 1 of them left out: nothing is measured"
     assert [run["label"] for run in section["panels"][0]["runs"]] == ["run a"]
+
+
+def test_beside_a_training_the_other_densities_are_compared():
+    others = runs()
+    state = page_state([run_of(0), others[0], run_of(10), *others[1:]])
+    (section,) = state["comparisons"]
+    assert len(state["trainings"]) == 1
+    assert section["panels"] == page_state(others)["comparisons"][0]["panels"]
+    assert page_state([run_of(0), others[0], run_of(10)])["comparisons"] == []
 
 
 def test_a_page_of_several_runs_stays_small():

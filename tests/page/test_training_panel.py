@@ -73,6 +73,14 @@ def test_a_step_under_way_says_so():
     json.dumps(state, allow_nan=False)
 
 
+def test_a_step_whose_job_was_lost_is_not_streaming():
+    lost = run_of(10, stop=4, end="").assign_attrs(state="detached")
+    (made,) = page_state([run_of(0), lost])["trainings"]
+    assert made["status"]["label"] == "detached"
+    (made,) = page_state([run_of(0), lost, run_of(20, stop=4, end="")])["trainings"]
+    assert made["status"]["label"] == "streaming"
+
+
 def expected(step, at):
     found = ritz(run_of(step))
     nodes, weights = found.node.values, found.weight.values

@@ -57,8 +57,9 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
     const { head, parts } = board;
     const order = head.order.filter((name) => name in parts);
     const name = order.includes(chosen) ? chosen : (order[0] ?? "");
-    if (name && requested !== name) {
-      requested = name;
+    const wanted = name && JSON.stringify([name, parts[name].entry.edition]); // of several runs: one ended
+    if (name && requested !== wanted) {
+      requested = wanted;
       send({ action: "show", run: name }); // also where it is here: it may have changed since
     }
     for (const one of board.missed ?? []) if (!missed.has(one)) send({ action: "show", run: one });
@@ -76,7 +77,7 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
       drawn.section = section;
       const state = { ...frameState(head), card: null, notice: null, sections: [section] };
       if (page) page.update(state);
-      else page = mount(shown, state, { ask, place: name });
+      else page = mount(shown, state, { ask: section.id && ask, place: name }); // several runs have no one to ask
     }
     frame.update(frameState(head)); // last: it also lets all buttons of the page ask, or not
   }

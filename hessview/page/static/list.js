@@ -34,7 +34,8 @@ function listView(prefix, onPick) {
       const places = new Map(runs.map((run) => [run.kind, run.place]));
       arrange(kinds, ofKind, [...places.keys()].sort((a, b) => places.get(a) - places.get(b)), makeKind);
       for (const [name, { input, text }] of ofKind) {
-        text.textContent = `${name} ${runs.filter((run) => run.kind === name).length}`;
+        const count = runs.filter((run) => run.kind === name).length;
+        text.textContent = name === "Comparison" ? name : `${name} ${count}`; // there is but one
         input.checked = name === kind;
       }
       const listed = runs.filter((run) => run.kind === kind);
@@ -46,6 +47,7 @@ function listView(prefix, onPick) {
         made.label.textContent = label;
         made.detail.textContent = detail;
         made.stand.textContent = status.label + far;
+        made.stand.hidden = !status.label; // of several runs
         made.input.checked = name === chosen;
       }
     },
