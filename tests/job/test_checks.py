@@ -166,8 +166,8 @@ def test_weights_that_are_not_finite(objective):
         objective.module.norm.weight[0] = torch.nan
     refused(
         objective,
-        "the loss is nan and its gradient's norm nan at the given parameters; both must be "
-        "finite: check the weights and the data.",
+        "the loss is nan and its gradient's norm nan at the given parameters (the loss is not "
+        "finite on rank 0); both must be finite: check the weights and the data.",
     )
 
 

@@ -186,14 +186,19 @@ def test_operators_agree_and_one_without_a_step_has_no_noise_to_measure(name):
 
 
 def test_no_more_vectors_are_kept_for_more_blocks(monkeypatch):
+    def tensors():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of objects that only look like tensors
+            return [t for t in gc.get_objects() if isinstance(t, torch.Tensor)]
+
+    others = tensors()  # of tests before this one; held, so that no other gets their place
+    known = {id(tensor) for tensor in others}
     surface = surface_of(toys.gpt(steps=0))
     size, gradient, counts = surface.space.local_size, surface.gradient, []
 
     def counting(*arguments, **options):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of objects that only look like tensors
-            vectors = [t for t in gc.get_objects() if isinstance(t, torch.Tensor)]
-            counts.append(len({t.data_ptr() for t in vectors if t.shape == (size,)}))
+        own = [t for t in tensors() if id(t) not in known]
+        counts.append(len({t.data_ptr() for t in own if t.shape == (size,)}))
         return gradient(*arguments, **options)
 
     monkeypatch.setattr(surface, "gradient", counting)
