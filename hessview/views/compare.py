@@ -15,7 +15,7 @@ from hessview.data.summary import ritz
 from hessview.errors import InputError
 from hessview.views import broadening
 from hessview.views.density import MARGIN, ROUNDING, TICKS
-from hessview.views.theme import LIGHT, SERIES, template
+from hessview.views.theme import SERIES, strip, template
 
 Array = NDArray[np.float64]
 
@@ -145,20 +145,5 @@ def _layout(
         },
         "hovermode": "closest",
         "showlegend": True,
-        "shapes": [
-            {
-                "type": "rect",
-                "xref": "x",
-                "yref": "paper",
-                "x0": -edge,
-                "x1": edge,
-                "y0": 0,
-                "y1": 1,
-                "layer": "below",
-                "line": {"width": 0},
-                "fillcolor": LIGHT["strip"],
-                "name": f"not resolved: |λ| < {on.scale:.2g}",
-                "showlegend": True,
-            }
-        ],
+        "shapes": [strip(edge, on.scale)],
     }

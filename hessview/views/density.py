@@ -15,7 +15,7 @@ from hessview.messages import ENDED
 from hessview.views import broadening
 from hessview.views.broadening import Axis
 from hessview.views.operator_name import operator_name
-from hessview.views.theme import LIGHT, template
+from hessview.views.theme import LIGHT, strip, template
 
 Array = NDArray[np.float64]
 
@@ -277,21 +277,5 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
         "hovermode": "closest",
         "legend": {"traceorder": "normal"},  # a filled band would turn it around
         "margin": {"t": 118},  # its legend takes two lines in a notebook
-        "shapes": [
-            {
-                "type": "rect",
-                "xref": "x",
-                "yref": "paper",
-                "x0": -edge,
-                "x1": edge,
-                "y0": 0,
-                "y1": 1,
-                "layer": "below",
-                "line": {"width": 0},
-                "fillcolor": LIGHT["strip"],
-                "name": f"not resolved: |λ| < {on.scale:.2g}",
-                "showlegend": True,
-                "legendrank": LEGEND.index("strip"),
-            }
-        ],
+        "shapes": [strip(edge, on.scale) | {"legendrank": LEGEND.index("strip")}],
     }

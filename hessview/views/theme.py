@@ -1,5 +1,7 @@
 """One look for every figure and page: a light and a dark palette, the type, the Plotly template."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 FONT = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
@@ -100,3 +102,26 @@ def template(palette: dict[str, str] = LIGHT) -> go.layout.Template:
             },
         }
     )
+
+
+def strip(edge: float, scale: float) -> dict[str, Any]:
+    """The shape around zero where eigenvalues are not resolved.
+
+    Args:
+        edge: Half its width on the axis as it is drawn.
+        scale: Half its width as an eigenvalue.
+    """
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": -edge,
+        "x1": edge,
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "line": {"width": 0},
+        "fillcolor": LIGHT["strip"],
+        "name": f"not resolved: |λ| < {scale:.2g}",
+        "showlegend": True,
+    }

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from coupled import NAMES, dataset, operator
+from overlaps import OVERLAPS
 
 from hessview.data.coupling import coupling_summary
 from hessview.page.module import module
@@ -139,6 +140,7 @@ def test_pictures(shown, shots, noisy, dark, width):
     name = f"coupling_{width}_{'dark' if dark else 'light'}.png"
     settled(page)
     page.screenshot(path=shots / name, full_page=True)
+    assert page.evaluate(OVERLAPS) == []
 
 
 def test_two_hundred_blocks_stay_readable_and_smooth(shown, shots):
