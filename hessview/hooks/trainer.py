@@ -13,8 +13,9 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 
 from hessview.commands import Command
 from hessview.errors import InputError, JobError
+from hessview.job.job import Job
 from hessview.job.objective import Loss, Objective
-from hessview.job.serve import Job, serve
+from hessview.job.serve import serve
 
 _IGNORED = -100  # the label that transformers' losses leave out
 

@@ -14,9 +14,10 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 from hessview.errors import HessviewError, JobError
+from hessview.job.job import Job
 from hessview.job.leave import leave
 from hessview.job.models import DTYPES, MODELS, Options, build
-from hessview.job.serve import Job, interface_of_rank_0, shared_directory
+from hessview.job.serve import interface_of_rank_0, shared_directory
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
 

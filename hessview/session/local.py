@@ -29,7 +29,8 @@ def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = No
     """
     import torch.distributed as dist
 
-    from hessview.job.serve import Job, serve
+    from hessview.job.job import Job
+    from hessview.job.serve import serve
 
     if dist.is_initialized() and dist.get_world_size() > 1:
         raise InputError(

@@ -32,8 +32,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import hessview
 from hessview.job import sharding
 from hessview.job.batches import next_token_loss
+from hessview.job.job import Job
 from hessview.job.leave import leave
-from hessview.job.serve import Job
 
 VOCABULARY = 1024
 _POLLS = 30  # of a round, with both ranks at hand

@@ -1,0 +1,250 @@
+"""A job that answers notebooks: from a script of its own, or from inside a training loop."""
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import torch.distributed as dist
+
+from hessview.commands import Command, command_from_json, command_to_json
+from hessview.errors import JobError, RecordError
+from hessview.eventlog import EventLog
+from hessview.job.agree import agree
+from hessview.job.control import Control
+from hessview.job.objective import Objective
+from hessview.job.schedule import Schedule
+from hessview.job.worker import Worker
+from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
+from hessview.transport.failure import Failure, blame
+from hessview.transport.host import RpcHost
+from hessview.transport.interface import Interface
+from hessview.transport.mailbox import Mailbox
+from hessview.transport.run_directory import RunDirectory
+
+_SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
+_TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
+
+_log = logging.getLogger(__name__)
+
+
+class Job:
+    """The torchrun side: all ranks hold one, and call `poll` (or `run`) in step.
+
+    Args:
+        objective: What is differentiated.
+        directory: Run directory, made by rank 0 and opened by the others; None for a job within
+            one process that keeps its record in memory and answers no other process.
+        evaluation: Whether to put the module into evaluation mode for each measurement.
+        listen: Interface on which rank 0 takes calls from kernels on other hosts; None: on none.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        directory: RunDirectory | None = None,
+        *,
+        evaluation: bool = False,
+        listen: Interface | None = None,
+    ) -> None:
+        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        if directory is not None:
+            directory.record_rank(self._rank)
+        self.worker = Worker(objective, evaluation=evaluation)
+        self._schedule = Schedule(self.worker.surface.space.size)
+        self.mailbox: Mailbox | None = None
+        self._log: EventLog | None = None
+        self._host: RpcHost | None = None
+        self._owed: list[tuple[RunEnded, str]] = []
+        self._directory = directory
+        self._listen = listen
+        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self._control = Control()
+        description = self.worker.describe()
+        with agree():
+            if self._rank == 0:
+                self._open_record(description)
+        self._until: Callable[[], str] = lambda: ""
+        self.closed = False
+
+    def poll(self, step: int | None = None, *, wait: float = 0.0) -> None:
+        """Run whatever notebooks asked for, at the present weights; all ranks call it together.
+
+        Args:
+            step: Step of the surrounding training loop, for the record.
+            wait: Seconds that rank 0 waits for a command, if there is none yet.
+
+        Raises:
+            JobError: The job is closed, or a rank left a poll out: told at that rank's next
+                poll, with a warning after 30 s of waiting for it, and at last after half an hour.
+            InputError: There is a schedule (see `record`), and no step.
+        """
+        if self.closed:
+            raise JobError("this job is closed; call hessview.serve for a new one.")
+        self._write_owed()
+        for command in self._schedule.due(step):
+            if self.mailbox is not None:
+                try:
+                    self.mailbox.submit(uuid.uuid4().hex[:12], command)
+                except RecordError as error:  # no reason to end a training
+                    _log.warning("nothing is measured at step %s: %s", step, error)
+        while not self.closed:
+            message: dict[str, Any] = {}
+            if self.mailbox is not None and (reason := self._until()):
+                message = {"close": reason}
+            elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
+                message = {"run": taken[0], "command": command_to_json(taken[1])}
+            message = self._control.hear(message, step, patient=wait > 0)
+            if not message:
+                return
+            if "close" in message:
+                self._part(message["close"])
+                return
+            self._execute(message["run"], command_from_json(message["command"]), step)
+            wait = 0.0
+
+    def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
+        """Measure by itself at every so many training steps; all ranks call it together.
+
+        Args:
+            every: Training steps from one measurement to the next; `poll` must be told the step.
+            **commands: What to measure, by the command's name: a command, or its arguments, such
+                as density={"steps": 32, "probes": 2}.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing will be recorded.
+        """
+        self._schedule.add(every, commands)
+
+    def run(self, *, until: Callable[[], str] = lambda: "") -> None:
+        """Poll until the job is closed.
+
+        Args:
+            until: Asked on rank 0 why the job shall end, "" as long as it shall not. Then a run is
+                cancelled, and the job closes.
+        """
+        self._until = until
+        while not self.closed:
+            self.poll(wait=_TICK)
+
+    def close(self, reason: str = "the job's script left the block of hessview.serve") -> None:
+        """Close the record and let attached kernels know; all ranks call it together.
+
+        Closing twice is allowed.
+        """
+        if not self.closed:
+            try:
+                self._control.hear_end(reason)
+            except JobError as error:
+                self._end(str(error))
+                raise
+            self._part(reason)
+
+    def __enter__(self) -> "Job":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        if self._directory is not None:
+            with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
+                self._directory.record_failure(self._rank, error)
+        if not self.closed:
+            self._end(self._blame(error))
+
+    def _open_record(self, description: JobStarted) -> None:
+        identity = uuid.uuid4().hex[:12]
+        self._log = EventLog(identity, self._directory.events_path if self._directory else None)
+        self._finish_cut_off_runs(self._log)
+        self._log.append(description)
+        self.mailbox = Mailbox(self._log)
+        if self._directory is not None:
+            self._host = RpcHost(self._directory, self.mailbox, job=identity, listen=self._listen)
+
+    def _execute(self, run: str, command: Command, step: int | None) -> None:
+        """Run a command on all ranks; rank 0 writes the record."""
+        mailbox = self.mailbox
+        broken: RecordError | None = None
+        if mailbox is not None:
+            self.worker.reduction.wants_stop = lambda: (
+                bool(broken) or mailbox.is_cancelled(run) or bool(self._until())
+            )
+        try:
+            for payload in self.worker.execute(command, training_step=step):
+                if broken is not None:
+                    payload = RunEnded(state="failed", error=str(broken))
+                try:
+                    self._write(payload, run)
+                except RecordError as error:
+                    broken = error
+                    if isinstance(payload, RunEnded):
+                        self._owed.append((payload, run))
+                        _log.warning("run %s cannot be ended for now: %s", run, error)
+        except Exception as error:
+            self._owed.append((RunEnded(state="failed", error=self._blame(error)), run))
+            self._write_owed()
+            if self._ranks > 1:
+                raise
+        finally:
+            self.worker.reduction.wants_stop = lambda: False
+
+    def _write_owed(self) -> None:
+        """Write the ends of runs for which the disk had no room."""
+        with contextlib.suppress(RecordError):
+            while self._owed:
+                self._write(*self._owed[0])
+                del self._owed[0]
+
+    def _write(self, payload: Payload, run: str) -> None:
+        if self.mailbox is not None:
+            self.mailbox.append(payload, run)
+
+    def _blame(self, error: BaseException) -> str:
+        """What began it: this rank's own error, or that of a rank which it was waiting for."""
+        own = Failure.of(self._rank, error)
+        if self._directory is None:
+            return blame([own], {})
+        deadline = time.monotonic() + _SETTLE
+        while True:
+            failures, gone = self._directory.failures(), self._directory.ranks("gone")
+            known = gone or any(not failure.lost_peer for failure in [*failures, own])
+            if known or time.monotonic() > deadline:
+                return blame([*failures, own], gone)
+            time.sleep(0.02)
+
+    @staticmethod
+    def _finish_cut_off_runs(log: EventLog) -> None:
+        """Say of runs that an earlier job left open that they ended with it."""
+        ended = {event.run for event in log.events if isinstance(event.payload, RunEnded)}
+        for run in dict.fromkeys(event.run for event in log.events if event.run):
+            if run not in ended:
+                log.append(RunEnded(state="failed", error="its job ended before it did"), run)
+
+    def _part(self, reason: str) -> None:
+        self._end(reason)
+        self._control.part()
+
+    def _end(self, reason: str) -> None:
+        self.closed = True
+        self._write_owed()
+        if self.mailbox is not None and self._log is not None:
+            try:
+                self._finish_cut_off_runs(self._log)
+                self.mailbox.append(JobEnded(reason=reason))
+            except RecordError as error:
+                _log.warning("the end of the job is not recorded: %s", error)
+        if self._host is not None:
+            self._host.close(reason)
+        if self._log is not None:
+            self._log.close()
+        if self._directory is not None:
+            self._directory.close()
