@@ -62,6 +62,38 @@ class Control:
         """
         self._hear({"close": reason}, _CLOSING, False)
 
+    def check_moment(self, step: int | None, caller: str, *, patient: bool) -> None:
+        """Refuse a measurement for which ranks may have come from different moments.
+
+        Polls meet in the order in which each rank makes them. Where a rank left one out, its next
+        one takes the place; if that comes after an optimizer step which the others have yet to
+        make, shards of two models would be measured as one.
+
+        Args:
+            step: Training step of this poll, the same on all ranks.
+            caller: Place of the script that polls.
+            patient: Whether the poll waits for commands, as where nothing trains.
+
+        Raises:
+            JobError: The step was not told, or the places differ; on all ranks alike.
+        """
+        if self._group is None:
+            return
+        if step is None and not patient:
+            raise JobError(
+                "nothing is measured, since poll() was not told the training step: a rank that "
+                "left a poll out would be measured at other weights than the rest, and nobody "
+                "could tell; call job.poll(step=step)."
+            )
+        callers = [""] * self._ranks
+        dist.all_gather_object(callers, caller, group=self._group)
+        if len(set(callers)) > 1:
+            told = "; ".join(f"rank {rank} in {place}" for rank, place in enumerate(callers))
+            raise JobError(
+                f"nothing is measured, since ranks poll in different places: {told}. One may have "
+                "changed the weights already and the other not; call job.poll in one place."
+            )
+
     def part(self) -> None:
         """Leave together: a rank that went first would look like one that was killed."""
         if self._group is not None:

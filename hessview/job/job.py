@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import pathlib
+import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -74,7 +76,9 @@ class Job:
         """Run whatever notebooks asked for, at the present weights; all ranks call it together.
 
         Args:
-            step: Step of the surrounding training loop, for the record.
+            step: Step of the surrounding training loop, for the record. Several ranks that train
+                must tell it, and poll from one place of the script, or nothing is measured: it
+                shows that all are at the same moment of the training.
             wait: Seconds that rank 0 waits for a command, if there is none yet.
 
         Raises:
@@ -84,6 +88,8 @@ class Job:
         """
         if self.closed:
             raise JobError("this job is closed; call hessview.serve for a new one.")
+        patient = wait > 0
+        frame = sys._getframe(1)
         self._write_owed()
         for command in self._schedule.due(step):
             if self.mailbox is not None:
@@ -103,7 +109,9 @@ class Job:
             if "close" in message:
                 self._part(message["close"])
                 return
-            self._execute(message["run"], command_from_json(message["command"]), step)
+            caller = f"{pathlib.Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            readings = self._readings(command_from_json(message["command"]), step, caller, patient)
+            self._execute(message["run"], readings)
             wait = 0.0
 
     def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
@@ -170,7 +178,18 @@ class Job:
         if self._directory is not None:
             self._host = RpcHost(self._directory, self.mailbox, job=identity, listen=self._listen)
 
-    def _execute(self, run: str, command: Command, step: int | None) -> None:
+    def _readings(
+        self, command: Command, step: int | None, caller: str, patient: bool
+    ) -> Iterator[Payload]:
+        """What the ranks find, unless they may be at different moments of the training."""
+        try:
+            self._control.check_moment(step, caller, patient=patient)
+        except JobError as error:
+            yield RunEnded(state="failed", error=str(error))
+        else:
+            yield from self.worker.execute(command, training_step=step)
+
+    def _execute(self, run: str, readings: Iterator[Payload]) -> None:
         """Run a command on all ranks; rank 0 writes the record."""
         mailbox = self.mailbox
         broken: RecordError | None = None
@@ -179,7 +198,7 @@ class Job:
                 bool(broken) or mailbox.is_cancelled(run) or bool(self._until())
             )
         try:
-            for payload in self.worker.execute(command, training_step=step):
+            for payload in readings:
                 if broken is not None:
                     payload = RunEnded(state="failed", error=str(broken))
                 try:

@@ -13,6 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import hessview
+from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import control
 from hessview.job.leave import leave
@@ -64,6 +65,64 @@ def rank_0_closes(serve):
                 job.poll(step=step)
 
 
+def asked(job):
+    """Ask for a run as a notebook would."""
+    if RANK == 0:
+        job.mailbox.submit("run", Density(steps=2, probes=1))
+
+
+def told(job):
+    """How the run ended, by rank 0's record."""
+    if RANK == 0:
+        events = job.mailbox.events(0, 0.0)
+        (end,) = (one.payload for one in events if one.payload.kind == "run_ended")
+        return end.error or end.state
+    return ""
+
+
+def without_step(serve):
+    """Rank 1 leaves the first poll out: its polls come one weight change later than rank 0's."""
+    job = serve()
+    for step in range(3):
+        job.worker.surface.shards()[0].add_(0.01)
+        if step == 2:
+            asked(job)
+        if (RANK, step) != (1, 0):
+            job.poll()
+    if RANK == 1:
+        job.poll()
+    text = told(job)
+    job.close()
+    return text
+
+
+def in_two_places(serve):
+    """Rank 1 leaves out the poll that comes before the weights change."""
+    with serve() as job:
+        asked(job)
+        if RANK == 0:
+            job.poll(step=0)
+        job.worker.surface.shards()[0].add_(0.01)
+        if RANK == 1:
+            job.poll(step=0)
+        return told(job)
+
+
+def in_one_place(serve):
+    with serve() as job:
+        asked(job)
+        job.poll(step=0)
+        return told(job)
+
+
+def waiting(serve):
+    """Nothing trains, and no step is told."""
+    with serve() as job:
+        asked(job)
+        job.poll(wait=0.1)
+        return told(job)
+
+
 def part_of_ranks(kind):
     """A module of which each rank has one of its own."""
     mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("apart", "shard"))
@@ -86,7 +145,17 @@ def main(path):
     logging.getLogger("hessview").addHandler(handler)
     folder = pathlib.Path(path).parent
     results = {}
-    for case in (left_out, never_comes, unlike_kinds, first_to_close, rank_0_closes):
+    for case in (
+        left_out,
+        never_comes,
+        unlike_kinds,
+        first_to_close,
+        rank_0_closes,
+        without_step,
+        in_two_places,
+        in_one_place,
+        waiting,
+    ):
 
         def serve(name=case.__name__):
             return hessview.serve(small.build(), folder / name)
@@ -94,7 +163,7 @@ def main(path):
         began = time.monotonic()
         text = ""
         try:
-            case(serve)
+            text = case(serve) or ""
         except (HessviewError, AssertionError, KeyboardInterrupt) as error:
             text = f"{type(error).__name__}: {error}"
         results[case.__name__] = text, time.monotonic() - began
