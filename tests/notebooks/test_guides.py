@@ -14,9 +14,16 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("transformers", [0, 10, 20]), ("accelerate", [5, 10, 15, 20])]
+    ("name", "steps"),
+    [
+        ("transformers", [0, 10, 20]),
+        ("accelerate", [5, 10, 15, 20]),
+        ("lightning", [0, 5, 10, 15, 20]),  # which our requirements do not bring
+    ],
 )
 def test_code_of_a_guide_trains_and_measures(name, steps, tmp_path):
+    if name == "lightning":
+        pytest.importorskip(name)
     text = (ROOT / "notebooks" / "guides" / f"{name}.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     script = tmp_path / "train.py"
