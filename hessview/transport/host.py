@@ -11,16 +11,19 @@ from typing import Any
 
 from hessview.errors import JobError
 from hessview.transport.agent import TURN, close_agent, open_agent, refuse_second_agent
+from hessview.transport.changes import Changes
 from hessview.transport.claim import Claim
+from hessview.transport.deaths import Deaths
 from hessview.transport.desk import Desk
 from hessview.transport.interface import Interface
 from hessview.transport.job_file import JobFile
 from hessview.transport.mailbox import Mailbox
+from hessview.transport.pace import Pace
 from hessview.transport.process import Process
 from hessview.transport.pulse import SILENCE, Beat, Pulse
 from hessview.transport.run_directory import RunDirectory
 
-_TICK = 0.05  # seconds between looks at the run directory
+_LOOK = 1.0  # seconds between looks at what does not show as a change
 _TALK = 30.0  # seconds; a kernel that did not call by then will not
 _HEARING = 0.01  # seconds between looks whether a talk is over
 
@@ -90,12 +93,16 @@ class RpcHost:
         self._directory.close()
 
     def _watch(self) -> None:
-        while not self._closing.wait(_TICK):
+        changes, pace = Changes(self._directory.path, _LOOK), Pace()
+        while not self._closing.wait(pace.pause):
+            if not changes():
+                continue
             self._beat()
             try:
                 claim = self._directory.read_claim(self._job.epoch)
                 if claim is not None:
                     self._serve(claim)
+                    pace.wake()
             except Exception:  # this thread must not die, or no kernel could ever attach again
                 _log.exception("no kernel can attach to the job for now")
                 self._closing.wait(1.0)
@@ -105,12 +112,14 @@ class RpcHost:
     def _serve(self, claim: Claim) -> None:
         """Serve one kernel until it leaves, then make the job free for the next."""
         pulse = Pulse(self._directory.claim_path(self._job.epoch))
+        deaths = Deaths([claim.process])
         reason = self._why_over(claim, pulse)
         if not reason:
             try:
-                reason = self._listen(claim, pulse)
+                reason = self._listen(claim, pulse, deaths)
             except (JobError, RuntimeError) as error:
                 reason = str(error)
+        deaths.close()
         epoch = self._job.epoch
         if self._job.state != "ended":
             self._publish(
@@ -123,11 +132,14 @@ class RpcHost:
         # Not before: the claim is what keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
 
-    def _listen(self, claim: Claim, pulse: Pulse) -> str:
+    def _listen(self, claim: Claim, pulse: Pulse, deaths: Deaths) -> str:
         """Talk whenever the kernel knocks, until its claim is over; returns why it is."""
         self._publish(state="held")
+        changes, pace = Changes(self._directory.path, _LOOK), Pace()
         last = ""
-        while not self._closing.wait(_TICK):
+        while not self._closing.wait(pace.pause):
+            if not (changes() or deaths.wait(0)):
+                continue
             self._beat()
             if reason := self._why_over(claim, pulse):
                 return reason
@@ -135,6 +147,7 @@ class RpcHost:
             if talk and talk != last:
                 self._talk(claim, talk)
                 last = talk
+                pace.wake()
         self._publish(state="ended", reason=self._reason)
         return "the job ended"
 

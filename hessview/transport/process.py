@@ -41,7 +41,7 @@ class Process:
     def current(cls) -> "Process":
         """The process that runs this code."""
         pid = os.getpid()
-        return cls(pid=pid, started=_started(pid), **_place())
+        return cls(pid=pid, started=_started(psutil.Process(pid)), **_place())
 
     def life(self) -> Life:
         """Whether the process still lives, as far as this host can tell.
@@ -57,8 +57,9 @@ class Process:
             rebooted = same_machine and self.host == here["host"] and self.boot != here["boot"]
             return "gone" if rebooted else "elsewhere"
         try:
-            started = _started(self.pid)
-            status = psutil.Process(self.pid).status()
+            process = psutil.Process(self.pid)
+            with process.oneshot():  # one reading of the system for both
+                started, status = _started(process), process.status()
         except psutil.NoSuchProcess:
             return "gone"
         if abs(started - self.started) > _SAME_START:
@@ -82,8 +83,8 @@ class Process:
         return cls(**data)
 
 
-def _started(pid: int) -> float:
-    seconds: float = psutil.Process(pid).create_time() - psutil.boot_time()
+def _started(process: psutil.Process) -> float:
+    seconds: float = process.create_time() - psutil.boot_time()
     return round(seconds, 2)  # the system counts in hundredths; equal processes compare equal
 
 

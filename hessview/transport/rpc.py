@@ -27,18 +27,21 @@ from hessview.errors import JobError, JobLostError
 from hessview.eventlog import EventReader
 from hessview.messages import Event
 from hessview.transport.agent import TURN, call, close_agent, open_agent, refuse_second_agent
+from hessview.transport.changes import Changes
 from hessview.transport.claiming import claim_job
+from hessview.transport.deaths import Deaths
 from hessview.transport.interface import loopback
 from hessview.transport.lost import known_loss, why_lost
+from hessview.transport.pace import Pace
 from hessview.transport.pulse import Beat, Pulse
 from hessview.transport.run_directory import RunDirectory
 
 _PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
 _PATIENCE_AWAY = 5.0  # seconds for one of the calls to another host, which are repeated
 _PAUSE = 0.5  # seconds between them
-_TICK = 0.05  # seconds between looks at the run directory
+_LOOK = 1.0  # seconds between looks at the job where nothing shows as a change
 _HEARING = 0.01  # seconds between looks whether a talk is over
-_LOOK = 0.1  # seconds between looks whether the job still lives
+_LOOK_IN_TALK = 0.1  # seconds between looks at the job while one waits for it
 
 
 class RpcChannel:
@@ -76,6 +79,9 @@ class RpcChannel:
         self._away = self.job.process.life() == "elsewhere"
         self._pulse = Pulse(directory.job_path)
         self._beat = Beat(directory.claim_path(self.job.epoch))
+        self._changes = Changes(directory.path, _LOOK)
+        self._pace = Pace()
+        self._deaths = Deaths({self.job.process, *directory.ranks("alive").values()})
         try:
             self._call("ping", {})
         except RuntimeError as error:
@@ -117,20 +123,20 @@ class RpcChannel:
             JobLostError: The job or the line to it is gone.
         """
         deadline = time.monotonic() + wait
-        looked = 0.0
+        died = False
         while True:
             # Before reading: what is recorded before the end is read before the end is told.
             over = self._left
-            if not over and time.monotonic() - looked > _LOOK:
-                looked = time.monotonic()
-                over = self._is_lost() or self._stopped_for(looked) > _PATIENCE
+            if not over and (self._changes() or died):
+                over = self._is_lost() or self._stopped_for(time.monotonic()) > _PATIENCE
             if events := self._recorded(after):
+                self._pace.wake()
                 return events
             if over:
                 raise self._lose()
             if time.monotonic() >= deadline:
                 return []
-            time.sleep(_TICK)
+            died = self._deaths.wait(self._pace.pause)
 
     def cancel(self, run: str) -> None:
         """Stop a queued or running run at the next safe point; an ended one is left alone.
@@ -151,6 +157,7 @@ class RpcChannel:
             if self._left:
                 return
             self._left = True
+            self._deaths.close()
             atexit.unregister(self.close)
             with contextlib.suppress(OSError, JobError):  # gone, or full: the process' end tells
                 if self._directory.read_claim(self.job.epoch) == self._claim:
@@ -159,6 +166,7 @@ class RpcChannel:
             close_agent()
 
     def _call(self, operation: str, body: dict[str, Any]) -> Any:
+        self._pace.wake()  # what comes of it shall be seen soon
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -218,7 +226,7 @@ class RpcChannel:
         looked = time.monotonic()
         while not done():
             now = time.monotonic()
-            if now - looked > _LOOK:
+            if now - looked > _LOOK_IN_TALK:
                 looked = now
                 if self._left or self._is_lost():
                     raise self._lose()

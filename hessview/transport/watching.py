@@ -9,9 +9,9 @@ from hessview.errors import HessviewError, JobError, JobLostError, JobNotFoundEr
 from hessview.eventlog import FILENAME, EventReader
 from hessview.messages import Event
 from hessview.transport.lost import living_job
+from hessview.transport.pace import Pace
 from hessview.transport.run_directory import RunDirectory
 
-_TICK = 0.05  # seconds between looks at the record
 _LOOK = 0.5  # seconds between looks whether the job still lives
 
 
@@ -41,6 +41,7 @@ class WatchingChannel:
         self._reader = EventReader(path / FILENAME)
         self._read_to = 0
         self._looked = 0.0
+        self._pace = Pace()
 
     def submit(self, run: str, command: Command) -> None:
         """Refuses: see `Channel.submit`."""
@@ -53,12 +54,13 @@ class WatchingChannel:
             # Before reading: what is recorded before the end is read before the end is told.
             lost = self._lost()
             if events := self._recorded(after):
+                self._pace.wake()
                 return events
             if lost:
                 raise JobLostError(lost)
             if time.monotonic() >= deadline:
                 break
-            time.sleep(_TICK)
+            time.sleep(self._pace.pause)
         return []
 
     def cancel(self, run: str) -> None:

@@ -10,8 +10,9 @@ of its own, on the same cores). Printed are, in one run:
   these are wider than half a percent, the machine was too busy to tell;
 - the time of `poll` with both ranks at hand (within a loop it also takes the wait for the slower
   rank, which the next collective would have taken), as part of a step;
-- the processor time of the idle notebook, and of rank 0 while it waits with the job open, as parts
-  of a core: these hardly depend on what else the machine does.
+- the processor time that rank 0 spends while nobody computes, with and without the job, and that of
+  the idle notebook, as parts of a core: these hardly depend on what else the machine does, and are
+  what a step would lose on a machine without a core to spare.
 """
 
 import argparse
@@ -23,7 +24,6 @@ import sys
 import tempfile
 import time
 
-import psutil
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
@@ -37,12 +37,13 @@ from hessview.job.leave import leave
 
 VOCABULARY = 1024
 _POLLS = 30  # of a round, with both ranks at hand
-_IDLE = 1.0  # seconds of a round in which nobody computes
+_IDLE = 10.0  # seconds, once for each state, in which nobody computes
+_SETTLE = 6.0  # seconds until both look seldom, see hessview.transport.pace
 KERNEL = """
-import sys, hessview
+import sys, time, hessview
 for line in sys.stdin:
     exec(line)
-    print("done", flush=True)
+    print(time.process_time(), flush=True)
 """
 
 
@@ -55,17 +56,13 @@ class Notebook:
         )
         self.do("pass")
 
-    def do(self, line: str) -> None:
-        """Run a line of code there, and wait for its end."""
+    def do(self, line: str) -> float:
+        """Run a line of code there, wait for its end; returns its processor time so far."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == "done\n"
-
-    def seconds(self) -> float:
-        """Processor time that it has used."""
-        return processor_time(self._process.pid)
+        return float(self._process.stdout.readline())
 
     def end(self) -> None:
         """End the process."""
@@ -103,7 +100,7 @@ def main() -> None:
         return whole
 
     ratios: dict[str, list[float]] = {"nobody attached": [], "idle notebook": []}
-    plain, at_hand, notebook_idle, rank_idle = [], [], [], []
+    plain, at_hand = [], []
     for number in range(options.rounds + 1):
         alone = steps(None)
         found = {}
@@ -118,12 +115,6 @@ def main() -> None:
                 job.poll(step=options.steps)
                 at_hand.append(time.perf_counter() - began)
             if notebook:
-                began = notebook.seconds(), processor_time(os.getpid())
-                time.sleep(_IDLE)
-                notebook_idle.append((notebook.seconds() - began[0]) / _IDLE)
-                rank_idle.append((processor_time(os.getpid()) - began[1]) / _IDLE)
-            dist.barrier()
-            if notebook:
                 notebook.do("session.close()")
             dist.barrier()
         again = steps(None)  # before and after, so that a drift of the machine cancels
@@ -132,6 +123,7 @@ def main() -> None:
             plain.append(base)
             for name, whole in found.items():
                 ratios[name].append(statistics.median(whole) / base)
+    used = idle(objective, run_dir, notebook)
     if notebook:
         notebook.end()
         size = sum(parameter.numel() for parameter in module.parameters())
@@ -146,16 +138,44 @@ def main() -> None:
             f"poll, ranks at hand: {1e3 * poll:.2f} ms = {part:.2f} % of a step, "
             f"95th percentile {1e3 * late:.2f} ms"
         )
-        for name, parts in (("idle notebook", notebook_idle), ("idle rank 0", rank_idle)):
-            print(f"{name}: {100 * statistics.median(parts):.2f} % of a core")
+        for name, share in used.items():
+            print(f"{name}: {100 * share:.2f} % of a core")
+        more = used["rank 0, idle notebook attached"] - used["rank 0, no job"]
+        print(
+            f"an idle notebook costs rank 0 {100 * more:.2f} % of a core beside its steps, and "
+            f"{part:.2f} % of them in poll"
+        )
     dist.barrier()
     dist.destroy_process_group()
 
 
-def processor_time(pid: int) -> float:
-    """Seconds that a process has used, all its threads."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+def idle(
+    objective: hessview.Objective, run_dir: pathlib.Path, notebook: Notebook | None
+) -> dict[str, float]:
+    """Processor time, as a part of a core, of those who wait; only rank 0 measures."""
+    used = {}
+
+    def wait(name: str) -> None:
+        dist.barrier()
+        if notebook:
+            began = time.process_time(), notebook.do("pass")
+            time.sleep(_IDLE)
+            used[f"rank 0, {name}"] = (time.process_time() - began[0]) / _IDLE
+            used[f"notebook, {name}"] = (notebook.do("pass") - began[1]) / _IDLE
+        dist.barrier()
+
+    wait("no job")
+    with hessview.serve(objective, run_dir, evaluation=True):
+        time.sleep(_SETTLE)
+        wait("nobody attached")
+        if notebook:
+            notebook.do(f"session = hessview.attach({str(run_dir)!r})")
+        time.sleep(_SETTLE)
+        wait("idle notebook attached")
+        if notebook:
+            notebook.do("session.close()")
+        dist.barrier()
+    return used
 
 
 def model_of(options: argparse.Namespace) -> tuple[torch.nn.Module, list[torch.Tensor]]:

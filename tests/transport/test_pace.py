@@ -1,0 +1,16 @@
+import pytest
+
+from hessview.transport import pace as pace_module
+from hessview.transport.pace import Pace
+
+
+def test_it_looks_often_after_something_happened_and_seldom_later(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(pace_module.time, "monotonic", lambda: now)
+    pace = Pace()
+    often = pace.pause
+    assert 0 < often <= 0.05
+    now += 10
+    assert pace.pause == pytest.approx(0.2)
+    pace.wake()
+    assert pace.pause == often
