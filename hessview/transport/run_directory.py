@@ -16,11 +16,9 @@ can read job.json can run code in the job.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pathlib
-import stat
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +28,9 @@ from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
 from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
+from hessview.transport.job_lock import JobLock
 from hessview.transport.process import Life, Process
+from hessview.transport.safe import check_safe
 
 _JOB = "job.json"
 _LOCK = "job.lock"
@@ -46,7 +46,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self.events_path = path / FILENAME
-        self._lock: int | None = None
+        self._lock = JobLock(path / _LOCK)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunDirectory":
@@ -74,7 +74,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"run directory {directory.path} cannot be made ({error}); choose another."
             ) from error
-        directory._check()
+        check_safe(directory.path)
         directory.refuse_second_job()
         directory._take_lock()
         directory._sweep(
@@ -102,7 +102,7 @@ class RunDirectory:
                 f"there is no run directory {directory.path}; check the path, or start a job "
                 "with --run-dir."
             )
-        directory._check()
+        check_safe(directory.path)
         return directory
 
     def read_job(self) -> JobFile:
@@ -266,47 +266,15 @@ class RunDirectory:
 
     def close(self) -> None:
         """Give the directory up, so that another job may have it; closing twice is allowed."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _check(self) -> None:
-        found = os.lstat(self.path)
-        if stat.S_ISLNK(found.st_mode):
-            raise RunDirectoryError(
-                f"run directory {self.path} is a symbolic link; name the directory itself."
-            )
-        if not stat.S_ISDIR(found.st_mode):
-            raise RunDirectoryError(
-                f"run directory {self.path} is not a directory; choose another path."
-            )
-        if found.st_uid != os.getuid():
-            raise RunDirectoryError(
-                f"run directory {self.path} belongs to another user (uid {found.st_uid}, you are "
-                f"{os.getuid()}); use one of your own."
-            )
-        mode = stat.S_IMODE(found.st_mode)
-        if mode & 0o077:
-            raise RunDirectoryError(
-                f"run directory {self.path} is open to others (mode {mode:04o}), who could run "
-                f"code in the job; close it with: chmod 700 {self.path}"
-            )
+        self._lock.release()
 
     def _take_lock(self) -> None:
-        # A record lock is not inherited by forked children, and ends with the process.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            self._lock = os.open(self.path / _LOCK, flags, 0o600)
+            taken = self._lock.take()
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            os.close(self._lock)
-            self._lock = None
-            raise JobError(_second_job(self.path, "that is just starting")) from error
-        except OSError:
-            pass  # a file system without locks: job.json alone must do
+        if not taken:
+            raise JobError(_second_job(self.path, "that is just starting"))
 
     def _by_rank(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for path in self.path.glob(f"{name}-*.json"):
