@@ -12,8 +12,9 @@ from hessview.job.surface import ShardedLoss
 from hessview.operators.displaced import displaced
 
 _AGREEMENT = 0.1  # of the loss's slope with |g|; an unsummed gradient is off by a factor
-_SHRINK = 8.0
-_TRIES = 4
+_FACTORS = (1.0, 8.0, 64.0, 1 / 8, 1 / 64)
+"""Distances in the order in which they are tried. Farther ones are for a loss that is computed in
+a narrower type than the parameters', as under autocast."""
 _CURE = (
     "call module.eval() first, or, in a training loop, "
     "hessview.serve(..., evaluation=True), which gives the training mode back."
@@ -25,8 +26,8 @@ def check_mode(module: nn.Module) -> None:
 
     Raises:
         ObjectiveError: Dropout or batch normalisation in training mode, gradients that are not
-            summed over the ranks, as while they are accumulated over micro-batches, or
-            inference mode.
+            summed over the ranks, as while they are accumulated over micro-batches, those that
+            still wait for it, or inference mode.
     """
     _check_inference(module)
     for name, child in module.named_modules():
@@ -36,6 +37,7 @@ def check_mode(module: nn.Module) -> None:
                 "their gradients to themselves; call set_requires_gradient_sync(True) first (with "
                 "DistributedDataParallel, leave no_sync())."
             )
+        _check_at_rest(name, child)
         if not child.training:
             continue
         if isinstance(child, nn.modules.dropout._DropoutNd) and child.p > 0:
@@ -62,6 +64,23 @@ def _check_inference(module: nn.Module) -> None:
                 "run, under torch.inference_mode; load weights outside of it, and evaluate under "
                 "torch.no_grad."
             )
+
+
+def _check_at_rest(name: str, module: nn.Module) -> None:
+    """Refuse FSDP between micro-batches, when it keeps what the next pass of ours would take."""
+    if not isinstance(module, FSDPModule):
+        return
+    where = name or "the module"
+    if not module._get_fsdp_state()._state_ctx.is_last_backward:
+        raise ObjectiveError(
+            f"{where!r} waits for another backward pass, so that stale copies of parameters "
+            "would be used; call set_is_last_backward(True) first."
+        )
+    if sharding.unreduced(module):
+        raise ObjectiveError(
+            f"{where!r} holds gradients of micro-batches that are not summed over the ranks yet, "
+            "which a measurement would use up; poll after the last micro-batch's backward pass."
+        )
 
 
 def check_determinism(surface: ShardedLoss) -> None:
@@ -98,13 +117,13 @@ def check_gradient(surface: ShardedLoss) -> None:
     if norm == 0:
         return
     gradient.div_(norm)
-    # Far enough that the loss changes by more than its rounding, then nearer.
-    distance = 0.1 * math.cbrt(surface.machine_epsilon) * abs(surface.loss) / norm
-    distance = min(distance, 0.01 * (surface.parameter_norm or 1.0))
+    # Far enough that the loss changes by more than its rounding, first of all.
+    usual = 0.1 * math.cbrt(surface.machine_epsilon) * abs(surface.loss) / norm
+    most = 0.01 * (surface.parameter_norm or 1.0)
     slopes = []
-    for _ in range(_TRIES):
+    for distance in dict.fromkeys(min(factor * usual, most) for factor in _FACTORS):
         if 2 * distance * norm <= 100 * surface.machine_epsilon * abs(surface.loss):
-            break
+            continue
         with displaced(surface) as move:
             move(gradient, distance)
             ahead = surface.value()
@@ -113,7 +132,6 @@ def check_gradient(surface: ShardedLoss) -> None:
         slopes.append((ahead - behind) / (2 * distance))
         if abs(slopes[-1] - norm) <= _AGREEMENT * norm:
             return
-        distance /= _SHRINK
     if slopes:
         raise ObjectiveError(
             f"the gradient's norm is {norm:.4g}, but the loss changes by "

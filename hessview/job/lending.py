@@ -1,6 +1,6 @@
 """Switches of FSDP and DDP that are borrowed for a while and given back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -69,6 +69,31 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def without_gradient_hooks(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Set aside what users hang on parameters' gradients.
+
+    A mask or a factor would make products of another, asymmetric matrix, and an optimizer that
+    steps in backward would move the parameters.
+
+    Args:
+        parameters: As the module holds them, sharded where they are.
+    """
+    lent = [
+        (hooks, dict(hooks))
+        for parameter in parameters
+        for hooks in (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
+        if hooks
+    ]
+    for hooks, _ in lent:
+        hooks.clear()
+    try:
+        yield
+    finally:
+        for hooks, items in lent:
+            hooks.update(items)
+
+
+@contextmanager
 def without_hooks(module: nn.Module) -> Iterator[None]:
     """Set FSDP's hooks and DDP's synchronisation aside, with parameters sharded.
 
@@ -80,12 +105,14 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
         if isinstance(child, FSDPModule):
             child.reshard()
             state = child._get_fsdp_state()
-            handles = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
+            own = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
+            # Modules that were sharded together have one handle for all of them.
+            handles = [one for each in own for one in getattr(each, "handles", (each,))]
             for hooks in (child._forward_pre_hooks, child._forward_hooks):
                 lent.append((hooks, list(hooks.items())))
                 for handle in handles:
-                    if handle is not None and handle.id in hooks:
-                        del hooks[handle.id]
+                    if handle is not None:
+                        hooks.pop(handle.id, None)
     try:
         with accumulating(module):
             yield

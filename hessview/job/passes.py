@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.lending import wide_reduction
+from hessview.job.lending import wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
 
@@ -69,6 +69,8 @@ class Passes:
         for first in range(0, len(batches), self._ranks):
             index = first + self._position
             counted = index < len(batches)
+            # Inside of the caller's autocast, a cast copy would outlive the shards that it is of.
+            torch.clear_autocast_cache()
             yield batches[index if counted else 0], counted
 
     def _terms(self, batch: Any) -> tuple[Tensor, float]:
@@ -101,7 +103,7 @@ class Passes:
         for parameter in parameters:
             parameter.grad = None
         try:
-            with wide_reduction(self._module):
+            with wide_reduction(self._module), without_gradient_hooks(parameters):
                 yield
         except BaseException:
             sharding.recover(self._module)

@@ -89,7 +89,8 @@ def plain_name(name: str) -> str:
 
 
 def reshard(module: nn.Module) -> None:
-    """Free gathered copies of parameters, so that the next pass gathers the shards anew."""
+    """Free gathered and narrowed copies of parameters, so that the next pass makes them anew."""
+    torch.clear_autocast_cache()
     for child in module.modules():
         if isinstance(child, FSDPModule):
             child.reshard()
@@ -106,6 +107,19 @@ def recover(module: nn.Module) -> None:
             parameter.unsharded_accumulated_grad = None
             if hasattr(parameter, "_unsharded_param"):
                 parameter._unsharded_param.grad = None
+
+
+def unreduced(module: FSDPModule) -> bool:
+    """Whether a sharded module holds gradients that were not summed over the ranks yet."""
+    return any(
+        group._partial_reduce_output is not None
+        or any(
+            parameter.unsharded_accumulated_grad is not None
+            or getattr(getattr(parameter, "_unsharded_param", None), "grad", None) is not None
+            for parameter in group.fsdp_params
+        )
+        for group in module._get_fsdp_state()._fsdp_param_groups
+    )
 
 
 def local(tensor: Tensor) -> Tensor:

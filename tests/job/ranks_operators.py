@@ -18,7 +18,7 @@ import toys
 from ranks_numerics import count_collectives, failing_at, whole
 
 from hessview.commands import Density
-from hessview.errors import HessviewError
+from hessview.errors import HessviewError, ObjectiveError
 from hessview.job import memory, passes, sharding
 from hessview.job.leave import leave
 from hessview.job.objective import Objective
@@ -233,6 +233,19 @@ def refused(mesh):
         used.module(used.batches[0])
     case("run under inference mode", lambda: Worker(used))
 
+    accumulating = sharded(toys.gpt(), mesh)
+    worker, module = Worker(accumulating), accumulating.module
+    module.set_requires_gradient_sync(False)
+    accumulating.loss(module, accumulating.batches[0])[0].backward()
+    module.set_requires_gradient_sync(True)
+
+    def ask():
+        raise ObjectiveError(list(worker.execute(Density(steps=2, probes=1)))[-1].error)
+
+    case("gradients that wait", ask)
+    module.set_is_last_backward(False)
+    case("a pass that is to come", ask)
+
     surface = surface_of(sharded(toys.gpt(), mesh))
     free = memory.free_memory
     memory.free_memory = lambda *_: 1000 if dist.get_rank() == mesh.size() - 1 else 1 << 40
@@ -257,6 +270,41 @@ def hooks(mesh):
     return {"same": before == after, "seen": len(seen), "sharded": sharded_modules}
 
 
+def users_gradient_hooks(mesh):
+    """An optimizer that steps in backward; it must not, and is there again afterwards."""
+    objective = sharded(toys.gpt(), mesh)
+    stepped = []
+
+    def step(parameter):
+        stepped.append(parameter)
+        torch.optim.SGD([parameter], 1.0).step()
+        parameter.grad = None
+
+    for parameter in objective.module.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    names = ("hessian", "hessian_one_reduction", "gauss_newton")
+    found = {name: product(objective, name) for name in names}
+    found["stepped"] = len(stepped)
+    objective.loss(objective.module, objective.batches[0])[0].backward()
+    found["steps afterwards"] = len(stepped)
+    return found
+
+
+def sharded_together(mesh):
+    objective = toys.gpt()
+    fully_shard([objective.module.token, objective.module.head], mesh=mesh)
+    sharded(objective, mesh)
+    return {name: product(objective, name) for name in ("hessian", "exact")}
+
+
+def inside_autocast(mesh):
+    objective = sharded(toys.gpt(dtype=torch.float32), mesh)
+    with torch.autocast("cpu", torch.bfloat16):
+        objective.loss(objective.module, objective.batches[0])  # leaves cast copies behind
+        names = ("hessian", "hessian_one_reduction", "gauss_newton")
+        return {name: product(objective, name, "auto") for name in names}
+
+
 CASES = (
     every_operator,
     every_operator_in_replicas,
@@ -270,6 +318,9 @@ CASES = (
     tied_apart,
     tied_together,
     run_on_a_subset,
+    users_gradient_hooks,
+    sharded_together,
+    inside_autocast,
     refused,
     hooks,
     reduced_in_bfloat16,  # the last: it takes the treatment away

@@ -1,6 +1,7 @@
 """What must hold before a number is believed; each refusal says what came and what to do."""
 
 import dataclasses
+import math
 import re
 
 import numpy as np
@@ -200,14 +201,34 @@ def test_nothing_to_differentiate(objective):
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_gradient_that_is_not_the_losss(objective, factor):
-    objective.module.head.weight.register_hook(lambda gradient: factor * gradient)
-    for parameter in objective.module.layers.parameters():
-        parameter.register_hook(lambda gradient: factor * gradient)
-    refused(objective, "the gradient must be that of the mean loss over all ranks")
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return factor * gradient
+
+    def loss(module, batch):
+        total, weight = objective.loss(module, batch)
+        return Scaled.apply(total), weight
+
+    refused(with_loss(objective, loss), "the gradient must be that of the mean loss over all ranks")
 
 
 def test_a_stationary_point_is_no_reason_to_refuse():
-    Worker(toys.quadratic(torch.eye(3), torch.zeros(3)))
+    """Nor one that is so near that the loss does not change along its gradient but by rounding."""
+    diagonal = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    for away in (0.0, 1e-9):
+        at = torch.full((3,), away, dtype=torch.float64)
+        shifted = toys.quadratic(torch.diag(diagonal), at)
+        loss = lambda module, batch, own=shifted.loss: 1 + own(module, batch)  # noqa: E731
+        worker = Worker(with_loss(shifted, loss))
+        assert worker.surface.gradient_norm == pytest.approx(away * math.sqrt(14))
+        readings = worker.execute(Density(steps=3, probes=1))
+        found = [reading.values["alpha"] for reading in readings if isinstance(reading, Reading)]
+        assert sum(found) == pytest.approx(6, rel=1e-6)  # the trace
 
 
 def test_parameters_of_zero_are_checked_too():

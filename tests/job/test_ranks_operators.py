@@ -43,6 +43,10 @@ def assert_same(found, expected, name):
     assert found["restored"]
 
 
+def distance(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
 @pytest.mark.parametrize("name", sorted(OPERATORS))
 def test_two_ranks_are_one(results, name):
     assert_same(results["every_operator"][name], alone(toys.gpt, name), name)
@@ -172,6 +176,10 @@ def test_a_run_on_a_subset_says_so(results):
         "to its input embedding, but they are two parameters now",
         "run under inference mode": "ObjectiveError: parameter 'token.weight' cannot be moved: it "
         "was made, or its sharded module first run, under torch.inference_mode; load weights",
+        "gradients that wait": "ObjectiveError: 'the module' holds gradients of micro-batches that "
+        "are not summed over the ranks yet, which a measurement would use up; poll after",
+        "a pass that is to come": "ObjectiveError: 'the module' waits for another backward pass, "
+        "so that stale copies of parameters would be used; call set_is_last_backward(True) first.",
         "one reduction": "InputError: operator 'hessian_one_reduction' holds the whole gradient on "
         'each rank, 0.0 GB, and 0.0 GB are free; use operator="hessian", which holds shards only.',
         "exact": "InputError: operator 'exact' gathers all parameters on each rank, 0.0 GB, and "
@@ -182,6 +190,30 @@ def test_all_ranks_refuse_alike(results, case, text):
     first, second = results["refused"][case]
     assert first == second
     assert first.startswith(text)
+
+
+def test_users_gradient_hooks_take_no_part_and_come_back(results):
+    found = results["users_gradient_hooks"]
+    assert found["stepped"] == 0
+    assert found["steps afterwards"] == 28
+    for name in ("hessian", "hessian_one_reduction", "gauss_newton"):
+        assert found[name]["restored"]
+        assert torch.equal(found[name]["product"], results["every_operator"][name]["product"])
+
+
+@pytest.mark.parametrize("name", ["hessian", "exact"])
+def test_modules_that_are_sharded_together(results, name):
+    expected = results["every_operator"]["exact"]["product"]
+    found = results["sharded_together"][name]["product"]
+    assert distance(found, expected) < (1e-7 if name == "hessian" else 1e-13)
+
+
+@pytest.mark.parametrize("name", ["hessian", "hessian_one_reduction", "gauss_newton"])
+def test_inside_of_autocast_no_stale_copies_are_used(results, name):
+    exact = results["every_operator"]["gauss_newton" if name == "gauss_newton" else "exact"]
+    found = results["inside_autocast"][name]
+    assert distance(found["product"], exact["product"]) < 0.2
+    assert found["error"] < 0.4  # of stale ones it is 0, or about 1
 
 
 def test_hooks_come_back_in_order(results):
