@@ -46,7 +46,7 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
             f"the reference, {setting}={settings[place]:g}, has no finished probe yet; wait for "
             "it, or choose another reference."
         )
-    width = float(base.node.max() - base.node.min()) or float("nan")
+    width = quadrature.extent(base.node.values) or np.nan
     rows = np.array([distance(found, base) for found in spectra])
     attrs = {**ds.attrs, "reference": float(settings[place]), "comment": COMMENT}
     units = str(ds.alpha.attrs.get("units", "loss"))

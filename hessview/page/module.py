@@ -14,6 +14,7 @@ PLOTS = (
     "figure.js",
     "spectrum.js",
     "settings.js",
+    "sweep.js",
     "coupling.js",
     "coupling_panel.js",
     "training.js",

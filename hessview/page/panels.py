@@ -10,6 +10,7 @@ import xarray as xr
 from plotly.colors import sample_colorscale
 
 from hessview.data.benchmark import benchmark, format_benchmark
+from hessview.data.sweep import setting_of
 from hessview.errors import RecordError
 from hessview.messages import ENDED
 from hessview.page.comparison import comparison
@@ -20,7 +21,7 @@ from hessview.page.plain import plain
 from hessview.page.settings import settings_over, steps_over
 from hessview.page.spectra import spectra
 from hessview.views.accuracy import accuracy
-from hessview.views.sweep import sweep
+from hessview.views.sweep import describe, sweep
 
 Json = dict[str, Any]
 Panel = Callable[[xr.Dataset], Json]
@@ -65,14 +66,20 @@ def _accuracy(ds: xr.Dataset) -> Json:
 
 def _sweep(ds: xr.Dataset) -> Json:
     part, apart = comparison(ds)
-    figure = sweep(part, reference=apart.attrs["reference"])
-    curves = [trace for trace in figure.data if trace.meta["role"] == "density"]
-    light = [trace.line.color for trace in curves]
+    reference = apart.attrs["reference"]
+    made = _figure(sweep(part, reference=reference))
+    curves = [trace for trace in made["figure"]["data"] if trace["meta"]["role"] == "density"]
+    for curve in curves:
+        for array in ("x", "y", "customdata"):  # the page computes them from the spectra
+            del curve[array]
+    light = [curve["line"]["color"] for curve in curves]
     # The darkest shades of the scale are lost on a dark ground.
     dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
-    return _figure(figure) | {
+    return made | {
+        "subtitle": describe(apart),
         "dark": dict(zip(light, dark, strict=True)),
         "over": settings_over(part, apart),
+        "reference": part[setting_of(part)].values.tolist().index(reference),
         **spectra(part),
     }
 
@@ -86,9 +93,9 @@ PANELS: dict[str, tuple[str, str, str, Panel]] = {
     "benchmark": ("text", "What products cost", "repetition", _benchmark),
     "coupling": ("coupling", "Coupling between blocks", "column", coupling_panel),
     "density": ("density", "Spectral density", "Lanczos step", density_panel),
-    "epsilon_sweep": ("settings", "Stability of the spectrum over ε", "finished probe", _sweep),
+    "epsilon_sweep": ("sweep", "Stability of the spectrum over ε", "finished probe", _sweep),
     "fraction_sweep": (
-        "settings",
+        "sweep",
         "Stability of the spectrum over parts of the data",
         "finished probe",
         _sweep,

@@ -187,9 +187,21 @@ def default_sigma(nodes: ArrayLike, steps: int) -> float:
         raise InputError(
             f"{values.size} nodes of {steps} steps give no width; measure a Lanczos step first."
         )
-    width = float(np.ptp(values))
-    largest = float(np.abs(values).max())
-    # Rounding alone spreads equal eigenvalues: a range below it is no range.
-    if width > 64 * np.finfo(np.float64).eps * largest:
+    if width := extent(values):
         return width / (POINTS_PER_WIDTH * steps)
+    largest = float(np.abs(values).max())
     return FLAT_WIDTH * largest if largest else 1.0
+
+
+def extent(nodes: ArrayLike) -> float:
+    """Range of some nodes.
+
+    Args:
+        nodes: Ritz values, any shape; NaN is passed over.
+
+    Returns:
+        Largest less smallest, in units of the nodes; 0 where rounding alone spreads them.
+    """
+    low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
+    rounding = 64 * float(np.finfo(np.float64).eps) * max(abs(low), abs(high))
+    return high - low if high - low > rounding else 0.0

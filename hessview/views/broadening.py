@@ -53,8 +53,19 @@ class Axis:
         return np.ones_like(values) if self.name == "linear" else self.scale * np.cosh(values)
 
     def width(self, sigma: float) -> float:
-        """Kernel width in units of the coordinate."""
-        return sigma if self.name == "linear" else sigma / self.scale
+        """Kernel width in units of the coordinate.
+
+        Raises:
+            InputError: On a symlog axis sigma is beyond all eigenvalues, whence sinh overflows.
+        """
+        if self.name == "linear":
+            return sigma
+        if sigma > self.scale / RESOLUTION:
+            raise InputError(
+                f"sigma={sigma!r} is more than the largest eigenvalue's size, "
+                f"{self.scale / RESOLUTION:.3g}; use less, or axis='linear'."
+            )
+        return sigma / self.scale
 
 
 def axis(name: str, nodes: ArrayLike) -> Axis:
@@ -75,6 +86,24 @@ def axis(name: str, nodes: ArrayLike) -> Axis:
             largest = float(np.nanmax(np.abs(nodes)))
             return Axis(known, RESOLUTION * largest if largest else 1.0)
     raise InputError(f"axis={name!r} is not allowed; use one of {list(AXES)}.")
+
+
+def check_sigma(sigma: float | None) -> None:
+    """Refuse a kernel width that is none.
+
+    Raises:
+        InputError: sigma is neither None nor a finite number > 0.
+    """
+    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(
+            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
+            "eigenvalue, or None for what the steps support."
+        )
+
+
+def say_sigma(on: Axis, sigma: float) -> str:
+    """The kernel width as titles say it."""
+    return f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
 
 
 def default_sigma(on: Axis, nodes: ArrayLike, steps: int) -> float:
@@ -131,8 +160,11 @@ def ticks(on: Axis, nodes: ArrayLike) -> dict[str, Any]:
         nodes: Ritz values, any shape; NaN is passed over.
 
     Returns:
-        tickvals (coordinates) and ticktext of a plotly axis.
+        tickvals (coordinates) and ticktext of a plotly axis; nothing for a linear one, whose
+        ticks Plotly chooses.
     """
+    if on.name == "linear":
+        return {}
     low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
     decade = int(np.floor(np.log10(on.scale)))
     steps = [d * 10.0**k for k in range(decade, decade + 4) for d in (1, 3)]

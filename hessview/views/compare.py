@@ -1,7 +1,6 @@
 """Spectra of several density runs on one figure."""
 
 import html
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from hessview.data.comparison import comparison
 from hessview.data.summary import ritz
-from hessview.errors import InputError
 from hessview.views import broadening
-from hessview.views.density import MARGIN, ROUNDING, TICKS
+from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
 from hessview.views.theme import SERIES, strip, template
 
 Array = NDArray[np.float64]
@@ -45,11 +43,7 @@ def compare(
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) for the density.
     """
-    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
-        raise InputError(
-            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
-            "eigenvalue, or None for what the steps support."
-        )
+    broadening.check_sigma(sigma)
     there, apart = comparison(runs)
     spectra = [ritz(ds) for ds in there]
     nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
@@ -58,43 +52,15 @@ def compare(
         broadening.default_sigma(on, found.node.values, found.sizes["node"]) for found in spectra
     )
     at = broadening.grid(on, nodes, width)
-    curves = [_mean(found, on, at, width) for found in spectra]
-    bottom, top = _limits(curves, spectra, on, at)
+    drawn = [shown(found) for found in spectra]
+    curves = [mean(found, on, at, width) for found in drawn]
+    bottom, top = limits(curves, drawn, on, at)
     traces = [
         _curve(apart.isel(run=place), place, on, at, np.maximum(curve, bottom / MARGIN))
         for place, curve in enumerate(curves)
     ]
-    return go.Figure(traces, _layout(apart, on, nodes, width, math.log10(bottom), math.log10(top)))
-
-
-def _probes(found: xr.Dataset) -> list[int]:
-    """Positions of the probes that make the curve: the whole ones, else the longest."""
-    whole = np.flatnonzero(found.finished.values)
-    return whole.tolist() or [int(np.argmax(np.isfinite(found.node.values).sum(axis=1)))]
-
-
-def _mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Array:
-    rows = []
-    for probe in _probes(found):
-        node, weight = found.node.values[probe], found.weight.values[probe]
-        there = np.isfinite(node)
-        rows.append(broadening.broaden(on, node[there], weight[there], at, sigma))
-    return np.asarray(np.mean(rows, axis=0))
-
-
-def _limits(
-    curves: list[Array], spectra: list[xr.Dataset], on: broadening.Axis, at: Array
-) -> tuple[float, float]:
-    """Visible range of the density: the faintest Ritz value that is drawn, and the peaks."""
-    top = max(float(curve.max()) for curve in curves)
-    lowest = top * 1e-4
-    for curve, found in zip(curves, spectra, strict=True):
-        nodes = found.node.values[_probes(found)]
-        beyond = nodes[np.abs(nodes) > on.scale]  # NaN is not
-        if beyond.size:
-            lowest = min(lowest, float(np.interp(on.coordinate(beyond), at, curve).min()))
-    bottom = max(lowest / 4, top * ROUNDING)
-    return bottom, top * (top / bottom) ** 0.06
+    layout = _layout(apart, on, nodes, width) | {"yaxis": density_axis(bottom, top)}
+    return go.Figure(traces, layout)
 
 
 def _curve(one: xr.Dataset, place: int, on: broadening.Axis, at: Array, y: Array) -> dict[str, Any]:
@@ -116,32 +82,21 @@ def _curve(one: xr.Dataset, place: int, on: broadening.Axis, at: Array, y: Array
     }
 
 
-def _layout(
-    apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float, low: float, high: float
-) -> dict[str, Any]:
-    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
+def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
     left = int(apart.attrs["left_out"])
     missing = f" · {left} left out, nothing measured" if left else ""
-    runs = apart.sizes["run"]
+    counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
     edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
         "title": {
             "text": "Comparison of spectra",
-            "subtitle": {"text": f"{runs} run{'s' * (runs != 1)}{missing} · {widths}"},
+            "subtitle": {"text": f"{counted}{missing} · {broadening.say_sigma(on, sigma)}"},
         },
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": "eigenvalue λ"},
-            **(broadening.ticks(on, nodes) if on.name == "symlog" else {}),
-        },
-        "yaxis": {
-            "title": {"text": "density"},
-            "type": "log",
-            "range": (low, high),
-            "dtick": math.ceil((high - low) / TICKS),
-            "exponentformat": "power",
-            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
+            **broadening.ticks(on, nodes),
         },
         "hovermode": "closest",
         "showlegend": True,

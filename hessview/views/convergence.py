@@ -187,7 +187,6 @@ def _layout(found: xr.Dataset) -> dict[str, Any]:
             "title": {"text": "residual bound"},
             "domain": ROOM["y3"],
             "type": "log",
-            "exponentformat": "power",
         },
         "hovermode": "closest",
     }

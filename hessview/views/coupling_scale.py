@@ -80,7 +80,7 @@ class Shown:
                 "type": "log",
                 "range": [low - 0.1 * (high - low), high + 0.08 * (high - low)],
             }
-            return {"title": {"text": self.unit}, **room, "exponentformat": "power"}
+            return {"title": {"text": self.unit}, **room}
         most = np.nanmax(self.values + np.nan_to_num(self.spread))
         return {"title": {"text": self.unit}, "type": "linear", "range": [0, 1.05 * float(most)]}
 

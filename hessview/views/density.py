@@ -1,6 +1,5 @@
 """The spectral density as a figure: curve, band over probes, Ritz values."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +14,13 @@ from hessview.messages import ENDED
 from hessview.views import broadening
 from hessview.views.broadening import Axis
 from hessview.views.operator_name import operator_name
+from hessview.views.overlay import MARGIN, ROUNDING, density_axis
 from hessview.views.theme import LIGHT, strip, template
 
 Array = NDArray[np.float64]
 
 LOCATED = 1e-2  # a Ritz value is located when its residual bound is below this share of it
-TICKS = 8  # about so many labels on the density axis, at whole powers of ten
 LEGEND = ("mean", "high", "low", "unfinished", "located", "unlocated", "strip")
-ROUNDING = 1e-14  # share of the highest peak below which float64 weights are rounding
-MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
 
 
 def density(
@@ -60,11 +57,7 @@ def density(
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
     """
-    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
-        raise InputError(
-            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
-            "eigenvalue, or None for what the steps support."
-        )
+    broadening.check_sigma(sigma)
     found = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
     nodes = found.node.values
     on = broadening.axis(axis, nodes)
@@ -74,9 +67,7 @@ def density(
     bottom, top = _limits(curves, heads)
     for curve in curves:
         curve["y"] = np.maximum(curve["y"], bottom / MARGIN)
-    layout = _layout(found, on, width)
-    decades = (math.log10(bottom), math.log10(top))
-    layout["yaxis"] |= {"range": decades, "dtick": math.ceil((decades[1] - decades[0]) / TICKS)}
+    layout = _layout(found, on, width) | {"yaxis": density_axis(bottom, top)}
     return go.Figure([*curves, _stems(heads, bottom / MARGIN), *heads], layout)
 
 
@@ -255,24 +246,17 @@ def _rule(found: xr.Dataset, probe: int) -> tuple[Array, Array]:
 
 
 def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
-    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
     edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
         "title": {
             "text": "Spectral density",
-            "subtitle": {"text": f"{describe(found)} · {widths}"},
+            "subtitle": {"text": f"{describe(found)} · {broadening.say_sigma(on, sigma)}"},
         },
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator_name(found.attrs)}"},
-            **(broadening.ticks(on, found.node.values) if on.name == "symlog" else {}),
-        },
-        "yaxis": {
-            "title": {"text": "density"},
-            "type": "log",
-            "exponentformat": "power",
-            "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
+            **broadening.ticks(on, found.node.values),
         },
         "hovermode": "closest",
         "legend": {"traceorder": "normal"},  # a filled band would turn it around

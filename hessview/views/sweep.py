@@ -11,110 +11,121 @@ from plotly.colors import sample_colorscale
 
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import distances, setting_of, spectrum
-from hessview.errors import InputError
-from hessview.spectral import quadrature
 from hessview.views import broadening
-from hessview.views.theme import LIGHT, template
+from hessview.views.operator_name import operator_name
+from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
+from hessview.views.theme import LIGHT, strip, template
 
 Array = NDArray[np.float64]
 
-DECADES = 6  # of a density that are shown
-BEYOND = 0.3  # share of the reference's range that is shown on either side of it
+AROUND = 0.3  # share of the reference's extent, zero in it, that is shown on either side
 SYMBOLS = {"epsilon": "ε", "fraction": "part"}
 
 
 def sweep(
-    ds: xr.Dataset, *, sigma: float | None = None, reference: float | None = None
+    ds: xr.Dataset,
+    *,
+    sigma: float | None = None,
+    axis: str = "linear",
+    reference: float | None = None,
 ) -> go.Figure:
     """Spectral densities at all settings, and their Wasserstein distances to the reference.
 
-    All densities have one kernel width, and the range of the reference; what noise throws
-    further out is not drawn, but counts in the distance. A setting whose products are no
-    derivatives (D near 1) is drawn dotted.
+    All densities have one kernel width, and the axis of the reference; what noise throws far
+    beyond its range is not drawn, but counts in the distance. Distances are those of the
+    quadratures, whatever sigma is. A setting whose products are no derivatives (D near 1) is
+    drawn dotted.
 
     Args:
         ds: Dataset of a sweep over epsilon or fraction, also a half-done one.
         sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
-            number of steps supports at the reference.
+            number of steps supports at the reference. On a symlog axis it is the width at zero.
+        axis: "linear" or "symlog" eigenvalue axis, as of `views.density`.
         reference: Setting to compare with; see `data.sweep.distances`.
 
     Returns:
         The figure; each trace says in `meta["role"]` and `meta["setting"]` what it is.
 
     Raises:
-        InputError: sigma not > 0, or the reference is none of the settings.
+        InputError: sigma not > 0, an unknown axis, or the reference is none of the settings.
         RecordError: Not a sweep, or the reference is not measured yet.
 
     Reference: figure 8 of Granziol & Juarev, arXiv 2602.00816, is of this kind.
     """
-    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
-        raise InputError(
-            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
-            "eigenvalue, or None for what the steps support."
-        )
+    broadening.check_sigma(sigma)
     apart = distances(ds, reference=reference)
     setting = setting_of(ds)
-    settings = ds[setting].values
-    base = spectrum(ds, setting, int(np.flatnonzero(settings == apart.attrs["reference"])[0]))
+    spectra = [_whole(spectrum(ds, setting, place)) for place in range(ds.sizes[setting])]
+    base = spectra[ds[setting].values.tolist().index(apart.attrs["reference"])]
     assert base is not None, "distances would have refused it"
-    nodes = base.node.values
-    on = broadening.axis("linear", nodes)
-    width = sigma or broadening.default_sigma(on, nodes, base.sizes["node"])
-    low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
-    margin = max(BEYOND * (high - low), quadrature.REACH * width)
-    points = math.ceil(quadrature.POINTS_PER_SIGMA * (high - low + 2 * margin) / width)
-    at = np.linspace(
-        low - margin,
-        high + margin,
-        min(max(points, quadrature.LEAST_POINTS), quadrature.MOST_POINTS),
-    )
-    shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(settings)).tolist())
-    curves = [
-        _curve(ds, setting, place, on, at, width, shades[place], float(apart.product_error[place]))
-        for place in range(len(settings))
-    ]
+    on = broadening.axis(axis, base.node.values)
+    width = sigma or broadening.default_sigma(on, base.node.values, base.sizes["node"])
+    there = [found for found in spectra if found is not None]
+    nodes = _near(base.node.values, np.concatenate([found.node.values.ravel() for found in there]))
+    at = broadening.grid(on, nodes, width)
+    drawn = [mean(found, on, at, width) for found in there]
+    bottom, top = limits(drawn, there, on, at)
+    heights = iter(drawn)
+    shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(spectra)).tolist())
+    curves = []
+    for place, found in enumerate(spectra):
+        y = np.maximum(next(heights), bottom / MARGIN) if found is not None else np.zeros(0)
+        curves.append(_curve(apart.isel({setting: place}), on, at[: len(y)], y, shades[place]))
+    layout = _layout(apart, on, nodes, width)
+    layout["yaxis"] |= density_axis(bottom, top)
     return go.Figure(
-        [*curves, _distance(apart, setting, shades), _products(apart, setting)],
-        _layout(apart, setting, curves, width),
+        [*curves, _distance(apart, setting, shades), _products(apart, setting)], layout
     )
+
+
+def describe(apart: xr.Dataset) -> str:
+    """What is held against what, in a line.
+
+    Args:
+        apart: What `data.sweep.distances` gave.
+
+    Returns:
+        Plain text.
+    """
+    setting = str(next(iter(apart.dims)))
+    bars = " ± standard error" if np.isfinite(apart.spread).any() else ""
+    return (
+        f"same probes · reference {SYMBOLS[setting]} {apart.attrs['reference']:.3g} · "
+        f"distances{bars} are those of the quadratures, whatever σ"
+    )
+
+
+def _whole(found: xr.Dataset | None) -> xr.Dataset | None:
+    return shown(found) if found is not None and bool(found.finished.any()) else None
+
+
+def _near(base: Array, nodes: Array) -> Array:
+    """The nodes that lie not far beyond the reference's, shape (node,)."""
+    low, high = min(float(np.nanmin(base)), 0.0), max(float(np.nanmax(base)), 0.0)
+    beyond = AROUND * (high - low)
+    return nodes[(nodes >= low - beyond) & (nodes <= high + beyond)]  # NaN is not
 
 
 def _curve(
-    ds: xr.Dataset,
-    setting: str,
-    place: int,
-    on: broadening.Axis,
-    at: Array,
-    sigma: float,
-    colour: str,
-    error: float,
+    one: xr.Dataset, on: broadening.Axis, at: Array, y: Array, colour: str
 ) -> dict[str, Any]:
-    found = spectrum(ds, setting, place)
-    value = float(ds[setting][place])
+    setting = "epsilon" if "epsilon" in one.coords else "fraction"
+    value, error = float(one[setting]), float(one.product_error)
     noisy = math.isfinite(error) and error >= NOT_A_DERIVATIVE
-    y: Array = np.zeros(0)
-    if found is not None and bool(found.finished.any()):
-        whole = found.isel(probe=found.finished.values)
-        y = np.mean([_density(whole, probe, on, at, sigma) for probe in range(len(whole.probe))], 0)
     trust = f"D ≤ {error:.1g}" if math.isfinite(error) else "D not measured"
     return {
         "type": "scatter",
-        "x": at[: len(y)],
+        "x": at,
         "y": y,
+        "customdata": on.eigenvalue(at),
         "name": f"{SYMBOLS[setting]} {value:.3g}" + (" (noise)" if noisy else ""),
         "meta": {"role": "density", "setting": value},
         "mode": "lines",
         "line": {"color": colour, "width": 1.75, "dash": "dot" if noisy else "solid"},
         "showlegend": bool(len(y)),
-        "hovertemplate": "λ %{x:.4~g}<br>density %{y:.3~g}<br>"
+        "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
         f"{trust}<extra>%{{fullData.name}}</extra>",
     }
-
-
-def _density(whole: xr.Dataset, probe: int, on: broadening.Axis, at: Array, sigma: float) -> Array:
-    node, weight = whole.node.values[probe], whole.weight.values[probe]
-    there = np.isfinite(node)
-    return broadening.broaden(on, node[there], weight[there], at, sigma)
 
 
 def _distance(apart: xr.Dataset, setting: str, shades: list[str]) -> dict[str, Any]:
@@ -132,7 +143,8 @@ def _distance(apart: xr.Dataset, setting: str, shades: list[str]) -> dict[str, A
         "mode": "lines+markers",
         "line": {"color": LIGHT["accent"], "width": 1.5},
         "marker": {"size": 9, "color": shades},
-        "hovertemplate": "%{x:.3~g}<br>distance %{y:.2~e} of the range<extra></extra>",
+        "hovertemplate": "%{x:.3~g}<br>distance %{y:.2~e} of the range<br>"
+        "between quadratures, whatever σ<extra></extra>",
     }
 
 
@@ -153,44 +165,40 @@ def _products(apart: xr.Dataset, setting: str) -> dict[str, Any]:
     }
 
 
-def _layout(
-    apart: xr.Dataset, setting: str, curves: list[dict[str, Any]], sigma: float
-) -> dict[str, Any]:
-    top = math.log10(max(float(curve["y"].max(initial=0)) for curve in curves))
+def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
+    setting = str(next(iter(apart.dims)))
     chosen = apart.attrs["reference"]
-    along = {
-        "epsilon": ("step ε along a unit vector", {"type": "log", "dtick": 1}),
-        "fraction": ("part of the data", {}),
+    along, scale, title = {
+        "epsilon": ("step ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
+        "fraction": ("part of the data", {}, "parts of the data"),
     }[setting]
-    power = {"exponentformat": "power", "tickfont": {"size": 10}}
+    small = {"tickfont": {"size": 10}}
+    edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
         "title": {
-            "text": f"Stability of the spectrum over {setting}",
-            "subtitle": {
-                "text": f"same probes · reference {SYMBOLS[setting]} {chosen:.3g} · σ = {sigma:.2g}"
-            },
+            "text": f"Stability of the spectrum over {title}",
+            "subtitle": {"text": f"{describe(apart)} · {broadening.say_sigma(on, sigma)}"},
         },
+        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "height": 640,
-        "xaxis": {"title": {"text": "eigenvalue λ"}, "anchor": "y"},
-        "yaxis": {
-            "title": {"text": "density"},
-            "type": "log",
-            "domain": [0.45, 1.0],
-            "range": [top - DECADES, top + 0.3],
-            **power,
+        "xaxis": {
+            "title": {"text": f"eigenvalue λ of the {operator_name(apart.attrs)}"},
+            "anchor": "y",
+            **broadening.ticks(on, nodes),
         },
-        "xaxis2": {"title": {"text": along[0]}, "anchor": "y2", **along[1], **power},
+        "yaxis": {"domain": [0.45, 1.0]},
+        "xaxis2": {"title": {"text": along}, "anchor": "y2", **scale, **small},
         "yaxis2": {
             "title": {"text": "relative to the range"},
             "type": "log",
+            "dtick": 1,
             "domain": [0.0, 0.3],
-            **power,
+            **small,
         },
         "hovermode": "closest",
-        # At the side: there may be many settings.
-        "legend": {"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"},
         "shapes": [
+            strip(edge, on.scale) | {"yref": "y domain"},
             {
                 "type": "line",
                 "xref": "x2",
@@ -201,6 +209,6 @@ def _layout(
                 "y1": 1,
                 "line": {"color": LIGHT["muted"], "width": 1, "dash": "dot"},
                 "name": "reference",
-            }
+            },
         ],
     }

@@ -71,6 +71,7 @@ def template(palette: dict[str, str] = LIGHT) -> go.layout.Template:
         "ticks": "outside",
         "ticklen": 4,
         "automargin": True,
+        "exponentformat": "power",
         "title": {"font": {"size": 13}, "standoff": 8},
     }
     hover = {"bgcolor": palette["card"], "bordercolor": palette["line"]}

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.training import history
-from hessview.errors import InputError
 from hessview.views import broadening
 from hessview.views.theme import LIGHT, template
 from hessview.views.training_spectra import Spectrum, default_sigma, every_node, heatmap, spectra
@@ -48,11 +47,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) follow spectra through training in this way.
     """
-    if sigma is not None and not (np.isfinite(sigma) and sigma > 0):
-        raise InputError(
-            f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the "
-            "eigenvalue, or None for what the steps support."
-        )
+    broadening.check_sigma(sigma)
     found = spectra(ds)
     nodes = every_node(found)
     on = broadening.axis(axis, nodes)
@@ -127,7 +122,6 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
 def _layout(
     ds: xr.Dataset, found: list[Spectrum | None], on: broadening.Axis, sigma: float
 ) -> dict[str, Any]:
-    widths = f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
     edge = float(on.coordinate(on.scale))
     label = {"showticklabels": False, "title": {"text": ""}}
     steps = ds.training_step.values
@@ -136,7 +130,7 @@ def _layout(
         "template": template(),
         "title": {
             "text": "Curvature during training",
-            "subtitle": {"text": f"{describe(ds, found)} · {widths}"},
+            "subtitle": {"text": f"{describe(ds, found)} · {broadening.say_sigma(on, sigma)}"},
         },
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "height": HEIGHT,
@@ -152,7 +146,7 @@ def _layout(
             "title": {"text": "eigenvalue λ"},
             "domain": ROOM["spectra"],
             "showgrid": False,
-            **(broadening.ticks(on, every_node(found)) if on.name == "symlog" else {}),
+            **broadening.ticks(on, every_node(found)),
         },
         "yaxis2": {"title": {"text": "extremes"}, "domain": ROOM["extremes"]},
         "yaxis3": {"title": {"text": "trace"}, "domain": ROOM["trace"]},

@@ -218,6 +218,13 @@ def test_probes_keep_their_numbers_when_others_are_left_out():
     )
 
 
+def test_a_kernel_beyond_all_eigenvalues_has_no_place_on_a_symlog_axis():
+    ds = dataset(probes=1, steps=8)
+    with pytest.raises(InputError, match=r"sigma=99 is more than the largest .*, 41\.3; use less"):
+        density(ds, sigma=99, axis="symlog")
+    assert density(ds, sigma=99)
+
+
 @pytest.mark.parametrize("probes", [[], [3], [0, -1]])
 def test_probes_that_are_none_of_the_runs_are_refused(probes):
     with pytest.raises(InputError, match=r"probes=\[.*\] is not allowed; use some of \[0, 1\], or"):

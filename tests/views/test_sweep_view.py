@@ -12,6 +12,7 @@ from hessview.data.sweep import distances
 from hessview.errors import InputError, RecordError
 from hessview.messages import Event, Reading, RunQueued
 from hessview.spectral import quadrature
+from hessview.views import broadening
 from hessview.views.sweep import sweep
 
 EPSILONS = (1e-4, 1e-3, 1e-2)
@@ -67,16 +68,28 @@ def test_distances_are_shifts_with_their_spread_over_probes(settings):
     )
 
 
-def test_the_figure_draws_every_setting_with_one_kernel(settings):
+@pytest.mark.parametrize("axis", broadening.AXES)
+def test_the_figure_draws_every_setting_with_one_kernel(settings, axis):
     ds = settings(EpsilonSweep(epsilons=EPSILONS, steps=STEPS, probes=1))
-    figure = views.VIEWS["epsilon_sweep"](ds, sigma=0.3)
+    figure = views.VIEWS["epsilon_sweep"](ds, sigma=0.3, axis=axis)
     curves = roles(figure, "density")
     assert [one.meta["setting"] for one in curves] == list(EPSILONS)
+    scale = figure.layout.meta["scale"]
+    lowest = 10 ** figure.layout.yaxis.range[0]
     for place, curve in enumerate(curves):
         found = ritz(ds.isel(epsilon=place))
-        x = np.array(curve.x)
-        expected = quadrature.density(found.node[0], found.weight[0], x, sigma=0.3)
-        np.testing.assert_allclose(curve.y, expected, rtol=1e-9, atol=1e-300)
+        node, weight = found.node.values[0], found.weight[0]
+        at, x = np.array(curve.customdata), np.array(curve.x)
+        if axis == "linear":
+            expected = quadrature.density(node, weight, at, sigma=0.3)
+        else:  # the same along asinh, per unit of eigenvalue
+            np.testing.assert_allclose(at, scale * np.sinh(x), atol=1e-12)
+            expected = quadrature.density(np.arcsinh(node / scale), weight, x, sigma=0.3 / scale)
+            expected /= scale * np.cosh(x)
+        seen = expected > lowest
+        assert seen.sum() > 100
+        np.testing.assert_allclose(np.array(curve.y)[seen], expected[seen], rtol=1e-9)
+        assert (np.array(curve.y)[~seen] <= lowest).all()
     assert [one.line.dash for one in curves] == ["solid", "solid", "dot"]
     assert curves[2].name == "ε 0.01 (noise)"
     (apart,) = roles(figure, "distance")
@@ -86,7 +99,33 @@ def test_the_figure_draws_every_setting_with_one_kernel(settings):
     (error,) = roles(figure, "product_error")
     np.testing.assert_allclose(error.y, [0.01, 0.001, 0.9])
     assert figure.layout.xaxis2.type == "log"
-    assert figure.layout.shapes[0].x0 == 1e-3
+    assert figure.layout.shapes[1].x0 == 1e-3
+    assert figure.layout.shapes[0].x1 == pytest.approx(
+        scale if axis == "linear" else np.arcsinh(1), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("axis", broadening.AXES)
+def test_distances_are_the_same_at_any_kernel_width(settings, axis):
+    ds = settings(EpsilonSweep(epsilons=EPSILONS, steps=STEPS, probes=2))
+    plain = roles(sweep(ds), "distance")[0]
+    for sigma in (1e-3, 0.3, 4.0):
+        figure = sweep(ds, sigma=sigma, axis=axis)
+        (apart,) = roles(figure, "distance")
+        np.testing.assert_array_equal(apart.y, plain.y)
+        np.testing.assert_array_equal(apart.error_y.array, plain.error_y.array)
+        assert "distances" in figure.layout.title.subtitle.text
+        assert f"whatever σ · σ = {sigma:.2g}" in figure.layout.title.subtitle.text
+    np.testing.assert_allclose(np.delete(plain.y, 1), np.delete(distances(ds).relative_distance, 1))
+
+
+def test_equal_eigenvalues_have_no_range_to_which_a_distance_could_be_relative(settings):
+    ds = settings(EpsilonSweep(epsilons=EPSILONS, steps=STEPS))
+    ds.alpha[:], ds.beta[:] = 3.0, 0.0
+    ds.alpha[0] = np.nextafter(3.0, 4)
+    found = distances(ds)
+    assert np.isnan(found.relative_distance).all()
+    assert sweep(ds)
 
 
 def test_parts_of_the_data_are_held_against_the_whole(settings):
@@ -120,3 +159,5 @@ def test_what_is_no_sweep_or_no_width_is_refused(settings):
     ds = settings(EpsilonSweep(epsilons=EPSILONS, steps=STEPS))
     with pytest.raises(InputError, match=r"sigma=-1 is not allowed; use a finite number > 0"):
         sweep(ds, sigma=-1)
+    with pytest.raises(InputError, match=r"axis='log' is not allowed; use one of"):
+        sweep(ds, axis="log")

@@ -80,7 +80,7 @@ export function figurePanel(host, { clicked } = {}) {
     across = plot.clientWidth || across; // JupyterLab hides all for a moment when its theme changes
     if (!drawable || !across) return; // not on the page yet: the observer calls again
     const { data: bare, layout } = palette(panel.figure, panel.dark);
-    const data = bare.map((trace) => ({ ...trace, ...panel.arrays?.[trace.meta.role] })); // without colours, large
+    const data = bare.map((trace) => ({ ...trace, ...panel.arrays?.[trace.meta.setting ?? trace.meta.role] })); // without colours, large
     const narrow = across < NARROW;
     key.replaceChildren(...figureKey(data, layout.shapes));
     plot.setAttribute("aria-label", [panel.title, panel.subtitle, panel.warning].filter(Boolean).join(". "));

@@ -8,6 +8,7 @@ const PANELS = {
   density: densityPanel,
   figure: figurePanel,
   settings: settingsPanel,
+  sweep: sweepPanel,
   text: textPanel,
   training: trainingPanel,
 };

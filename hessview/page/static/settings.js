@@ -5,15 +5,18 @@ const SNAPPED = "measured", FREE = "any";
 const SAME = 0.01; // relative: a spectrum at this step
 const BEYOND = 1; // decades past the measured steps that can be asked for
 
-/** A panel that draws a figure into `host`, one of its settings in front. */
-export function settingsPanel(host, { id, chosen, ask }) {
+/**
+ * A panel that draws a figure into `host`, one of its settings in front.
+ * @param beside other controls, which stand beside the slider
+ */
+export function settingsPanel(host, { id, chosen, ask, beside = [] }) {
   Object.assign(chosen, { mode: SNAPPED, value: null, density: {}, ...chosen }); // null: nothing is in front
   const body = element("div"), figure = figurePanel(body);
   const input = element("input", { type: "range", id: `${id}-setting`, "data-lm-suppress-shortcuts": "true" });
   const label = element("label", { for: input.id }), shown = element("output", { for: input.id });
   const all = element("button", { type: "button", class: "hess-quiet", title: "Nothing in front" }, "all");
   const controls = element("div", { class: "hess-controls" }, [
-    element("div", { class: "hess-control" }, [label, input, shown, all]),
+    element("div", { class: "hess-control" }, [label, input, shown, all]), ...beside,
   ]);
   const modes = choice(`${id}-mode`, "Slider", [SNAPPED, FREE], chosen.mode, (mode) => { chosen.mode = mode; pick(); });
   const measure = askButton(ask, "Measure here", () => {
@@ -91,7 +94,7 @@ function tableRow([name, ...cells]) {
 
 /** The figure with one setting marked: its curve before the others, its points ringed, a line at it. */
 function inFront({ data, layout }, axis, value, at) {
-  const ranked = data.map((trace, legendrank) => ({ ...trace, legendrank })); // the legend keeps its order
+  const ranked = data.map((trace, place) => ({ ...trace, legendrank: place - data.length })); // the legend keeps its order
   const curves = ranked.filter((trace) => trace.meta.role === "density");
   const dimmed = ranked.map((trace) => (curves.includes(trace) && trace.meta.setting !== value ? { ...trace, opacity: 0.22 } : trace));
   const isFront = (trace) => trace.meta.role === "density" && trace.meta.setting === value;
