@@ -1,4 +1,4 @@
-"""The command line: demo, lab, launch, bench, jobs, dashboard, report."""
+"""The command line: demo, lab, launch, plan, bench, jobs, dashboard, report."""
 
 import argparse
 import json
@@ -73,6 +73,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_job_options(launch)
     launch.set_defaults(command=_launch)
 
+    plan = commands.add_parser("plan", help="what a model needs on N ranks, without any")
+    plan.add_argument("model", help="as for launch; of language models no weights are loaded")
+    plan.add_argument("--ranks", type=int, required=True)
+    plan.add_argument("--steps", type=int, default=64, help="Lanczos steps per probe")
+    plan.add_argument("--probes", type=int, default=4, help="random probe vectors")
+    plan.add_argument("--operator", default="hessian", metavar="NAME")
+    plan.add_argument("--window", type=int, help="Lanczos vectors that are kept (default: all)")
+    _add_sizes(plan)
+    plan.add_argument("--memory", type=float, metavar="GIB", help="of a rank: says if it fits")
+    time = plan.add_mutually_exclusive_group()
+    time.add_argument("--gradient-seconds", type=float, help="of a gradient there: says how long")
+    time.add_argument("--bench", type=pathlib.Path, help="the same, from bench --json's file")
+    plan.add_argument("--json", action="store_true", help="print JSON, sizes in bytes")
+    plan.set_defaults(command=_plan)
+
     bench = commands.add_parser("bench", help="what gradients and products cost here, as ratios")
     bench.add_argument("model", help="as for launch")
     _add_job_options(bench)
@@ -106,16 +121,22 @@ def _parser() -> argparse.ArgumentParser:
 def _add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
+    _add_sizes(parser)
+    parser.add_argument("--seed", type=int)
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=int, help="tokens of the data set, over all ranks")
     parser.add_argument("--length", type=int, help="tokens per sequence")
     parser.add_argument("--batch", type=int, help="sequences per batch")
     parser.add_argument("--dtype", help="float32, float64, or bfloat16 over float32 shards")
-    parser.add_argument("--seed", type=int)
+
+
+_SIZES = ("ranks", "tokens", "length", "batch", "dtype")
 
 
 def _job_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("ranks", "text", "tokens", "length", "batch", "dtype", "seed")
-    return {name: getattr(arguments, name) for name in names}
+    return {name: getattr(arguments, name) for name in (*_SIZES, "text", "seed")}
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -181,6 +202,22 @@ def _silence(name: str) -> None:
     below = [each for each in logging.root.manager.loggerDict if each.startswith(f"{name}.")]
     for each in [name, *below]:
         logging.getLogger(each).setLevel(logging.CRITICAL)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from hessview.planning import plan, timed
+
+    sys.path.insert(0, os.getcwd())  # so that my_module:build finds the user's file, as in a job
+    names = (*_SIZES, "steps", "probes", "operator", "memory", "gradient_seconds")
+    found = plan(
+        arguments.model,
+        reorthogonalize="full" if arguments.window is None else arguments.window,
+        **{name: getattr(arguments, name) for name in names},
+    )
+    if arguments.bench is not None:
+        found = timed(found, arguments.bench)
+    print(found.to_json() if arguments.json else found)
+    return 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:

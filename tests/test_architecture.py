@@ -30,6 +30,7 @@ FLOORS = {
     "hessview.page": 5,
     "hessview.demo": 6,
     "hessview.lab": 6,
+    "hessview.planning": 6,
     "hessview.cli": 6,
 }
 HEAVY = {"torch", "transformers", "xarray", "plotly", "panel", "anywidget", "ipywidgets"}

@@ -15,9 +15,9 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     Returns:
         Variables over work (a gradient, products): ratio and its spread over repetitions (the
         median and half the range between quartiles of each repetition's ratio to its own
-        gradient), peak_memory in bytes, collectives by kind; over depth: overhead and its
-        overhead_spread, a Lanczos step's time beside its product, as a share of the first
-        operator's product.
+        gradient), seconds (their median), peak_memory in bytes, collectives by kind; over
+        depth: overhead and its overhead_spread, a Lanczos step's time beside its product, as a
+        share of the first operator's product.
 
     Raises:
         RecordError: Not a benchmark, or nothing was timed yet.
@@ -34,6 +34,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     overhead = timed.orthogonalise_seconds / timed.seconds.isel(work=1, drop=True)
     return xr.Dataset(
         {
+            "seconds": timed.seconds.median("repetition"),
             "ratio": ratio.median("repetition"),
             "spread": _spread(ratio),
             "overhead": overhead.median("repetition"),

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hessview.commands import Benchmark
 from hessview.errors import InputError
+from hessview.job.collectives import Collectives
 from hessview.messages import Reading
 from hessview.named import named
 from hessview.operators import OPERATORS
@@ -99,26 +99,9 @@ def _meet(surface: LossSurface) -> None:
 
 def _collectives(work: Callable[[], Any]) -> list[float]:
     """How many collectives of each kind a piece of work needs."""
-    with _Counting() as counting:
+    with Collectives() as collectives:
         work()
-    return [float(counting.counts[kind]) for kind in Benchmark.COLLECTIVES]
-
-
-class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
-    """Counts calls into torch's process groups, by kind."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts = dict.fromkeys(Benchmark.COLLECTIVES, 0)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func.namespace in ("c10d", "_c10d_functional"):
-            name = func._opname.replace("_", "")
-            for kind in self.counts:
-                self.counts[kind] += kind.replace("_", "") in name
-        return func(*args, **(kwargs or {}))
+    return [float(collectives.counts[kind]) for kind in Benchmark.COLLECTIVES]
 
 
 def _peak_memory(surface: LossSurface, work: Callable[[], Any]) -> float:

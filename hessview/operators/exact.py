@@ -30,6 +30,8 @@ class ExactHessian:
     """
 
     about: ClassVar[str] = "Hessian by double backward on gathered parameters, exact up to rounding"
+    gradients: ClassVar[float] = 3.0
+    """What one product costs: two of them for backpropagation through a gradient."""
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         self._surface = surface
@@ -60,5 +62,5 @@ class ExactHessian:
             epsilon=math.nan,
             rho=math.nan,
             error=math.nan,
-            gradients=3.0,  # two of them for backpropagation through a gradient
+            gradients=self.gradients,
         )

@@ -57,6 +57,7 @@ def lanczos(
     # Vectors go round in a ring of rows; empty memory is not touched before it is used.
     basis = torch.empty(min(rows, steps), space.local_size, dtype=space.dtype, device=space.device)
     basis[0] = start
+    del start  # which would take the place of one more vector
     scale = 0.0
     for step in range(steps):
         current = step % len(basis)
