@@ -45,7 +45,7 @@ def double_backward(
     directions = _whole(pieces, direction)
     with without_hooks(objective.module):
         state = _state(objective.module, direction[0].dtype)
-        plain = {sharding.plain_name(key): key for key in state}
+        plain = {sharding.plain_name(objective.module, key): key for key in state}
         leaves = [state[plain[name]].requires_grad_() for name in names]
         called = _Called(objective)
         stand_in = {f"module.{key}": value for key, value in state.items()}

@@ -23,7 +23,8 @@ class Passes:
         objective: What is differentiated.
 
     Raises:
-        ObjectiveError: No parameter to differentiate, or one that some ranks only share.
+        ObjectiveError: No parameter to differentiate, one that is complex, or one that some
+            ranks only share.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -35,6 +36,13 @@ class Passes:
             raise ObjectiveError(
                 "no parameter has requires_grad; turn it on for those to be differentiated."
             )
+        for name, parameter in self._trainable.items():
+            if parameter.is_complex():
+                raise ObjectiveError(
+                    f"parameter {name!r} is {parameter.dtype}, and the loss is seen as a function "
+                    "of real numbers; hold a real parameter, such as torch.view_as_real(weight), "
+                    "and make the complex tensor of it in forward, or freeze it."
+                )
         sharding.check_ranks(self._module)
         self._position, self._ranks = sharding.data_parallel(self._module)
         # Replicas of a data-parallel rank (tensor parallelism) see the same loss.

@@ -75,17 +75,18 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     """Parameters that are differentiated, sharded where they are, by their plain names."""
     reshard(module)
     return {
-        plain_name(name): parameter
+        plain_name(module, name): parameter
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
     }
 
 
-def plain_name(name: str) -> str:
-    """A parameter's name without what wrappers put into it."""
+def plain_name(module: nn.Module, name: str) -> str:
+    """The name of a module's parameter or child, without what wrappers put into it."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
-    return name.removeprefix("module.")
+    replicated = isinstance(module, nn.parallel.DistributedDataParallel)
+    return name.removeprefix("module.") if replicated else name
 
 
 def reshard(module: nn.Module) -> None:
@@ -228,7 +229,7 @@ def blocks(module: nn.Module) -> dict[str, list[str]]:
     A module without repeated layers has one block for each child that holds parameters.
     """
     names = list(trainable(module))
-    prefixes = [plain_name(name) for name, _ in layers(module)]
+    prefixes = [plain_name(module, name) for name, _ in layers(module)]
     result: dict[str, list[str]] = {}
     seen_layer = False
     for name in names:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from hessview.spectral.vectors import Space
 
+_LEFT = 0.5  # of the first pass's remainder; Parlett (1998), 6.9: else the vector is in the span
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanczosStep:
@@ -69,7 +71,9 @@ def lanczos(
         # |w - Q c|^2 = |w|^2 - |c|^2 for orthonormal rows; c is tiny on the second pass.
         beta = math.sqrt(max(float(second[-1] - second[:-1] @ second[:-1]), 0.0))
         scale = max(scale, abs(alpha) + beta)
-        if beta <= torch.finfo(space.dtype).eps * scale:
+        # What a second pass takes most of was rounding; scaled up, it would not be orthogonal.
+        rounding = beta <= _LEFT * math.sqrt(max(float(second[-1]), 0.0))
+        if rounding or beta <= torch.finfo(space.dtype).eps * scale:
             yield LanczosStep(alpha=alpha, beta=0.0)
             return
         yield LanczosStep(alpha=alpha, beta=beta)

@@ -199,6 +199,14 @@ def test_nothing_to_differentiate(objective):
     )
 
 
+def test_complex_parameters(objective):
+    weight = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    objective.module.register_parameter("spin", weight)
+    refused(objective, "parameter 'spin' is torch.complex64, and the loss is seen as a function of")
+    weight.requires_grad_(False)
+    Worker(objective)
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_a_gradient_that_is_not_the_losss(objective, factor):
     class Scaled(torch.autograd.Function):

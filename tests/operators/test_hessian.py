@@ -160,6 +160,25 @@ def test_tied_frozen_and_unused_parameters(surface_of, relative):
     assert unused.tolist() == [0] * 5
 
 
+def test_a_child_called_module_keeps_its_name(surface_of, relative):
+    class Wrapper(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2, dtype=torch.float64)
+            self.module = nn.Linear(3, 3, dtype=torch.float64)
+
+        def forward(self, x):
+            return super().forward(torch.tanh(self.module(x)))
+
+    torch.manual_seed(0)
+    inputs = toys.numbers(5, 3)
+    objective = Objective(Wrapper(), lambda module, x: (module(x) ** 2).sum(), [inputs])
+    surface = surface_of(objective)
+    assert surface.space.size == 20
+    probe = surface.space.probe(0, 0)
+    expected = toys.exact_product(objective, probe)
+    assert relative(Hessian(surface).matvec(probe).vector, expected) < 1e-8
+
+
 def test_the_hessian_of_an_untied_twin_differs(surface_of):
     # So that the test of tied parameters above could fail.
     tied, untied = surface_of(toys.gpt(tied=True)), surface_of(toys.gpt(tied=False))

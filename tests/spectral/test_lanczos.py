@@ -187,6 +187,21 @@ def test_a_subspace_that_is_left_by_rounding_alone_stays_right(noise):
         assert measure.weights[near].sum() == pytest.approx(weight, abs=20 * noise + 1e-12)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_remainders_of_rounding_in_a_small_space_make_no_eigenvalue(seed):
+    # What is left lies mostly in the span of the vectors so far, until it is nothing else.
+    generator = torch.Generator().manual_seed(seed)
+
+    def matvec(vector):
+        rounding = torch.finfo(torch.float32).eps * torch.randn(20, generator=generator)
+        return vector + 3 / math.sqrt(20) * rounding
+
+    space = space_of(20, torch.float32)
+    found = list(lanczos(matvec, space.probe(seed, 0), 20, space=space))
+    nodes = ritz([step.alpha for step in found], [step.beta for step in found]).nodes
+    np.testing.assert_allclose(nodes, 1, rtol=0, atol=1e-5)
+
+
 def test_an_eigenvector_as_start_ends_at_once():
     matrix = torch.diag(torch.arange(1.0, 5, dtype=torch.float64))
     start = torch.tensor([0, 0, 1.0, 0], dtype=torch.float64)
