@@ -7,9 +7,11 @@ import xarray as xr
 from markupsafe import Markup
 
 from hessview.data.siblings import siblings
+from hessview.data.training import training
+from hessview.data.trainings import trainings
 from hessview.data.unite import unite
 from hessview.page.drawing import drawing
-from hessview.page.tables import TABLES, Table
+from hessview.page.tables import TABLES, Table, convergence_table, training_table
 from hessview.views import theme
 from hessview.views.density import density
 
@@ -26,7 +28,10 @@ def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
     """
     shown = [unite(group) for group in siblings(runs)]
     sections = zip(shown, state["sections"], strict=True)
-    body = Markup("").join(_section(ds, section) for ds, section in sections)
+    above = [_compared(section) for section in state.get("comparisons", [])]
+    followed = zip(trainings(runs), state.get("trainings", []), strict=False)
+    above += [_followed(training(group), section) for group, section in followed]
+    body = Markup("").join([*above, *(_section(ds, section) for ds, section in sections)])
     return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
 
 
@@ -68,6 +73,17 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     )
 
 
+def _compared(section: dict[str, Any]) -> Markup:
+    panel = section["panels"][0]
+    table = _grid(Table(panel["title"], panel["head"], panel["rows"]))
+    return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
+
+
+def _followed(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
+    table = _grid(training_table(ds))
+    return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
+
+
 def _value(tile: dict[str, str]) -> str:
     value, note = tile["value"], tile["note"]
     verdict = f", {tile['verdict']}" if tile["verdict"] else ""
@@ -89,7 +105,9 @@ def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
         return Markup("<p>{}</p>").format(panel["message"])
     if panel["kind"] == "text":
         return Markup('<pre style="overflow-x:auto">{}</pre>').format(panel["text"])
-    return lead + (_grid(TABLES[command](ds)) if command in TABLES else drawing(density(ds)))
+    if command in TABLES:
+        return lead + _grid(TABLES[command](ds))
+    return drawing(density(ds)) + _grid(convergence_table(ds))
 
 
 def _grid(table: Table) -> Markup:

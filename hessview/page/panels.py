@@ -21,6 +21,7 @@ from hessview.page.plain import plain
 from hessview.page.settings import settings_over, steps_over
 from hessview.page.spectra import spectra
 from hessview.views.accuracy import accuracy
+from hessview.views.accuracy import describe as describe_accuracy
 from hessview.views.sweep import describe, sweep
 
 Json = dict[str, Any]
@@ -61,13 +62,13 @@ def _first(ds: xr.Dataset) -> Json:
 
 
 def _accuracy(ds: xr.Dataset) -> Json:
-    return _figure(accuracy(ds)) | {"over": steps_over(ds)}
+    return _figure(accuracy(ds), describe_accuracy(ds)) | {"over": steps_over(ds)}
 
 
 def _sweep(ds: xr.Dataset) -> Json:
     part, apart = comparison(ds)
     reference = apart.attrs["reference"]
-    made = _figure(sweep(part, reference=reference))
+    made = _figure(sweep(part, reference=reference), describe(apart))
     curves = [trace for trace in made["figure"]["data"] if trace["meta"]["role"] == "density"]
     for curve in curves:
         for array in ("x", "y", "customdata"):  # the page computes them from the spectra
@@ -76,7 +77,6 @@ def _sweep(ds: xr.Dataset) -> Json:
     # The darkest shades of the scale are lost on a dark ground.
     dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
     return made | {
-        "subtitle": describe(apart),
         "dark": dict(zip(light, dark, strict=True)),
         "over": settings_over(part, apart),
         "reference": part[setting_of(part)].values.tolist().index(reference),
@@ -104,12 +104,12 @@ PANELS: dict[str, tuple[str, str, str, Panel]] = {
 """Of each command: the kind of its panel, its title, what comes first, and what the kind needs."""
 
 
-def _figure(figure: go.Figure) -> Json:
+def _figure(figure: go.Figure, subtitle: str) -> Json:
     """A figure as it is, but for its title, which the page writes as text."""
     made = figure.to_plotly_json()
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     return {
-        "subtitle": str(figure.layout.title.subtitle.text),
+        "subtitle": subtitle,
         "figure": {"data": plain(made["data"]), "layout": plain(layout)},
         "warning": "",
         "dark": {},

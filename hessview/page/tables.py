@@ -7,10 +7,14 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.accuracy import theory
+from hessview.data.convergence import convergence
 from hessview.data.coupling import coupling_summary
 from hessview.data.sweep import setting_of, spectrum
+from hessview.data.training import QUANTITIES, history
 from hessview.page.comparison import comparison
-from hessview.page.wording import number
+from hessview.page.convergence_panel import EXTREMES
+from hessview.page.wording import measured, number
+from hessview.views.convergence import describe, product_error
 from hessview.views.sweep import SYMBOLS
 
 
@@ -96,6 +100,56 @@ def coupling_table(ds: xr.Dataset) -> Table:
         rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
     head = ["block", "error", "noise", "verdict", "most coupled to (coefficient)"]
     return Table("Block-diagonal product, by block", head, rows)
+
+
+def convergence_table(ds: xr.Dataset) -> Table:
+    """Extreme Ritz values after the last step of the probe that got furthest.
+
+    Args:
+        ds: Dataset of a density run.
+
+    Returns:
+        The table; each value with its residual bound.
+
+    Raises:
+        RecordError: Nothing is measured yet.
+    """
+    found = convergence(ds, extremes=EXTREMES)
+    last = found.isel(step=-1)
+    rows = [
+        [str(rank), *map(_with_error, last.value.sel(rank=rank), last.residual.sel(rank=rank))]
+        for rank in last["rank"].values.tolist()
+        if np.isfinite(last.value.sel(rank=rank)).any()
+    ]
+    error = product_error(ds, found.attrs["probe"])
+    worth = (
+        f"error D of the products {number(error, 2)}" if np.isfinite(error) else "D not measured"
+    )
+    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound · {worth}"
+    return Table(caption, ["number", "largest λ", "smallest λ"], rows)
+
+
+def training_table(ds: xr.Dataset) -> Table:
+    """Extremes and trace at each training step, with their uncertainties.
+
+    Args:
+        ds: What `hessview.training` joined.
+
+    Returns:
+        The table; a dash where nothing is measured yet.
+    """
+    found = history(ds).sel(quantity=list(QUANTITIES))
+    rows = [
+        [str(step), *map(_with_error, one.value, one.uncertainty)]
+        for place, step in enumerate(found.training_step.values.tolist())
+        for one in [found.isel(training_step=place)]
+    ]
+    head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]
+    return Table("Curvature during training", head, rows)
+
+
+def _with_error(value: xr.DataArray, error: xr.DataArray) -> str:
+    return " ".join(measured(float(value), float(error))).strip()
 
 
 TABLES: dict[str, Callable[[xr.Dataset], Table]] = {

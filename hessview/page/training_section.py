@@ -15,7 +15,8 @@ from hessview.page.plain import plain
 from hessview.page.runs import DETACHED
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import measured
-from hessview.views.training import training
+from hessview.views.training import describe, training
+from hessview.views.training_spectra import spectra
 
 Json = dict[str, Any]
 
@@ -60,7 +61,7 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
 
 
 def _panel(ds: xr.Dataset, figure: Any) -> Json:
-    spectra = [_spectrum(run) for run in each_run(ds)]
+    below = [_spectrum(run) for run in each_run(ds)]
     heat = figure.data[0]
     traces = [
         {key: value for key, value in trace._props.items() if key not in LEFT_OUT}
@@ -69,11 +70,11 @@ def _panel(ds: xr.Dataset, figure: Any) -> Json:
         for trace in figure.data
     ]
     layout = figure.layout.to_plotly_json()
-    shared = next(one["figure"] for one in spectra if "figure" in one)
+    shared = next(one["figure"] for one in below if "figure" in one)
     return {
         "kind": "training",
         "title": "Curvature during training",
-        "subtitle": str(figure.layout.title.subtitle.text),
+        "subtitle": f"{describe(ds, spectra(ds))} · σ = {figure.layout.meta['sigma']:.2g} at zero",
         "message": "",
         "again": None,
         "figure": {
@@ -87,7 +88,7 @@ def _panel(ds: xr.Dataset, figure: Any) -> Json:
         "eigenvalues": plain(np.asarray(heat.customdata)[:, 0]),
         "steps": ds.training_step.values.tolist(),
         "density": {"figure": shared},
-        "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in spectra],
+        "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in below],
     }
 
 

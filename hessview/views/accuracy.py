@@ -9,9 +9,11 @@ import xarray as xr
 
 from hessview.data.accuracy import theory
 from hessview.errors import RecordError
+from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
 
 COLOURS = ("accent", "ritz", "running", "good", "warn")
+SIGNS = "★ automatic step · × predicted optimum · hollow: not resolved"
 POINTS = 121  # of a predicted curve
 HEADROOM = 1.5  # decades above an error of 1, and room below the least
 
@@ -67,7 +69,7 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
 
 
 def describe(ds: xr.Dataset) -> str:
-    """What the errors are held against, in a line.
+    """What the errors are held against, and what signs mean, in a line.
 
     Args:
         ds: Dataset of an accuracy run with at least one direction.
@@ -77,9 +79,9 @@ def describe(ds: xr.Dataset) -> str:
     """
     exact = ds.exact.values[np.isfinite(ds.exact.values)]
     if exact.all():
-        return "against double backward in float64"
+        return f"against double backward in float64 · {SIGNS}"
     error = float(ds.reference_error.where(ds.exact == 0).max())
-    return f"against extrapolated products, themselves good to {error:.1g}"
+    return f"against extrapolated products, themselves good to {error:.1g} · {SIGNS}"
 
 
 def _range(ds: xr.Dataset) -> tuple[float, float]:
@@ -186,10 +188,7 @@ def _layout(
     high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, HEADROOM)
     return {
         "template": template(),
-        "title": {
-            "text": "Accuracy of products over the step",
-            "subtitle": {"text": f"{describe(ds)} · ★ automatic step · hollow: not resolved"},
-        },
+        **heading("Accuracy of products over the step", ds.attrs, describe(ds), body=400),
         "xaxis": {
             "title": {"text": "step ε along a unit vector"},
             "type": "log",

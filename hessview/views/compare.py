@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hessview.data.comparison import comparison
 from hessview.data.summary import ritz
 from hessview.views import broadening
+from hessview.views.heading import LINE, heading
 from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
 from hessview.views.theme import SERIES, strip, template
 
@@ -86,13 +87,13 @@ def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) 
     left = int(apart.attrs["left_out"])
     missing = f" · {left} left out, nothing measured" if left else ""
     counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
+    words = f"{counted}{missing} · {broadening.say_sigma(on, sigma)}"
     edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
-        "title": {
-            "text": "Comparison of spectra",
-            "subtitle": {"text": f"{counted}{missing} · {broadening.say_sigma(on, sigma)}"},
-        },
+        **heading(
+            "Comparison of spectra", apart.attrs, words, body=400 + LINE * apart.sizes["run"]
+        ),
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": "eigenvalue λ"},

@@ -9,11 +9,12 @@ import xarray as xr
 
 from hessview.data.convergence import convergence as settled
 from hessview.views.density import LOCATED
-from hessview.views.operator_name import operator_name
+from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
 
 ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
-HEIGHT = 620
+HEIGHT = 570
+BELOW = 112  # pixels: ticks, title and legend
 ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
 ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
 
@@ -166,17 +167,14 @@ def _marks() -> list[dict[str, Any]]:
 
 
 def _layout(found: xr.Dataset) -> dict[str, Any]:
-    matrix = operator_name(found.attrs)
     # Margins that fit themselves to labels can chase each other where three plots share them.
     fixed = {"automargin": False, "tickfont": {"size": 10}}
     hidden = {**fixed, "showticklabels": False, "matches": "x3", "title": {"text": ""}}
+    above = heading("Convergence of the extremes", found.attrs, describe(found), body=HEIGHT)
     return {
         "template": template(),
-        "title": {
-            "text": "Convergence of the extremes",
-            "subtitle": {"text": f"{describe(found)} · Ritz values of the {matrix}"},
-        },
-        "height": HEIGHT,
+        **above,
+        "margin": {**above["margin"], "b": BELOW},
         "xaxis": {**hidden, "anchor": "y"},
         "xaxis2": {**hidden, "anchor": "y2"},
         "xaxis3": {**fixed, "title": {"text": "Lanczos step"}, "anchor": "y3"},

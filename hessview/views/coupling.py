@@ -9,6 +9,7 @@ import xarray as xr
 from hessview.data.coupling import DOUBTED, WORTHLESS, coupling_summary
 from hessview.views.coupling_row import COLOURS, coupling_row
 from hessview.views.coupling_scale import Shown, as_is, block_axis, shown, turned
+from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
 
 ROW = 22  # pixels
@@ -186,19 +187,15 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
     along, slanted = block_axis(names), turned(names)
     doubt, numbers = warning(found), headline(found)
     what = "coefficients" if normalised else "Frobenius norms"
-    lines = [f"{what} of {len(names)} blocks", numbers]
-    if doubt:
-        colour = LIGHT["bad" if WORTHLESS in found.verdict.values else "warn"]
-        lines.append(f'<b style="color:{colour}">{doubt}</b>')
+    height = 94 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted
+    words = f"{what} of {len(names)} blocks · {numbers}"
+    colour = "bad" if WORTHLESS in found.verdict.values else "warn"
     return {
         "template": template(),
-        "title": {
-            "text": "Coupling between blocks",
-            "subtitle": {"text": "<br>".join(lines)},
-        },
+        **heading(
+            "Coupling between blocks", found.attrs, words, body=height, warning=doubt, colour=colour
+        ),
         "meta": {"warning": doubt, "headline": numbers},
-        "height": 230 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted,
-        "margin": {"t": 136},
         "xaxis": {
             "title": {"text": "block that is perturbed"},
             "domain": [0, 0.72],

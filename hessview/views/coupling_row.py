@@ -9,6 +9,7 @@ import xarray as xr
 from hessview.data.coupling import DOUBTED, NOT_MEASURED, TRUSTED, WORTHLESS, coupling_summary
 from hessview.errors import InputError
 from hessview.views.coupling_scale import as_is, block_axis, shown, turned
+from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
 
 COLOURS = {TRUSTED: "accent", DOUBTED: "warn", WORTHLESS: "bad", NOT_MEASURED: "muted"}
@@ -51,13 +52,12 @@ def coupling_row(
         _bars(numbers[0], numbers[1], customdata, verdicts == verdict, verdict, place)
         for verdict in COLOURS
     ]
-    title = {"text": f"Row of {as_is(row)}", "subtitle": {"text": row_error(found)[place]}}
+    words = row_error(found)[place]
     return go.Figure(
         traces,
         {
             "template": template(),
-            "title": title,
-            "height": 380 + 60 * turned(names),
+            **heading(f"Row of {as_is(row)}", found.attrs, words, body=290 + 60 * turned(names)),
             "barmode": "overlay",
             "bargap": 0.25,
             "hovermode": "closest",

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 
 SCALES = ("log", "linear")
 DECADES = 4  # of a log scale; weaker couplings share its lightest colour
+ROUNDING = 1e-9  # relative; coefficients that agree so far are equal
 LABELS = 32  # most block names along an axis
 LENGTH = 22  # characters of a block's name that are shown; its end tells layers apart
 
@@ -115,7 +116,7 @@ def shown(found: xr.Dataset, *, normalised: bool, scale: str) -> Shown:
     if scale == "log":
         positive = values[values > 0]
         bottom = max(float(positive.min(initial=top)), top * 10.0**-DECADES)
-        bottom = bottom if bottom < top else top / 10
+        bottom = bottom if bottom < top * (1 - ROUNDING) else top / 10
     unit = "coefficient" if normalised else "norm (units of the loss)"
     return Shown(values, spread, noise, unit, scale == "log", bottom, top)
 

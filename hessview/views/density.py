@@ -13,6 +13,7 @@ from hessview.errors import InputError
 from hessview.messages import ENDED
 from hessview.views import broadening
 from hessview.views.broadening import Axis
+from hessview.views.heading import heading
 from hessview.views.operator_name import operator_name
 from hessview.views.overlay import MARGIN, ROUNDING, density_axis
 from hessview.views.theme import LIGHT, strip, template
@@ -246,13 +247,11 @@ def _rule(found: xr.Dataset, probe: int) -> tuple[Array, Array]:
 
 
 def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
+    words = f"{describe(found)} · {broadening.say_sigma(on, sigma)}"
     edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
-        "title": {
-            "text": "Spectral density",
-            "subtitle": {"text": f"{describe(found)} · {broadening.say_sigma(on, sigma)}"},
-        },
+        **heading("Spectral density", found.attrs, words, body=400),
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator_name(found.attrs)}"},
@@ -260,6 +259,5 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
         },
         "hovermode": "closest",
         "legend": {"traceorder": "normal"},  # a filled band would turn it around
-        "margin": {"t": 118},  # its legend takes two lines in a notebook
         "shapes": [strip(edge, on.scale) | {"legendrank": LEGEND.index("strip")}],
     }

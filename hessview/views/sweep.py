@@ -12,6 +12,7 @@ from plotly.colors import sample_colorscale
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.views import broadening
+from hessview.views.heading import heading
 from hessview.views.operator_name import operator_name
 from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
 from hessview.views.theme import LIGHT, strip, template
@@ -19,6 +20,7 @@ from hessview.views.theme import LIGHT, strip, template
 Array = NDArray[np.float64]
 
 AROUND = 0.3  # share of the reference's extent, zero in it, that is shown on either side
+HEIGHT = 548
 SYMBOLS = {"epsilon": "ε", "fraction": "part"}
 
 
@@ -172,16 +174,13 @@ def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) 
         "epsilon": ("step ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
         "fraction": ("part of the data", {}, "parts of the data"),
     }[setting]
+    words = f"{describe(apart)} · {broadening.say_sigma(on, sigma)}"
     small = {"tickfont": {"size": 10}}
     edge = float(on.coordinate(on.scale))
     return {
         "template": template(),
-        "title": {
-            "text": f"Stability of the spectrum over {title}",
-            "subtitle": {"text": f"{describe(apart)} · {broadening.say_sigma(on, sigma)}"},
-        },
+        **heading(f"Stability of the spectrum over {title}", apart.attrs, words, body=HEIGHT),
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
-        "height": 640,
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator_name(apart.attrs)}"},
             "anchor": "y",

@@ -93,7 +93,14 @@ def template(palette: dict[str, str] = LIGHT) -> go.layout.Template:
             "plot_bgcolor": palette["card"],
             "xaxis": axis,
             "yaxis": axis,
-            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "xanchor": "left"},
+            "legend": {  # below all, where it may grow
+                "orientation": "h",
+                "x": 0,
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+                "xanchor": "left",
+            },
             "hoverlabel": {**hover, "font": {"family": FONT, "color": palette["ink"]}},
             "margin": {"l": 64, "r": 16, "t": 92, "b": 48},
             "modebar": {

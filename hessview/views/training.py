@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.training import history
 from hessview.views import broadening
+from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
 from hessview.views.training_spectra import Spectrum, default_sigma, every_node, heatmap, spectra
 
 Array = NDArray[np.float64]
 
 ROOM = {"spectra": (0.46, 1.0), "extremes": (0.2, 0.38), "trace": (0.0, 0.13)}
-HEIGHT = 760
+HEIGHT = 668
+BARS = "bars: residual bound and product error, of the trace standard error"
 QUANTITIES = (
     ("largest", "largest eigenvalue", "accent", "y2"),
     ("smallest", "smallest eigenvalue", "ritz", "y2"),
@@ -116,24 +118,22 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     missing = f" · {len(found) - there} not measured yet" if there < len(found) else ""
     each = f"{probes[0]}" if len(probes) == 1 else f"{probes[0]} to {probes[-1]}"
     plural = "s" * (probes != [1])
-    return f"{there} training step{'s' * (there != 1)} · {each} probe{plural} at each{missing}"
+    steps = f"{there} training step{'s' * (there != 1)}"
+    return f"{steps} · {each} probe{plural} at each{missing} · {BARS}"
 
 
 def _layout(
     ds: xr.Dataset, found: list[Spectrum | None], on: broadening.Axis, sigma: float
 ) -> dict[str, Any]:
     edge = float(on.coordinate(on.scale))
+    words = f"{describe(ds, found)} · {broadening.say_sigma(on, sigma)}"
     label = {"showticklabels": False, "title": {"text": ""}}
     steps = ds.training_step.values
     ends = _ends(steps)
     return {
         "template": template(),
-        "title": {
-            "text": "Curvature during training",
-            "subtitle": {"text": f"{describe(ds, found)} · {broadening.say_sigma(on, sigma)}"},
-        },
+        **heading("Curvature during training", ds.attrs, words, body=HEIGHT),
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
-        "height": HEIGHT,
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
         "xaxis2": {**label, "matches": "x", "range": ends, "anchor": "y2"},
         "xaxis3": {

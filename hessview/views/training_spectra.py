@@ -17,6 +17,7 @@ from hessview.views.theme import LIGHT
 Array = NDArray[np.float64]
 
 LEAST_ROWS, MOST_ROWS = 241, 961  # eigenvalues at which a spectrum is coloured
+MOST_GAPS = 32  # columns; of more, gaps would be stripes
 DECADES = 8  # of density that colours tell at most
 
 
@@ -154,7 +155,7 @@ def heatmap(
             "len": domain[1] - domain[0],
             "y": sum(domain) / 2,
         },
-        "xgap": 1,  # tells neighbours apart where little changes
+        "xgap": int(len(steps) <= MOST_GAPS),  # tells neighbours apart where little changes
         "meta": {"role": "spectra"},
         "hoverongaps": False,
         "hovertemplate": "training step %{x}<br>λ %{customdata:.4~g}<br>"

@@ -82,11 +82,17 @@ def test_the_products_error_is_drawn_where_it_was_measured():
 
 def test_the_probe_that_got_furthest_is_shown():
     ds = dataset(probes=3, steps=20, stop=27, end="cancelled")
-    assert convergence(ds).layout.title.subtitle.text.startswith("Probe 1 · 20 steps")
+    assert (
+        convergence(ds)
+        .layout.title.subtitle.text.split("<br>")[-1]
+        .startswith("Probe 1 · 20 steps")
+    )
     figure = convergence(ds, probe=1)
-    assert figure.layout.title.subtitle.text.startswith("Probe 2 · 7 steps")
+    assert figure.layout.title.subtitle.text.split("<br>")[-1].startswith("Probe 2 · 7 steps")
     ds["alpha"][0, 5] = np.nan
-    assert convergence(ds).layout.title.subtitle.text.startswith("Probe 2 · 7 steps")
+    assert (
+        convergence(ds).layout.title.subtitle.text.split("<br>")[-1].startswith("Probe 2 · 7 steps")
+    )
 
 
 def test_bad_input_is_refused():
