@@ -19,6 +19,12 @@ from hessview.job.portion import BatchPortion
 from hessview.operators.base import Portion
 from hessview.spectral.vectors import Space
 
+_AMPLIFIED = 2.0**14
+_HEADROOM = 2.0**6
+"""Powers of two, so that float32 and float64 give the same numbers, bit by bit; displaced
+parameters have larger gradients than those that were measured."""
+_LEAST_AMPLIFIED = 2.0**-30
+
 
 class ShardedLoss(Passes):
     """The mean loss over all ranks' batches; implements `operators.base.LossSurface`.
@@ -57,6 +63,7 @@ class ShardedLoss(Passes):
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
         self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
         self.weight = 1.0
+        self._amplified = _AMPLIFIED  # the summed loss that is backpropagated, over the loss
         self.loss = math.nan
         self.gradient_norm = math.nan
         self.parameter_norm = math.nan
@@ -70,14 +77,24 @@ class ShardedLoss(Passes):
         """
         # A pass of the caller's may have left copies that are older than the shards.
         self.refresh()
-        gradient = self.space.zeros()
-        total, weight, reached = self._pass(gradient, 1.0, self._ranks)
         where = self.space.zeros()
         for part, shard in zip(self.space.split(where), self.shards(), strict=True):
             part.copy_(shard)
-        squares = self.space.squares(gradient, where)
-        shares = squares.new_tensor([total, weight, reached])
-        *sums, reached = self.space.reduce(torch.cat([shares[:2], squares, shares[2:]])).tolist()
+        # In float16 small gradients are lost, and large ones infinite, so that the scale of the
+        # loss is sought, as loss scaling does: Micikevicius et al. (ICLR 2018).
+        self._amplified *= _HEADROOM
+        while True:
+            gradient = self.space.zeros()
+            total, weight, reached = self._pass(gradient, 1.0)
+            squares = self.space.squares(gradient, where)
+            shares = squares.new_tensor([total, weight, reached])
+            packed = torch.cat([shares[:2], squares, shares[2:]])
+            *sums, reached = self.space.reduce(packed).tolist()
+            hopeless = not math.isfinite(sums[0]) or self._amplified < _LEAST_AMPLIFIED
+            if math.isfinite(sums[2]) or hopeless:
+                break
+            self._amplified /= _HEADROOM
+        self._amplified = _AMPLIFIED if hopeless else self._amplified / _HEADROOM
         if not reached:
             raise ObjectiveError(
                 "no parameter received a gradient: the loss does not depend on any that has "
@@ -117,7 +134,7 @@ class ShardedLoss(Passes):
         Returns:
             This rank's share of the mean loss; shares add up to the loss over ranks.
         """
-        total, *_ = self._pass(out, factor, self._ranks / self.weight)
+        total, *_ = self._pass(out, factor / self.weight)
         return total / self.weight
 
     def combination(self, out: Tensor, points: Sequence[tuple[Callable[[], None], float]]) -> float:
@@ -130,15 +147,15 @@ class ShardedLoss(Passes):
         Returns:
             This rank's share of the sum of the mean losses at all points.
         """
-        total = 0.0
+        total, largest = 0.0, max(abs(factor) for _, factor in points)
         with torch.enable_grad(), self._own_gradients(), accumulating(self._module) as reduce:
             for number, (move, factor) in enumerate(points, start=1):
                 move()
-                scale = factor * self._ranks / self.weight
+                scale = factor / largest * self._ranks * self._amplified
                 last = reduce if number == len(points) else None
                 with self._routing.watched():
                     total += self._backward(scale, before_last=last)[0]
-            self._collect(out, 1.0)
+            self._collect(out, largest / (self._amplified * self.weight))
         return total / self.weight
 
     def pull_back(
@@ -164,13 +181,14 @@ class ShardedLoss(Passes):
                 with torch.no_grad():
                     make = cotangent(portion)
                 outputs = portion.outputs()
-                leaf = outputs.detach().requires_grad_()
-                pulled = make(leaf).to(outputs.dtype)
-                scale = self._ranks / self.weight if counted else 0.0
-                torch.autograd.backward(outputs, pulled.mul_(scale))
+                half = outputs.dtype == torch.float16  # which loses small numbers
+                leaf = (outputs.float() if half else outputs).detach().requires_grad_()
+                pulled = make(leaf)
+                scale = self._ranks * self._amplified if counted else 0.0
+                torch.autograd.backward(outputs, (pulled * scale).to(outputs.dtype))
                 if counted:
                     total += float(portion.terms(leaf.detach()).sum())
-            self._collect(out, 1.0)
+            self._collect(out, 1 / (self._amplified * self.weight))
         return total / (self._copies * self.weight)
 
     def double_backward(self, out: Tensor, vector: Tensor) -> None:
@@ -242,16 +260,16 @@ class ShardedLoss(Passes):
             self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
         )
 
-    def _pass(self, out: Tensor, factor: float, scale: float) -> tuple[float, float, int]:
-        """Add factor * gradient of (scale / ranks * summed loss).
+    def _pass(self, out: Tensor, factor: float) -> tuple[float, float, int]:
+        """Add factor * gradient of the summed loss.
 
         Returns:
             This rank's shares of the summed loss and of the summed weight, and how many of its
             parameters a gradient reached.
         """
         with torch.enable_grad(), self._own_gradients(), self._routing.watched():
-            sums = self._backward(scale)
-            return *sums, self._collect(out, factor)
+            sums = self._backward(self._ranks * self._amplified)
+            return *sums, self._collect(out, factor / self._amplified)
 
     def _collect(self, out: Tensor, factor: float) -> int:
         """Add the .grad fields to a vector; returns how many there were."""

@@ -9,7 +9,7 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 
 from hessview.job.objective import Objective
-from hessview.operators import Hessian
+from hessview.operators import OPERATORS, Hessian
 from hessview.spectral.lanczos import lanczos
 from hessview.spectral.quadrature import ritz
 
@@ -184,6 +184,32 @@ def test_the_hessian_of_an_untied_twin_differs(surface_of):
     tied, untied = surface_of(toys.gpt(tied=True)), surface_of(toys.gpt(tied=False))
     extra = toys.VOCABULARY * toys.WIDTH
     assert untied.space.size - tied.space.size == extra
+
+
+@pytest.mark.parametrize("name", ["hessian", "hessian_one_reduction", "gauss_newton"])
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 1e6])
+def test_float16_neither_loses_small_gradients_nor_overflows(
+    request, surface_of, relative, name, scale
+):
+    # Entries of the gradient are about 1e-2 * scale; float16 goes from 6e-8 to 65504.
+    plain = toys.gpt(dtype=torch.float16)
+
+    def loss(module, ids):
+        total, weight = plain.loss(module, ids)
+        return scale * total, weight
+
+    def terms(logits, ids):
+        return scale * plain.terms(logits, ids)
+
+    surface = surface_of(
+        Objective(plain.module, loss, plain.batches, outputs=plain.outputs, terms=terms)
+    )
+    dense = "gpt_gauss_newton" if name == "gauss_newton" else "gpt_hessian"
+    probe = surface.space.probe(0, 0)
+    expected = scale * request.getfixturevalue(dense) @ probe.double()
+    product = OPERATORS[name](surface, "auto").matvec(probe, measure_error=True)
+    assert relative(product.vector, expected) < 0.05
+    assert product.error < 0.1
 
 
 def test_the_gradient_of_a_scalar_mean_gets_weight_one(surface_of):
