@@ -21,7 +21,7 @@ from hessview.views.training_spectra import spectra
 Json = dict[str, Any]
 
 LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
-LEFT_OUT = ("z", "customdata")  # of the heatmap: they cross in fewer digits, and once for each row
+COMPUTED = ("y", "z", "customdata")  # of the heatmap, in the page
 
 
 def training_section(runs: Sequence[xr.Dataset]) -> Json:
@@ -32,8 +32,8 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
 
     Returns:
         A section as of `page.state.page_state`, but without record and provenance, which stand
-        with the runs. The panel holds the figure of `views.training`, its z and the eigenvalues
-        of its rows, steps (of the training, ascending), density (what all spectra have in
+        with the runs. The panel holds the figure of `views.training` without what the page
+        computes, steps (of the training, ascending), density (what all spectra have in
         common), and spectra (at each step, the rest of a density's panel, or a message).
 
     Raises:
@@ -62,9 +62,8 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
 
 def _panel(ds: xr.Dataset, figure: Any) -> Json:
     below = [_spectrum(run) for run in each_run(ds)]
-    heat = figure.data[0]
     traces = [
-        {key: value for key, value in trace._props.items() if key not in LEFT_OUT}
+        {key: value for key, value in trace._props.items() if key not in COMPUTED}
         if trace.type == "heatmap"
         else trace._props
         for trace in figure.data
@@ -74,18 +73,13 @@ def _panel(ds: xr.Dataset, figure: Any) -> Json:
     return {
         "kind": "training",
         "title": "Curvature during training",
-        "subtitle": f"{describe(ds, spectra(ds))} · σ = {figure.layout.meta['sigma']:.2g} at zero",
+        "subtitle": describe(ds, spectra(ds)),
         "message": "",
         "again": None,
         "figure": {
             "data": plain(traces),
             "layout": plain({k: v for k, v in layout.items() if k not in ("title", "meta")}),
         },
-        "z": [
-            [float(f"{x:.8g}") if np.isfinite(x) else None for x in row]
-            for row in np.asarray(heat.z, dtype=float)
-        ],
-        "eigenvalues": plain(np.asarray(heat.customdata)[:, 0]),
         "steps": ds.training_step.values.tolist(),
         "density": {"figure": shared},
         "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in below],

@@ -8,6 +8,7 @@ from accessible import problems
 from emulated import dataset
 from every_command import dataset_of
 from overlaps import OVERLAPS
+from report_page import move
 from trained import run_of
 
 from hessview.data.summary import ritz
@@ -16,6 +17,7 @@ from hessview.data.training import training as join
 from hessview.page.state import page_state
 from hessview.page.wording import measured
 from hessview.spectral import quadrature
+from hessview.views import broadening
 from hessview.views.training import training
 
 STEPS = (0, 10, 50, 200)
@@ -69,7 +71,6 @@ def test_a_step_under_way_says_so():
     begun, nothing = made["panels"][0]["spectra"][1:]
     assert [len(probe["alpha"]) for probe in begun["probes"]] == [4]
     assert nothing["message"] == "Nothing is measured at this training step yet."
-    assert all(row[1:] == [None, None] for row in made["panels"][0]["z"])
     json.dumps(state, allow_nan=False)
 
 
@@ -95,6 +96,49 @@ def assert_spectrum(page, step):
     seen = y > y.min() * 1.001
     assert seen.sum() > 100
     np.testing.assert_allclose(y[seen], expected(step, at)[seen], rtol=1e-6)
+
+
+COMPUTED = """([spectra, axis, sigma]) => {
+  const { heat, ...rest } = page.heatmapOf(spectra, { axis, sigma });
+  return { ...heat, y: Array.from(heat.y), ...rest };
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("axis", broadening.AXES)
+@pytest.mark.parametrize("sigma", [None, 0.05])
+def test_the_page_computes_the_heatmap_that_numpy_computes(exports, axis, sigma):
+    given = [*runs(), run_of(300, stop=5, end=""), run_of(400, probes=1, steps=9)]
+    (made,) = page_state(given)["trainings"]
+    computed = exports.evaluate(COMPUTED, [made["panels"][0]["spectra"], axis, sigma])
+    figure = training(join(given), axis=axis, sigma=sigma)
+    heat = figure.data[0]
+    np.testing.assert_allclose(computed["y"], heat.y, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(np.array(computed["z"], dtype=float), heat.z, atol=1e-6)
+    np.testing.assert_allclose(computed["customdata"], heat.customdata, rtol=1e-6, atol=1e-9)
+    assert (computed["zmin"], computed["zmax"]) == pytest.approx((heat.zmin, heat.zmax))
+    assert computed["sigma"] == pytest.approx(figure.layout.meta["sigma"])
+    assert computed["edge"] == pytest.approx(figure.layout.shapes[1].y0)
+
+
+@pytest.mark.browser
+def test_the_heatmap_has_a_kernel_width_and_an_axis_of_its_own(open_report, shots):
+    page = open_report(runs())
+    before = trace(page.evaluate(DRAWN)[0], "largest")
+    move(page, "Kernel width", 0.6)
+    controls = page.locator(".hess-trainings .hess-controls").first
+    controls.get_by_role("radio", name="linear").check()
+    page.wait_for_function(
+        "() => document.querySelector('.hess-plot')._fullLayout.yaxis.tickmode === 'auto'"
+    )
+    ds = join(runs())
+    sigma = training(ds, axis="linear").layout.meta["sigma"] * 10**0.6
+    heat = trace(page.evaluate(DRAWN)[0], "spectra")
+    wanted = training(ds, axis="linear", sigma=sigma).data[0]
+    np.testing.assert_allclose(np.array(heat["z"], dtype=float), wanted.z, atol=1e-6)
+    assert trace(page.evaluate(DRAWN)[0], "largest") == before
+    assert_spectrum(page, 200)  # below, with a width of its own
+    page.screenshot(path=shots / "training_linear.png", full_page=True)
 
 
 @pytest.mark.browser
