@@ -1,5 +1,6 @@
 """Readings of a spectral density: Lanczos coefficients, probe by probe."""
 
+import dataclasses
 import time
 from collections.abc import Generator
 
@@ -83,6 +84,8 @@ class _Latest:
         every, count = self._error_every, self._count
         measure = every > 0 and (count == 0 or (count - 1) % every == 0)
         with located(probe=self._probe, step=count):
-            self.latest = self._operator.matvec(vector, measure_error=measure)
+            product = self._operator.matvec(vector, measure_error=measure)
         self._count += 1
-        return self.latest.vector
+        # Else it would be kept until the next product is there.
+        self.latest = dataclasses.replace(product, vector=vector.new_empty(0))
+        return product.vector

@@ -80,3 +80,4 @@ def lanczos(
         if step + 1 < steps:
             space.subtract(kept, second[:-1], vector)
             basis[(step + 1) % len(basis)] = vector.div_(beta)
+            del vector
