@@ -9,9 +9,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.parametrizations import _WeightNorm
+from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils._pytree import tree_map
 
+from hessview.errors import ObjectiveError
 from hessview.job import sharding
+from hessview.job.agree import agree
 from hessview.job.lending import without_hooks
 from hessview.job.objective import Objective
 from hessview.operators.double_backward import second_derivative
@@ -41,6 +45,7 @@ def double_backward(
     Raises:
         ObjectiveError: The module cannot be differentiated twice.
     """
+    _check(objective.module)
     names = [piece.name for piece in pieces]
     directions = _whole(pieces, direction)
     with without_hooks(objective.module):
@@ -50,15 +55,32 @@ def double_backward(
         called = _Called(objective)
         stand_in = {f"module.{key}": value for key, value in state.items()}
         sums = [torch.zeros_like(leaf) for leaf in leaves]
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), agree():
             for batch in batches:
                 cast = tree_map(lambda leaf: _cast(leaf, direction[0].dtype), batch)
-                total = functional_call(called, stand_in, (cast,))
+                try:
+                    total = functional_call(called, stand_in, (cast,))
+                except RuntimeError as error:
+                    raise ObjectiveError(
+                        f"the module does not run in {direction[0].dtype} on gathered parameters "
+                        f'({error}); use operator="hessian", or reference="richardson".'
+                    ) from error
                 parts = second_derivative(total, leaves, directions)
                 for product, part in zip(sums, parts, strict=True):
                     product.add_(part)
     sums = _sum_over_ranks(sums)
     return [_box(product, piece) for product, piece in zip(sums, pieces, strict=True)]
+
+
+def _check(module: nn.Module) -> None:
+    """Refuse what torch's second derivatives are wrong for, without a word (torch 2.13)."""
+    for name, child in module.named_modules():
+        hooks = child._forward_pre_hooks.values()
+        if isinstance(child, _WeightNorm) or any(isinstance(hook, WeightNorm) for hook in hooks):
+            raise ObjectiveError(
+                f"torch's second derivative of weight normalisation, in {name!r}, is wrong; use "
+                'operator="hessian", which needs first derivatives only, or reference="richardson".'
+            )
 
 
 class _Called(nn.Module):

@@ -234,6 +234,28 @@ def test_what_cannot_be_differentiated_twice_is_told(surface_of, kernel):
     OPERATORS["hessian"](surface, "auto").matvec(surface.space.probe(0, 0))
 
 
+@pytest.mark.parametrize(
+    "normalise", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm], ids=["new", "old"]
+)
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+def test_weight_normalisation_has_no_exact_products(surface_of, normalise):
+    # torch.autograd.gradgradcheck says so, too.
+    module = normalise(nn.Linear(3, 2, dtype=torch.float64))
+    objective = Objective(module, lambda module, x: module(x).pow(4).sum(), [toys.numbers(5, 3)])
+    surface = surface_of(objective)
+    with pytest.raises(ObjectiveError, match=r"weight normalisation, in '.*', is wrong; use"):
+        OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
+    assert OPERATORS["hessian"](surface, "auto").matvec(surface.space.probe(0, 0)).norm > 0
+
+
+def test_a_module_that_casts_to_float32_itself_ends_no_job(surface_of):
+    objective = toys.gpt(dtype=torch.float32)
+    objective.module.head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+    surface = surface_of(objective)
+    with pytest.raises(ObjectiveError, match=r"the module does not run in torch.float64 on gather"):
+        surface.double_backward(surface.space.zeros().double(), surface.space.probe(0, 0).double())
+
+
 def test_terms_that_cannot_be_differentiated_twice_are_told(surface_of):
     objective = Objective(
         toys.Point(toys.numbers(4)),
