@@ -26,7 +26,7 @@ class Accuracy(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "epsilons", ascending("epsilons", self.epsilons))
+        self._keep(epsilons=ascending("epsilons", self.epsilons))
         one_of("reference", self.reference, ("auto", "exact", "richardson"))
 
     @property

@@ -2,22 +2,38 @@
 
 import itertools
 import math
+import numbers
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 from hessview.errors import InputError
 
 
-def whole(name: str, value: object, least: int) -> None:
-    """Refuse what is not a whole number >= least."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number >= least as Python's own, also from numpy's; refuse anything else."""
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
         raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
+    return number
 
 
-def positive(name: str, value: object, rest: str = "") -> None:
-    """Refuse what is not a finite number > 0; `rest` says what else is allowed."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
+def positive(name: str, value: object, rest: str = "") -> float:
+    """A finite number > 0, also from numpy's; refuse anything else.
+
+    Args:
+        name: Of the field, for the error's text.
+        value: What was given.
+        rest: What else is allowed, for the error's text.
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = float(value) if real else math.nan  # type: ignore[arg-type]
+    if not math.isfinite(number) or number <= 0:
         raise InputError(f"{name}={value!r} is not allowed; use a finite number > 0{rest}.")
+    return number
 
 
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -26,14 +42,32 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise InputError(f"{name}={value!r} is not allowed; use one of {list(allowed)}.")
 
 
-def ascending(name: str, values: Iterable[float]) -> tuple[float, ...]:
+def several(name: str, values: Any, what: str) -> tuple[Any, ...]:
+    """The entries of a sequence; refuse what is none, such as a lone number."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{name}={values!r} is not allowed; use a list of {what}.")
+    return tuple(values)
+
+
+def ascending(name: str, values: Any) -> tuple[float, ...]:
     """Positive numbers in ascending order, each once; refuse anything else."""
-    numbers = tuple(float(value) for value in values)
-    for number in numbers:
-        positive(name, number)
-    if not numbers or any(b <= a for a, b in itertools.pairwise(numbers)):
+    found = tuple(positive(name, value) for value in several(name, values, "numbers, ascending"))
+    if not found or any(b <= a for a, b in itertools.pairwise(found)):
         raise InputError(
-            f"{name}={list(numbers)!r} is not allowed; use one or more numbers, ascending and "
+            f"{name}={list(found)!r} is not allowed; use one or more numbers, ascending and "
             "each once."
         )
-    return numbers
+    return found
+
+
+def words(name: str, values: Any, what: str) -> tuple[str, ...]:
+    """One word, or several, as a tuple; refuse anything else."""
+    found = (values,) if isinstance(values, str) else several(name, values, what)
+    if not found or not all(isinstance(word, str) and word for word in found):
+        raise InputError(f"{name}={values!r} is not allowed; use {what}.")
+    return found
+
+
+def patterns(values: Any) -> tuple[str, ...]:
+    """Patterns of parameter names, as a tuple; refuse anything else."""
+    return words("subset", values, "patterns of parameter names")

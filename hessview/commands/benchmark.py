@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from hessview.commands.allowed import whole
+from hessview.commands.allowed import several, whole, words
 from hessview.commands.command import Command
 
 
@@ -25,8 +25,10 @@ class Benchmark(Command):
     depths: tuple[int, ...] = (1, 10, 50)
 
     def __post_init__(self) -> None:
+        whole("repetitions", self.probes, 1)  # as whoever asks calls them
         super().__post_init__()
-        for depth in self.depths:
-            whole("depths", depth, 1)
-        object.__setattr__(self, "operators", tuple(self.operators))
-        object.__setattr__(self, "depths", tuple(sorted(set(self.depths))))
+        depths = several("depths", self.depths, "whole numbers >= 1")
+        self._keep(
+            operators=words("operators", self.operators, "names of operators"),
+            depths=tuple(sorted({whole("depths", depth, 1) for depth in depths})),
+        )

@@ -1,9 +1,9 @@
 """What every command says."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from hessview.commands.allowed import positive, whole
+from hessview.commands.allowed import patterns, positive, whole
 from hessview.errors import InputError
 
 
@@ -28,19 +28,18 @@ class Command:
     subset: tuple[str, ...] = ("*",)
 
     def __post_init__(self) -> None:
-        whole("probes", self.probes, 1)
-        whole("seed", self.seed, 0)
+        self._keep(probes=whole("probes", self.probes, 1), seed=whole("seed", self.seed, 0))
         if self.epsilon != "auto":
-            positive("epsilon", self.epsilon, ', the step along a unit-norm vector, or "auto"')
+            rest = ', the step along a unit-norm vector, or "auto"'
+            self._keep(epsilon=positive("epsilon", self.epsilon, rest))
         if not isinstance(self.operator, str) or not self.operator:
             raise InputError(f"operator={self.operator!r} is not allowed; use a name.")
-        given: object = self.subset
-        patterns = (given,) if isinstance(given, str) else self.subset
-        object.__setattr__(self, "subset", tuple(patterns))
-        if not self.subset or not all(isinstance(p, str) and p for p in self.subset):
-            raise InputError(
-                f"subset={patterns!r} is not allowed; use patterns of parameter names."
-            )
+        self._keep(subset=patterns(self.subset))
+
+    def _keep(self, **values: Any) -> None:
+        """Set fields while the command is made; it is frozen afterwards."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def check(self, parameters: int) -> None:
         """Refuse what a model of this size cannot give.

@@ -35,7 +35,7 @@ class Coupling(Command):
                 f"blocks={given!r} is not allowed; use a mapping from names to patterns of "
                 'parameter names, such as {"attention": "*attn*", "mlp": "*mlp*"}.'
             )
-        object.__setattr__(self, "blocks", pairs)
+        self._keep(blocks=pairs)
         if len(self.blocks) == 1:
             raise InputError(
                 f"blocks={dict(self.blocks)!r} is one block, which is coupled to nothing; use two "

@@ -26,7 +26,7 @@ class Density(LanczosCommand):
         super().__post_init__()
         one_of("quantity", self.quantity, ("trace", "frobenius_norm", "largest", "smallest"))
         if self.tolerance is not None:
-            positive("tolerance", self.tolerance, ", or None")
+            self._keep(tolerance=positive("tolerance", self.tolerance, ", or None"))
             if self.probes < 2:
                 raise InputError(
                     f"tolerance={self.tolerance} with probes={self.probes} has no spread to judge "

@@ -26,15 +26,19 @@ class LanczosCommand(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole("steps", self.steps, 1)
-        whole("error_every", self.error_every, 0)
+        self._keep(
+            steps=whole("steps", self.steps, 1),
+            error_every=whole("error_every", self.error_every, 0),
+        )
         if self.reorthogonalize not in ("full", "none"):
-            window: object = self.reorthogonalize
-            if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+            try:
+                window = whole("reorthogonalize", self.reorthogonalize, 1)
+            except InputError:
                 raise InputError(
-                    f'reorthogonalize={window!r} is not allowed; use "full", "none", or the '
-                    "number of latest vectors (>= 1)."
-                )
+                    f'reorthogonalize={self.reorthogonalize!r} is not allowed; use "full", "none", '
+                    "or the number of latest vectors (>= 1)."
+                ) from None
+            self._keep(reorthogonalize=window)
 
     def check(self, parameters: int) -> None:
         """See `Command.check`."""

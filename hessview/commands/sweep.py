@@ -22,7 +22,7 @@ class EpsilonSweep(LanczosCommand):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "epsilons", ascending("epsilons", self.epsilons))
+        self._keep(epsilons=ascending("epsilons", self.epsilons))
 
     @property
     def total(self) -> int:
@@ -50,7 +50,7 @@ class FractionSweep(LanczosCommand):
                 f"fractions={list(fractions)!r} is not allowed; use numbers in (0, 1], the parts "
                 "of the data set."
             )
-        object.__setattr__(self, "fractions", fractions)
+        self._keep(fractions=fractions)
 
     @property
     def total(self) -> int:

@@ -16,9 +16,8 @@ import torch.distributed as dist
 from hessview.commands import Benchmark
 from hessview.errors import InputError
 from hessview.job.collectives import Collectives
+from hessview.job.operator_of import operator_of
 from hessview.messages import Reading
-from hessview.named import named
-from hessview.operators import OPERATORS
 from hessview.operators.base import LossSurface
 
 
@@ -40,7 +39,7 @@ def benchmark(command: Benchmark, surface: LossSurface) -> Generator[Reading, No
     gradient = surface.space.zeros()
     work: list[Callable[[], Any]] = [lambda: surface.gradient(gradient.zero_())]
     for name in command.operators:
-        operator = named("operator", name, OPERATORS)(surface, command.epsilon)
+        operator = operator_of(name, surface, command.epsilon)
         operator.matvec(vector)  # so that the rule for the step is warm
         work.append(lambda operator=operator: operator.matvec(vector))  # type: ignore[misc]
 

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from hessview.commands import Density
 from hessview.job.located import located
+from hessview.job.operator_of import operator_of
 from hessview.job.settling import Coefficients, settled
 from hessview.messages import Reading
-from hessview.named import named
-from hessview.operators import OPERATORS
 from hessview.operators.base import LossSurface, Operator, Product
 from hessview.spectral.lanczos import lanczos
 
@@ -30,7 +29,7 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
     Returns:
         Why the run ended before its last probe, "" if it did not.
     """
-    operator = named("operator", command.operator, OPERATORS)(surface, command.epsilon)
+    operator = operator_of(command.operator, surface, command.epsilon)
     finished: list[Coefficients] = []
     for probe in range(command.probes):
         finished.append(([], []))

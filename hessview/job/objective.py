@@ -55,6 +55,10 @@ class Objective:
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):
             raise InputError(f"module is a {type(self.module).__name__}; pass a torch.nn.Module.")
+        if not callable(self.loss):
+            raise InputError(
+                f"loss is a {type(self.loss).__name__}; pass a function loss(module, batch)."
+            )
         if not hasattr(self.batches, "__len__") or not hasattr(self.batches, "__getitem__"):
             raise InputError(
                 f"batches is a {type(self.batches).__name__} without length or order; pass a "

@@ -83,7 +83,8 @@ class Passes:
 
     def _terms(self, batch: Any) -> tuple[Tensor, float]:
         result = self.objective.loss(self._module, batch)
-        total, weight = result if isinstance(result, tuple) else (result, 1.0)
+        pair = isinstance(result, tuple) and len(result) == 2
+        total, weight = result if pair else (result, 1.0)
         if not isinstance(total, Tensor) or total.numel() != 1:
             given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(

@@ -31,13 +31,12 @@ from hessview.job.coupling import coupling
 from hessview.job.density import density
 from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
+from hessview.job.operator_of import operator_of
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
-from hessview.named import named
-from hessview.operators import OPERATORS
 
 Readings = Generator[Reading, None, str | None]
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
@@ -63,10 +62,16 @@ class Worker:
 
     Raises:
         ObjectiveError: It cannot be differentiated as it is; raised on all ranks alike.
-        InputError: Blocks that name unknown parameters, or batches that differ between ranks.
+        InputError: Not an Objective, blocks that name unknown parameters, or batches that differ
+            between ranks.
     """
 
     def __init__(self, objective: Objective, *, evaluation: bool = False) -> None:
+        if not isinstance(objective, Objective):
+            raise InputError(
+                f"the objective is a {type(objective).__name__}; pass "
+                "hessview.Objective(module, loss, batches)."
+            )
         self.reduction = Reduction()
         self._evaluation = evaluation
         with as_found(objective.module, evaluation=evaluation):
@@ -127,7 +132,7 @@ class Worker:
             checks.check_mode(self.surface.objective.module)
             surface = self._restricted(command)
             command.check(surface.space.size)
-            about = getattr(named("operator", command.operator, OPERATORS), "about", "")
+            about = getattr(operator_of(command.operator, surface, command.epsilon), "about", "")
             with agree():
                 self._check_memory(command, surface)
             surface.measure()

@@ -14,6 +14,7 @@ from hessview.commands import (
     FractionSweep,
     LanczosCommand,
 )
+from hessview.commands.allowed import ascending, patterns, several, words
 from hessview.errors import InputError
 from hessview.messages import JobStarted
 from hessview.session.run import Run
@@ -63,7 +64,7 @@ class Asking(abc.ABC):
                 reorthogonalize=reorthogonalize,
                 error_every=error_every,
                 operator=operator,
-                subset=(subset,) if isinstance(subset, str) else tuple(subset),
+                subset=patterns(subset),
                 tolerance=tolerance,
                 quantity=quantity,
             )
@@ -72,7 +73,7 @@ class Asking(abc.ABC):
     def benchmark(
         self,
         *,
-        operators: Sequence[str] = Benchmark.operators,
+        operators: str | Sequence[str] = Benchmark.operators,
         depths: Sequence[int] = Benchmark.depths,
         repetitions: int = Benchmark.probes,
         epsilon: float | Literal["auto"] = Benchmark.epsilon,
@@ -94,8 +95,8 @@ class Asking(abc.ABC):
         """
         return self.submit(
             Benchmark(
-                operators=tuple(operators),
-                depths=tuple(depths),
+                operators=words("operators", operators, "names of operators"),
+                depths=several("depths", depths, "whole numbers >= 1"),
                 probes=repetitions,
                 epsilon=epsilon,
             )
@@ -145,7 +146,7 @@ class Asking(abc.ABC):
                 epsilon=epsilon,
                 seed=seed,
                 operator=operator,
-                subset=(subset,) if isinstance(subset, str) else tuple(subset),
+                subset=patterns(subset),
             )
         )
 
@@ -181,13 +182,13 @@ class Asking(abc.ABC):
         """
         return self.submit(
             Accuracy(
-                epsilons=tuple(epsilons),
+                epsilons=ascending("epsilons", epsilons),
                 probes=probes,
                 top=top,
                 reference=reference,
                 seed=seed,
                 operator=operator,
-                subset=(subset,) if isinstance(subset, str) else tuple(subset),
+                subset=patterns(subset),
             )
         )
 
@@ -236,8 +237,8 @@ class Asking(abc.ABC):
             "reorthogonalize": reorthogonalize,
             "error_every": error_every,
             "operator": operator,
-            "subset": (subset,) if isinstance(subset, str) else tuple(subset),
+            "subset": patterns(subset),
         }
         if epsilons is not None:
-            return self.submit(EpsilonSweep(epsilons=tuple(epsilons), **lanczos))  # type: ignore[arg-type]
-        return self.submit(FractionSweep(fractions=tuple(fractions or ()), **lanczos))  # type: ignore[arg-type]
+            return self.submit(EpsilonSweep(epsilons=ascending("epsilons", epsilons), **lanczos))  # type: ignore[arg-type]
+        return self.submit(FractionSweep(fractions=ascending("fractions", fractions), **lanczos))  # type: ignore[arg-type]

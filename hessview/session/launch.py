@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from hessview import errors
+from hessview.commands.allowed import whole
 from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
 from hessview.session.attach import attach_to
 from hessview.session.session import Session
@@ -103,17 +104,14 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
             f"model is a {type(model).__name__}; torchrun needs a name: give "
             '"package.module:function" that returns the Objective, or use hessview.local.'
         )
-    if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
-        raise InputError(f"ranks={ranks!r} is not allowed; use a whole number >= 1.")
+    ranks = whole("ranks", ranks, 1)
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
     if unknown := sorted(set(options) - {*_COUNTS, *_NAMES}):
         raise InputError(f"launch has no {unknown}; its options are {[*_COUNTS, *_NAMES]}.")
     for name, least in _COUNTS.items():
-        value = options.get(name, least)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value is not None and not (whole and value >= least):
-            raise InputError(f"{name}={value!r} is not allowed; use a whole number >= {least}.")
+        if (value := options.get(name)) is not None:
+            options[name] = whole(name, value, least)
     if (dtype := options.get("dtype")) not in (None, *_DTYPES):
         raise InputError(f"dtype={dtype!r} is not allowed; use one of {sorted(_DTYPES)}.")
     arguments = ["--standalone", "--nproc-per-node", str(ranks)]

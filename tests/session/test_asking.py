@@ -67,3 +67,56 @@ def test_coupling_of_one_block_is_refused_before_it_is_sent(session):
     ):
         single.coupling()
     assert single.runs == []
+
+
+def test_numbers_of_numpy_are_taken(session):
+    session, _ = session
+    run = session.density(steps=np.int64(2), probes=np.int32(1), epsilon=np.float32(0.5))
+    assert (run.command.steps, run.command.epsilon) == (2, 0.5)
+    assert {type(run.command.steps), type(run.command.probes)} == {int}
+    assert run.wait(60).sizes == {"probe": 1, "step": 2}
+
+
+@pytest.mark.parametrize(
+    ("ask", "refusal"),
+    [
+        (lambda s: s.accuracy(epsilons=1e-3), r"epsilons=0.001 is not allowed; use a list of num"),
+        (lambda s: s.accuracy(epsilons="auto"), "epsilons='auto' is not allowed; use a list of"),
+        (lambda s: s.sweep(fractions=0.5), "fractions=0.5 is not allowed; use a list of numbers"),
+        (lambda s: s.sweep(epsilons=[[1e-3]]), r"epsilons=\[0.001\] is not allowed; use a finite"),
+        (lambda s: s.density(subset=3), "subset=3 is not allowed; use a list of patterns of par"),
+        (lambda s: s.density(subset=[]), r"subset=\[\] is not allowed; use patterns of parameter"),
+        (lambda s: s.density(steps=np.bool_(True)), "steps=np.True_ is not allowed; use a whole"),
+        (lambda s: s.density(probes=2.0), "probes=2.0 is not allowed; use a whole number >= 1"),
+        (lambda s: s.benchmark(depths=3), "depths=3 is not allowed; use a list of whole numbers"),
+        (lambda s: s.benchmark(repetitions=0), "repetitions=0 is not allowed; use a whole number"),
+    ],
+)
+def test_other_values_are_refused_before_anything_is_sent(session, ask, refusal):
+    session, _ = session
+    with pytest.raises(InputError, match=refusal):
+        ask(session)
+    assert session.runs == []
+
+
+def test_one_operator_may_be_named_without_a_list(session):
+    session, _ = session
+    run = session.benchmark(operators="hessian_forward", depths=[1], repetitions=1)
+    assert run.command.operators == ("hessian_forward",)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("json:dumps", "operator 'json:dumps' cannot be made .TypeError: dumps.*it is called with"),
+        ("builtins:divmod", "operator 'builtins:divmod' cannot be made"),
+        ("builtins:max", "operator 'builtins:max' cannot be made"),
+        ("json:nothing", "operator 'json:nothing' cannot be found"),
+        ("operator:is_", "operator 'operator:is_' gives a bool without matvec; see Operator in"),
+    ],
+)
+def test_what_is_no_operator_ends_its_run_only(session, name, error):
+    session, _ = session
+    with pytest.raises(RunFailedError, match=error):
+        session.density(steps=2, probes=1, operator=name).wait(60)
+    assert session.density(steps=2, probes=1).wait(60).attrs["state"] == "done"
