@@ -1,6 +1,7 @@
 """The command line: demo, lab, launch, plan, bench, jobs, dashboard, report."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from hessview import __version__
 from hessview.errors import HessviewError, JobError
 
 _REFUSED = 2  # exit code of a rank when rank 0 has said in one line why there is no job
@@ -42,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hessview", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"hessview {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="spectrum of a real language model, sharded over ranks")
@@ -194,7 +197,19 @@ def _torchrun(arguments: Sequence[str]) -> int:
         return 130
     finally:
         signal.signal(signal.SIGINT, before)
+        _end_children()
     return 0
+
+
+def _end_children() -> None:
+    """End ranks that torchrun had started, and not noted yet, when it was interrupted."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=5)
 
 
 def _silence(name: str) -> None:
