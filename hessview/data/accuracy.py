@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from hessview.data.as_dataset import as_dataset
 from hessview.errors import RecordError
 
 RESOLVED = 2.0
@@ -38,6 +39,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
     Raises:
         RecordError: Not an accuracy.
     """
+    ds = as_dataset(ds)
     if not {"relative_error", "noise", "bend"} <= set(ds):
         raise RecordError(
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not relative_error, noise and "

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset
 from hessview.errors import RecordError
 
 
@@ -22,6 +23,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     Raises:
         RecordError: Not a benchmark, or nothing was timed yet.
     """
+    ds = as_dataset(ds)
     if "orthogonalise_seconds" not in ds:
         raise RecordError(
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not seconds of gradients and "

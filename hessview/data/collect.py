@@ -269,6 +269,8 @@ def _missing(value: Any) -> bool:
 def _plain(value: Any) -> str | int | float:
     if isinstance(value, Mapping | list):
         return json.dumps(value)
+    if isinstance(value, bool):
+        return int(value)  # netCDF holds none
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)  # netCDF and Zarr hold no larger integer
     return value if isinstance(value, str | int | float) else str(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from hessview.data.as_dataset import as_datasets
 from hessview.data.summary import ritz, summary
 from hessview.data.sweep import distance
 from hessview.errors import RecordError
@@ -48,8 +49,7 @@ def comparison(runs: xr.DataTree | Iterable[xr.Dataset]) -> tuple[list[xr.Datase
 
     Reference: Wasserstein distances as in `hessview.data.sweep.distances`.
     """
-    given = [leaf.to_dataset() for leaf in runs.leaves] if isinstance(runs, xr.DataTree) else runs
-    found = [ds for ds in given if _is_density(ds)]
+    found = [ds for ds in as_datasets(runs) if _is_density(ds)]
     there = measured(found)
     if not there:
         raise RecordError(

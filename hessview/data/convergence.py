@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
@@ -34,6 +35,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
 
     Reference: Parlett, The Symmetric Eigenvalue Problem (1998), 10.1 and 13.2.
     """
+    ds = as_dataset(ds)
     if extremes < 1:
         raise InputError(f"extremes={extremes!r} is not allowed; use a whole number >= 1.")
     found = ritz(ds)

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.errors import RecordError
 
@@ -41,6 +42,7 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
     Raises:
         RecordError: Not a coupling.
     """
+    ds = as_dataset(ds)
     if not {"response_norm", "disagreement"} <= set(ds):
         raise RecordError(
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not response_norm and "

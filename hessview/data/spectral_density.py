@@ -5,6 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import ritz
 from hessview.errors import InputError
 from hessview.spectral import quadrature
@@ -55,6 +56,7 @@ def spectral_density(
 
     Reference: Lin, Saad & Yang (2016) for densities, Ubaru, Chen & Saad (2017) for quadrature.
     """
+    ds = as_dataset(ds)
     if not 0 < level < 1:
         raise InputError(f"level={level!r} is not allowed; use a number between 0 and 1.")
     found = ritz(ds, steps=steps)

@@ -67,7 +67,7 @@ def to_zarr(data: Data, path: str | Path) -> Path:
 
     Args:
         data: A run's dataset, or the tree that `open_runs` gave.
-        path: Directory to make; an existing one is left alone.
+        path: Directory to make, named *.zarr for xarray to know it; an existing one is left alone.
 
     Returns:
         The path, for xarray's open_dataset or open_datatree.

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.displacement import warn_of_rounding
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
@@ -39,6 +40,7 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
         InputError: steps is below 1.
         RecordError: No alpha and beta, or no step measured yet.
     """
+    ds = as_dataset(ds)
     if steps is not None and steps < 1:
         raise InputError(f"steps={steps} is not allowed; use a whole number >= 1, or None.")
     ds = _density(ds)
@@ -107,6 +109,7 @@ def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
 
     Reference: Hutchinson (1990); Ubaru, Chen & Saad (2017); Weyl's inequality for product errors.
     """
+    ds = as_dataset(ds)
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
     ds = _density(ds)

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
@@ -35,6 +36,7 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         RecordError: Not a sweep, or the reference is not measured yet.
         InputError: The reference is none of the settings.
     """
+    ds = as_dataset(ds)
     setting = setting_of(ds)
     settings = ds[setting].values
     errors = ds.error.max(["probe", "step"])

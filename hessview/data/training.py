@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.data.as_dataset import as_datasets
 from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
@@ -37,8 +38,7 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
         InputError: The runs are not of one training, such as of two models or operators.
         RecordError: There is no density run that carries a training step.
     """
-    given = [leaf.to_dataset() for leaf in runs.leaves] if isinstance(runs, xr.DataTree) else runs
-    found = _by_step(given)
+    found = _by_step(as_datasets(runs))
     if not found:
         raise RecordError(
             "no density run carries a training step; let the training script call "

@@ -84,7 +84,9 @@ def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
         return f"{value:,.0f} {attrs.get('weight_unit', '')}".strip()
     if name in NESTED and isinstance(value, str):
         return _nested(name, value)
-    if isinstance(value, int) and not isinstance(value, bool) and "seed" not in name:
+    if name == "top":
+        return "yes" if value else "no"
+    if isinstance(value, int) and "seed" not in name:
         return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 

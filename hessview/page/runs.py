@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset, as_datasets
 from hessview.errors import InputError
 from hessview.messages import ENDED
 
@@ -90,8 +91,10 @@ def session_of(run: Any) -> Any:
 
 def _walk(given: Any) -> Iterator[Live | xr.Dataset]:
     if isinstance(given, xr.DataTree):
-        yield from (node.to_dataset() for node in given.leaves if node.data_vars)
-    elif isinstance(given, xr.Dataset) or is_live(given):
+        yield from as_datasets(given)
+    elif isinstance(given, xr.Dataset):
+        yield as_dataset(given)
+    elif is_live(given):
         yield given
     elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
         for entry in given:

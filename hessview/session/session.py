@@ -160,10 +160,10 @@ class Session(Asking):
         self.close()
 
     def __repr__(self) -> str:
-        job = self.job
+        job, runs = self.job, len(self.collector.runs)
         return (
             f"<hessview.Session {job.model}: {job.parameters:,} parameters on {job.world_size} "
-            f"ranks, {len(self.collector.runs)} runs, {self.state}>"
+            f"rank{'s' * (job.world_size != 1)}, {runs} run{'s' * (runs != 1)}, {self.state}>"
         )
 
     def _repr_html_(self) -> str:

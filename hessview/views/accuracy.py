@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.accuracy import theory
+from hessview.data.as_dataset import as_dataset
 from hessview.errors import RecordError
 from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template
@@ -37,6 +38,7 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
 
     Reference: theorem 3.1 of Granziol & Juarev, arXiv 2602.00816.
     """
+    ds = as_dataset(ds)
     found = theory(ds)
     begun = np.flatnonzero(np.isfinite(ds.auto_epsilon.values))
     if not len(begun):

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.convergence import convergence as settled
 from hessview.views.density import LOCATED
 from hessview.views.heading import heading
@@ -43,6 +44,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
 
     Reference: Parlett, The Symmetric Eigenvalue Problem (1998), 13.2.
     """
+    ds = as_dataset(ds)
     found = settled(ds, probe=probe, extremes=extremes)
     norm = float(np.nanmax(np.abs(found.value)))
     floor = ROUNDING * (norm or 1.0)

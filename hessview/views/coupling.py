@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.coupling import DOUBTED, WORTHLESS, coupling_summary
 from hessview.views.coupling_row import COLOURS, coupling_row
 from hessview.views.coupling_scale import Shown, as_is, block_axis, shown, turned
@@ -39,6 +40,7 @@ def coupling(
         InputError: An unknown scale, or no block of that name.
         RecordError: Not a coupling, or nothing measured yet.
     """
+    ds = as_dataset(ds)
     if row is not None:
         return coupling_row(ds, row, normalised=normalised, scale=scale)
     found = coupling_summary(ds)

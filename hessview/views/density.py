@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import ritz
 from hessview.errors import InputError
 from hessview.messages import ENDED
@@ -59,6 +60,7 @@ def density(
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
     """
     broadening.check_sigma(sigma)
+    ds = as_dataset(ds)
     found = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
     nodes = found.node.values
     on = broadening.axis(axis, nodes)

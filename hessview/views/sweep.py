@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.views import broadening
@@ -55,6 +56,7 @@ def sweep(
     Reference: figure 8 of Granziol & Juarev, arXiv 2602.00816, is of this kind.
     """
     broadening.check_sigma(sigma)
+    ds = as_dataset(ds)
     apart = distances(ds, reference=reference)
     setting = setting_of(ds)
     spectra = [_whole(spectrum(ds, setting, place)) for place in range(ds.sizes[setting])]

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.as_dataset import as_dataset
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.training import history
 from hessview.views import broadening
@@ -50,6 +51,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) follow spectra through training in this way.
     """
     broadening.check_sigma(sigma)
+    ds = as_dataset(ds)
     found = spectra(ds)
     nodes = every_node(found)
     on = broadening.axis(axis, nodes)

@@ -83,7 +83,7 @@ def test_session_says_what_it_differentiates(session):
     assert session.job.world_size == 1
     assert session.state == "attached"
     assert repr(session) == (
-        "<hessview.Session quadratic: 12 parameters on 1 ranks, 0 runs, attached>"
+        "<hessview.Session quadratic: 12 parameters on 1 rank, 0 runs, attached>"
     )
 
 
