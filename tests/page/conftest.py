@@ -1,8 +1,9 @@
-"""Reports in Chromium, and a job for dashboards."""
+"""Reports in Chromium, and jobs for dashboards."""
 
 import pytest
-from shell_job import HESSVIEW, ShellJob
+from shell_job import HESSVIEW, JOBS, ShellJob
 
+import hessview
 from hessview.page.module import module
 from hessview.page.report import report
 
@@ -10,6 +11,9 @@ IMPORTED = """async (source) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   window.page = await import(url);
 }"""
+
+DRAWN = """() => document.querySelector(".hess-panel") &&
+  [...document.querySelectorAll(".hess-plot")].every((plot) => plot._fullData || plot.hidden)"""
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def open_report(tmp_path, new_context):
         page.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
         page.goto(path.as_uri())
         if scripts:
-            page.wait_for_function("() => document.querySelector('.hess-plot')")
+            page.wait_for_function(DRAWN)
         return page
 
     yield run
@@ -47,6 +51,16 @@ def small_job(tmp_path_factory):
         yield job.wait_until_ready()
     finally:
         job.end()
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """The same job in this process, for one test."""
+    monkeypatch.syspath_prepend(JOBS)
+    import small
+
+    with hessview.local(small.slow()) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,39 +1,20 @@
 """What a page asks of a session, on a real one in this process."""
 
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-import hessview
 from hessview.commands import Density, command_to_json
 from hessview.errors import HessviewError
 from hessview.page.actions import Actions, perform
 from hessview.page.pump import SECONDS_BETWEEN, Pump
 from hessview.page.widget import View
 
-sys.path.append(str(Path(__file__).parents[1] / "jobs"))
 LONG = {"steps": 100, "probes": 20}  # a run that no test waits for
 
 
-@pytest.fixture
-def session():
-    import small
-
-    with hessview.local(small.slow()) as made:
-        yield made
-
-
-def until(condition, timeout=60.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come true"
-        time.sleep(0.02)
-
-
-def test_a_run_is_asked_for_and_cancelled(session):
+def test_a_run_is_asked_for_and_cancelled(session, until):
     run = perform({"action": "measure", "command": command_to_json(Density(**LONG))}, session)
     assert run.command == Density(**LONG)
     assert perform({"action": "cancel", "run": run.id}, session) is None
@@ -78,7 +59,7 @@ def test_failures_are_answered_from_another_thread_and_never_raised():
     assert thread is not threading.current_thread()
 
 
-def test_what_is_measured_from_the_page_joins_the_curve_on_it(session):
+def test_what_is_measured_from_the_page_joins_the_curve_on_it(session, until):
     run = session.accuracy(epsilons=[1e-2], probes=1, top=False)
     view = View(run)
     assert view.state["asking"]
@@ -98,7 +79,7 @@ def test_what_is_measured_from_the_page_joins_the_curve_on_it(session):
     view.close()
 
 
-def test_a_page_whose_job_is_gone_says_why_it_cannot_be_asked(session):
+def test_a_page_whose_job_is_gone_says_why_it_cannot_be_asked(session, until):
     view = View(session.density(steps=2, probes=1))
     view.wait(60)
     session.close()
@@ -107,7 +88,7 @@ def test_a_page_whose_job_is_gone_says_why_it_cannot_be_asked(session):
     view.close()
 
 
-def test_pokes_that_come_together_count_as_one_and_none_is_lost():
+def test_pokes_that_come_together_count_as_one_and_none_is_lost(until):
     seen = []
     said = [0]
     pump = Pump(lambda: seen.append(said[-1]))

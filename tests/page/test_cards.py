@@ -1,34 +1,13 @@
 """The cards of a session and of a run, on a real session in this process."""
 
-import sys
-import time
-from pathlib import Path
-
 import pytest
 
 import hessview
 from hessview.page.run_card import RunCard
 from hessview.page.session_card import SessionCard
 
-sys.path.append(str(Path(__file__).parents[1] / "jobs"))
 
-
-@pytest.fixture
-def session():
-    import small
-
-    with hessview.local(small.slow()) as made:
-        yield made
-
-
-def until(condition, timeout=60.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come true"
-        time.sleep(0.02)
-
-
-def test_a_sessions_card_follows_its_state(session):
+def test_a_sessions_card_follows_its_state(session, until):
     card = SessionCard(session)
     shown = card.state["card"]
     assert (shown["title"], shown["state"]) == ("small", "attached")

@@ -13,8 +13,6 @@ from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.data.coupling import coupling_summary
 from hessview.data.sweep import distances
 from hessview.page.fallback import fallback
-from hessview.page.module import module
-from hessview.page.report import report
 from hessview.page.state import page_state
 from hessview.page.status import status
 from hessview.page.widget import View
@@ -184,34 +182,6 @@ def test_hostile_names_are_escaped_without_scripts():
     assert "<a " not in html
 
 
-@pytest.fixture
-def open_offline(tmp_path, new_context):
-    """Write a report and open it offline; at the end, nothing was asked for nor complained of."""
-    heard = []
-
-    def run(runs, *, width=1180, dark=False):
-        path = report(runs, tmp_path / "report.html")
-        context = new_context(
-            offline=True,
-            viewport={"width": width, "height": 1000},
-            color_scheme="dark" if dark else "light",
-        )
-        page = context.new_page()
-        page.on("request", lambda r: heard.append(r.url) if r.url != path.as_uri() else None)
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
-        page.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
-        page.goto(path.as_uri())
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.hess-plot')]"
-            ".every((plot) => plot._fullData || plot.hidden)"
-        )
-        return page
-
-    yield run
-    assert heard == []
-
-
 DRAWN = """() => [...document.querySelectorAll(".hess-plot")]
   .filter((plot) => !plot.hidden).map((plot) =>
   (plot._fullData ?? []).map((trace) => ({ meta: trace.meta, x: Array.from(trace.x ?? []),
@@ -224,9 +194,9 @@ def numbers(values):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_offline, shots, tmp_path, dark):
+def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_report, shots, tmp_path, dark):
     sets = [dataset_of(name) for name in FIGURES]
-    page = open_offline([dataset(probes=2, steps=20), *sets, dataset_of("benchmark")], dark=dark)
+    page = open_report([dataset(probes=2, steps=20), *sets, dataset_of("benchmark")], dark=dark)
     assert page.evaluate("() => 'Plotly' in window") is False
     drawn = [{"data": data} for data in page.evaluate(DRAWN)]
     _, _, accuracy, epsilons, fractions, coupling, row = drawn
@@ -254,8 +224,8 @@ def test_a_report_of_all_kinds_draws_the_datasets_numbers(open_offline, shots, t
 
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_nothing_overlaps_on_a_narrow_page(open_offline, shots, dark):
-    page = open_offline([dataset_of(name) for name in EVERY], width=480, dark=dark)
+def test_nothing_overlaps_on_a_narrow_page(open_report, shots, dark):
+    page = open_report([dataset_of(name) for name in EVERY], width=480, dark=dark)
     assert page.locator(".hess-plot .xtick text, .hess-plot .x2tick text").count() > 10
     page.screenshot(path=shots / f"every_narrow_{'dark' if dark else 'light'}.png", full_page=True)
     assert page.evaluate(OVERLAPS) == []
@@ -263,8 +233,8 @@ def test_nothing_overlaps_on_a_narrow_page(open_offline, shots, dark):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1180, 480])
-def test_hostile_block_names_stay_names(open_offline, shots, width):
-    page = open_offline(dataset_of("coupling", names=HOSTILE), width=width)
+def test_hostile_block_names_stay_names(open_report, shots, width):
+    page = open_report(dataset_of("coupling", names=HOSTILE), width=width)
     plot = page.locator(".hess-plot")
     assert plot.locator("a, b, img").count() == 0
     labels = plot.first.locator(".ytick text").all_text_contents()
@@ -285,9 +255,9 @@ def test_hostile_block_names_stay_names(open_offline, shots, width):
 
 
 @pytest.mark.browser
-def test_readings_are_downloaded_by_what_they_run_over(open_offline, tmp_path):
+def test_readings_are_downloaded_by_what_they_run_over(open_report, tmp_path):
     ds = dataset_of("coupling", names=HOSTILE, stop=6, end="failed")
-    page = open_offline(ds)
+    page = open_report(ds)
     assert page.locator(".hess-downloads a").all_text_contents() == [
         "CSV by probe, block, column",
         "CSV by probe, column",
@@ -308,14 +278,8 @@ def test_readings_are_downloaded_by_what_they_run_over(open_offline, tmp_path):
 
 
 @pytest.mark.browser
-def test_cells_that_a_spreadsheet_would_compute_are_defused(page):
-    page.goto("about:blank")
-    cells = page.evaluate(
-        """async (source) => {
-          const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-          const { csvCell } = await import(url);
-          return ["=1+1", "plain", 'a "b", c', -1.5, null].map(csvCell);
-        }""",
-        module(),
+def test_cells_that_a_spreadsheet_would_compute_are_defused(exports):
+    cells = exports.evaluate(
+        """() => ["=1+1", "plain", 'a "b", c', -1.5, null].map(window.page.csvCell)"""
     )
     assert cells == ["'=1+1", "plain", '"a ""b"", c"', -1.5, ""]

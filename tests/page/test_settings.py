@@ -1,14 +1,11 @@
 """The slider over settings: it snaps to what was measured, and asks for what was not."""
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from every_command import EPSILONS, dataset_of
 
-import hessview
 from hessview.commands import command_from_json, command_to_json
 from hessview.commands.accuracy import Accuracy
 from hessview.data.summary import ritz
@@ -18,9 +15,6 @@ from hessview.page.state import page_state
 from hessview.page.widget import View
 from hessview.page.wording import share
 from hessview.spectral import quadrature
-
-sys.path.append(str(Path(__file__).parents[1] / "jobs"))
-import small
 
 pytestmark = pytest.mark.browser
 
@@ -167,32 +161,31 @@ def test_spectra_of_another_matrix_do_not_count():
         assert "spectra" not in state["sections"][0]["panels"][0]
 
 
-def test_measure_here_on_a_real_session_puts_the_point_on_the_curve(page, shots):
+def test_measure_here_on_a_real_session_puts_the_point_on_the_curve(page, session, shots):
     """The click, the kernel's answer, and the page that shows it: as a widget, but for its wire."""
-    with hessview.local(small.slow()) as session:
-        run = session.accuracy(epsilons=[1e-3, 1e-1], probes=1, top=False)
-        run.wait(120)
-        view = View(run)
-        page.expose_function("send", lambda message: view._handle_custom_msg(message, []))
-        page.goto("data:text/html,<!doctype html>")
-        page.evaluate(MOUNT, [module(), view.state, True])
-        page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData")
-        page.get_by_role("radio", name="any").check()
-        slide(page, -2)
-        page.get_by_role("button", name="Measure here").click()
-        deadline = time.monotonic() + 120
-        while len(session.runs) < 2 or session.runs[1].state != "done":
-            assert time.monotonic() < deadline, "it is not measured"
-            page.wait_for_timeout(50)
-        asked = session.runs[1]
-        assert asked.command.epsilons == (pytest.approx(1e-2, rel=0.05),)
-        while view.state["sections"][0]["status"]["state"] != "done":
-            page.wait_for_timeout(50)
-        page.evaluate("(state) => shown.update(state)", view.state)
-        slide(page, -2)
-        ((x, y),) = page.evaluate(PICKED)
-        assert x == pytest.approx(asked.command.epsilons[0], rel=1e-9)
-        assert y == pytest.approx(float(asked.dataset.relative_error[0, 0]), rel=1e-9)
-        assert page.locator(".hess-picked tbody th").all_text_contents() == ["random 1"]
-        page.screenshot(path=shots / "settings_measured_here.png", full_page=True)
-        view.close()
+    run = session.accuracy(epsilons=[1e-3, 1e-1], probes=1, top=False)
+    run.wait(120)
+    view = View(run)
+    page.expose_function("send", lambda message: view._handle_custom_msg(message, []))
+    page.goto("data:text/html,<!doctype html>")
+    page.evaluate(MOUNT, [module(), view.state, True])
+    page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData")
+    page.get_by_role("radio", name="any").check()
+    slide(page, -2)
+    page.get_by_role("button", name="Measure here").click()
+    deadline = time.monotonic() + 120
+    while len(session.runs) < 2 or session.runs[1].state != "done":
+        assert time.monotonic() < deadline, "it is not measured"
+        page.wait_for_timeout(50)
+    asked = session.runs[1]
+    assert asked.command.epsilons == (pytest.approx(1e-2, rel=0.05),)
+    while view.state["sections"][0]["status"]["state"] != "done":
+        page.wait_for_timeout(50)
+    page.evaluate("(state) => shown.update(state)", view.state)
+    slide(page, -2)
+    ((x, y),) = page.evaluate(PICKED)
+    assert x == pytest.approx(asked.command.epsilons[0], rel=1e-9)
+    assert y == pytest.approx(float(asked.dataset.relative_error[0, 0]), rel=1e-9)
+    assert page.locator(".hess-picked tbody th").all_text_contents() == ["random 1"]
+    page.screenshot(path=shots / "settings_measured_here.png", full_page=True)
+    view.close()

@@ -27,9 +27,18 @@ def tile(found, label):
 
 @pytest.mark.parametrize("stop", [-1, 0, 1, 17, 60, None])
 @pytest.mark.parametrize("end", ["", "done", "cancelled", "failed"])
-def test_every_stage_of_a_run_is_valid_json(stop, end):
-    state = page_state([dataset(probes=2, steps=20, stop=stop, end=end)], final=True)
-    json.dumps(state, allow_nan=False)
+def test_every_stage_of_a_run_is_valid_json_that_holds_what_was_measured(stop, end):
+    ds = dataset(probes=2, steps=20, stop=stop, end=end)
+    whole = json.dumps(page_state([ds], final=True), allow_nan=False)
+    (found,) = json.loads(whole)["sections"]
+    count = 40 if stop is None else min(max(stop, 0), 40)
+    assert found["status"]["done"] == count
+    assert found["status"]["state"] == (end or "unfinished")
+    assert tile(found, "Lanczos steps")["value"] == str(count)
+    assert bool(found["panels"][0]["message"]) == (count == 0)
+    alpha = np.array(found["record"]["variables"]["alpha"]["values"], dtype=float)
+    np.testing.assert_array_equal(alpha, ds.alpha.values.ravel())
+    assert np.isfinite(alpha).sum() == count
 
 
 def test_a_streaming_state_is_small():
