@@ -84,7 +84,9 @@ class Actions:
         self._answer = answer
 
     def __call__(self, message: object) -> None:
-        """Take a message; never blocks, never raises."""
+        """Take a message; never blocks, never raises. "none" asks for nothing."""
+        if isinstance(message, Mapping) and message.get("action") == "none":
+            return
         threading.Thread(
             target=self._do, args=(message,), daemon=True, name="hessview-action"
         ).start()

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from hessview import __version__
 from hessview.messages import JobStarted
-from hessview.page.wording import count, number
+from hessview.page.wording import count, now, number
 
 MOST_BLOCKS = 6  # more are summed up, in a model of a hundred layers
 
@@ -83,7 +83,9 @@ def session_card(job: JobStarted, state: str) -> str:
 
 def card_html(made: dict[str, Any]) -> str:
     """What `card` made, as HTML for where no script runs; every name in it is escaped."""
-    rows = [["Session", made["message"] or made["state"]], *made["rows"]]
+    # What is stored stays, and the job does not.
+    stand = made["message"] or f"{made['state']} at {now()}"
+    rows = [["Session", stand], *made["rows"]]
     return str(
         _CARD.format(
             title=made["title"],

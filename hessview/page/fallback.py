@@ -12,6 +12,7 @@ from hessview.data.trainings import trainings
 from hessview.data.unite import unite
 from hessview.page.drawing import drawing
 from hessview.page.tables import TABLES, Table, convergence_table, training_table
+from hessview.page.wording import now
 from hessview.views import theme
 from hessview.views.density import density
 
@@ -60,6 +61,8 @@ _ROW = Markup(
 def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     status = section["status"]
     stand = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
+    if status["state"] in ("queued", "running"):  # what is stored stays, and the run does not
+        stand += f" at {now()}; run the notebook's cells again to see it live"
     message = Markup("<p><strong>{}</strong></p>").format(status["message"])
     tiles = [(tile["label"], _value(tile)) for tile in section["tiles"]]
     return Markup("<h2>{}</h2><p>{}<br>{}</p>{}{}{}{}").format(

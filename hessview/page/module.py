@@ -22,7 +22,7 @@ PLOTS = (
     "comparison.js",
     "panels.js",
 )
-PAGE = ("controls.js", "asking.js", "card.js", "readings.js", "view.js")
+PAGE = ("controls.js", "asking.js", "card.js", "gone.js", "readings.js", "view.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+import warnings
 import webbrowser
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,7 @@ def serve_dashboard(
             return panel.pane.HTML(
                 "This dashboard is opened with the address that hessview printed."
             )
+        panel.config.reconnect = True
         made = ServedDashboard(board)
         panel.state.on_session_destroyed(lambda context: made.close())
         return made
@@ -87,6 +89,8 @@ def serve_dashboard(
     if browser:
         webbrowser.open(url)
     try:
-        server.run_until_shutdown()
+        with warnings.catch_warnings():  # Bokeh has one for each page that connects again
+            warnings.filterwarnings("ignore", "reference already known")
+            server.run_until_shutdown()
     finally:
         board.close()

@@ -1,12 +1,11 @@
 """The dashboard without scripts, for saved notebooks."""
 
-import datetime
-
 from markupsafe import Markup
 
 from hessview.page.board import Board
 from hessview.page.card import card_html
 from hessview.page.fallback import fallback
+from hessview.page.wording import now
 
 _RUN = Markup("<li>{}: {} ({}), {}</li>")
 _RUNS = Markup('<p style="margin:12px 20px 0">{}</p><ol style="margin:4px 20px 12px">{}</ol>')
@@ -27,9 +26,8 @@ def still(board: Board) -> str:
         _RUN.format(one["kind"], one["label"], one["detail"], one["status"]["label"])
         for one in entries
     )
-    now = f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
     listed = (
-        _RUNS.format(f"Runs as they were at {now}, the newest first", runs)
+        _RUNS.format(f"Runs as they were at {now()}, the newest first", runs)
         if entries
         else Markup("")
     )

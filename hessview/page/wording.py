@@ -1,5 +1,6 @@
 """Numbers as people read them: rounded to what is known, with real minus signs and powers."""
 
+import datetime
 import math
 
 MOST_DIGITS = 6  # more cannot be compared at a glance
@@ -78,6 +79,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def now() -> str:
+    """This moment, such as "2026-11-24 16:27", for what is stored and may be read much later."""
+    return f"{datetime.datetime.now():%Y-%m-%d %H:%M}"
+
+
 def count(value: float) -> str:
     """A large count such as "135 M"; exact below a million."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
@@ -91,4 +97,6 @@ def _power(exponent: int) -> str:
 
 
 def _signed(text: str) -> str:
+    if not text.strip("-0."):  # what rounds to nothing has no sign
+        return text.lstrip("-")
     return text.replace("-", MINUS)

@@ -1,5 +1,7 @@
 """The cards of a session and of a run, on a real session in this process."""
 
+import re
+
 import pytest
 
 import hessview
@@ -13,7 +15,7 @@ def test_a_sessions_card_follows_its_state(session, until):
     assert (shown["title"], shown["state"]) == ("small", "attached")
     assert ["Parameters", "212"] in shown["rows"]
     data, _ = card._repr_mimebundle_()
-    assert "attached" in data["text/html"]
+    assert re.search(r"attached at \d{4}-\d\d-\d\d", data["text/html"])
     assert data["text/plain"] == repr(session)
     session.close()
     until(lambda: card.state["card"]["state"] != "attached")

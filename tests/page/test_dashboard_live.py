@@ -4,7 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from jupyter_page import KERNEL_READY
 from overlaps import OVERLAPS
+from wire import Wire
 
 import hessview
 from hessview.spectral import quadrature
@@ -28,6 +30,12 @@ RUN_LAST = """() => {
   content.activeCellIndex = content.widgets.length - 1;
   void window.jupyterapp.commands.execute("notebook:run-cell");
 }"""
+
+CELL = """(text) => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  content.widgets.at(-1).model.sharedModel.setSource(text);
+}"""
+RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 
 # Ten updates a second, and the moments at which one of them has reached the page.
 COUNT = """() => {
@@ -114,6 +122,54 @@ def test_a_reload_shows_the_chosen_run_again_and_two_dashboards_agree(
     page.wait_for_function("() => document.querySelectorAll('.hess-plot')[1]?._fullData")
     page.locator(".hess-board").nth(1).scroll_into_view_if_needed()
     page.screenshot(path=shots / "dashboard_reloaded.png")
+
+
+def test_a_page_that_was_cut_off_catches_up_and_one_whose_kernel_has_gone_says_so(
+    dashboard, jupyterlab, page, small_job, shots, until
+):
+    wire = Wire(page, "/channels")
+    ask = "run = session.density(steps=40, probes={})\nrun"
+    dashboard("gone", "session", ask.format(2))
+    board = page.locator(".hess-board section:not(.hess-session) .hess-pill")
+    view = page.locator(".jp-Cell").last.locator(".hessview")
+    stand = view.locator(".hess-pill")
+    for shown in (board, stand):
+        shown.get_by_text("streaming").wait_for(timeout=60_000)
+
+    def record():
+        *_, run = hessview.open_runs(small_job.path).children.values()
+        return run.attrs["state"]
+
+    wire.lose()
+    until(lambda: record() == "done", timeout=60)
+    page.wait_for_timeout(500)
+    assert [stand.text_content(), board.text_content()] == ["streaming"] * 2
+    wire.cut()
+    wire.restore()
+    for shown in (board, stand):
+        shown.get_by_text("done").wait_for(timeout=60_000)
+    assert view.locator("dd strong").nth(4).text_content() == "80"
+
+    page.evaluate(CELL, ask.format(20))
+    page.evaluate(RUN_LAST)
+    for shown in (board, stand):
+        shown.get_by_text("streaming").wait_for(timeout=60_000)
+    page.evaluate(RESTART)
+    for shown in (board, stand):
+        shown.get_by_text("detached").wait_for(timeout=60_000)
+    assert page.locator(".hess-session .hess-pill").all_text_contents() == ["lost", "lost"]
+    assert page.locator(".hess-go").is_disabled()
+    assert page.locator(".hess-progress:visible").count() == 0
+    page.screenshot(path=shots / "dashboard_gone.png")
+    assert record() == "running"
+
+    page.evaluate(CELL, "run = session.runs[-1]\nrun")
+    page.wait_for_function(KERNEL_READY, timeout=60_000)
+    jupyterlab.run_all(page)
+    for shown in (board, stand):
+        shown.get_by_text("streaming").wait_for(timeout=60_000)
+    view.get_by_role("button", name="Cancel").click()
+    stand.get_by_text("cancelled").wait_for(timeout=60_000)
 
 
 def test_it_keeps_up_and_cancels_while_the_kernel_is_busy(dashboard):

@@ -9,6 +9,7 @@ import pytest
 from emulated import events
 from overlaps import OVERLAPS
 from shell_job import HESSVIEW
+from wire import Wire
 
 import hessview
 from hessview.eventlog import EventLog
@@ -103,6 +104,26 @@ def test_it_follows_a_job_without_attaching(small_job, serve, visit, shots):
         pill(page, "done")
         page.wait_for_function("() => document.querySelector('.hess-board')")
         page.screenshot(path=shots / "served_dark_narrow.png", full_page=True)
+
+
+def test_a_page_that_cannot_reach_its_server_says_so_and_catches_up(small_job, serve, page, shots):
+    wire = Wire(page, "/ws")
+    url = serve(small_job.path)
+    with hessview.attach(small_job.path, force=True) as session:
+        page.goto(url)
+        page.locator(".hess-board").wait_for(timeout=60_000)
+        run = session.density(steps=100, probes=20)
+        pill(page, "streaming")
+        wire.cut()
+        pill(page, "detached")
+        page.locator(".hess-session .hess-message").get_by_text("cannot be reached").wait_for()
+        assert page.locator(".hess-session .hess-pill").text_content() == "lost"
+        page.screenshot(path=shots / "served_gone.png")
+        wire.restore()
+        pill(page, "streaming")
+        run.cancel()
+        pill(page, "cancelled")
+        assert page.locator(".hess-session .hess-pill").text_content() == "watching"
 
 
 def test_attached_it_measures_and_cancels(small_job, serve, visit, shots):

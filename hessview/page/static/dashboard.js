@@ -32,7 +32,7 @@ export function merged(board, { head = board.head, parts = {}, changes = {} }) {
  * @param chosen name of the run to begin with; "" follows the newest
  * @param send sends a message to the board
  * @param onChoice is told which run is looked at by choice, "" for the newest
- * @returns update(board), dispose()
+ * @returns update(board), ask() for what is looked at anew, dispose()
  */
 export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
   const prefix = `hess-board-${OWN}-${++dashboards}`;
@@ -66,7 +66,7 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
     missed = board.missed ?? missed;
     const section = parts[name]?.section;
     list.update(order.map((one) => ({ name: one, ...parts[one].entry })), name);
-    empty.textContent = name ? "Waiting for the kernel to draw this run…" : "No run yet. Runs appear here once they are asked for.";
+    empty.textContent = name ? "Waiting for the kernel to draw this run…" : nothing(head);
     empty.hidden = Boolean(section);
     if (drawn.name !== name || drawn.theme !== JSON.stringify(head.theme)) {
       page?.dispose();
@@ -95,8 +95,15 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
         show();
       }
     },
+    ask() { requested = ""; show(); },
     dispose() { page?.dispose(); frame.dispose(); },
   };
+}
+
+/** Why there is no run to show. */
+function nothing({ card, form, asking }) {
+  if (form && asking) return "No run yet. Measure one above, or ask for one in a cell.";
+  return card?.state === "watching" ? "No run yet. Runs appear here once they are asked for." : "No run was asked for.";
 }
 
 function frameState({ theme, card, asking, reason, notice }) {
