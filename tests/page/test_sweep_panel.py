@@ -14,7 +14,8 @@ from hessview.views.sweep import sweep
 COMPUTED = """([panel, axis, sigma]) => {
   const { traces, ...rest } = page.sweptCurves(panel, { axis, sigma, scale: "log" });
   const plain = ({ x, y }) => ({ x: Array.from(x), y: Array.from(y) });
-  return { curves: panel.spectra.map(({ at }) => plain(traces[at])), ...rest };
+  const settings = panel.figure.data.slice(0, panel.spectra.length).map(({ meta }) => meta.setting);
+  return { curves: settings.map((setting) => plain(traces[setting])), ...rest };
 }"""
 CURVES = """() => document.querySelector(".hess-plot")._fullData
   .filter((trace) => trace.meta.role === "density").map((trace) => Array.from(trace.y))"""
@@ -28,7 +29,8 @@ def panel(ds):
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.317])  # round ones part eigenvalues at ties
 def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
-    for ds in (dataset_of("epsilon_sweep"), dataset_of("fraction_sweep", stop=130, end="")):
+    uneven = dataset_of("epsilon_sweep").assign_coords(epsilon=np.logspace(-5, -1.7, 4))
+    for ds in (dataset_of("epsilon_sweep"), uneven, dataset_of("fraction_sweep", stop=130, end="")):
         given = panel(ds)
         part = ds.isel({ds.alpha.dims[0]: slice(len(given["spectra"]))})
         reference = given["spectra"][given["reference"]]["at"]
@@ -46,7 +48,7 @@ def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
 @pytest.mark.browser
 @pytest.mark.parametrize(("dark", "width"), [(False, 1180), (True, 1180), (False, 480)])
 def test_kernel_width_and_axis_move_the_curves_and_no_distance(open_report, shots, dark, width):
-    ds = dataset_of("epsilon_sweep")
+    ds = dataset_of("epsilon_sweep").assign_coords(epsilon=np.logspace(-5, -1.7, 4))
     page = open_report([ds], dark=dark, width=width)
     before = drawn(page)
     page.screenshot(path=shots / f"sweep_{width}_{'dark' if dark else 'light'}.png", full_page=True)

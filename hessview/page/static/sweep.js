@@ -7,11 +7,11 @@ const AROUND = 0.3; // share of the reference's extent, zero in it, that is show
  * Curves of the settings, by setting, and both axes.
  * @param rulesOf gives the quadratures of a setting (by its place in the panel)
  */
-export function sweptCurves({ spectra, reference }, { axis: name, sigma: width = null, widening = 0, scale }, rulesOf = () => undefined) {
+export function sweptCurves({ spectra, reference, figure }, { axis: name, sigma: width = null, widening = 0, scale }, rulesOf = () => undefined) {
   const parts = spectra.map((one, place) => {
     const { rows, longest } = drawnRows(one, {}, rulesOf(place));
     const whole = rows.filter((row) => row.whole);
-    return { at: one.at, whole, nodes: whole.flatMap((row) => row.nodes), longest };
+    return { setting: figure.data[place].meta.setting, whole, nodes: whole.flatMap((row) => row.nodes), longest };
   });
   const base = parts[reference], axis = axisFor(name, base.nodes);
   const sigma = width ?? defaultSigma(axis, base.nodes, base.longest) * 10 ** widening;
@@ -29,7 +29,7 @@ export function sweptCurves({ spectra, reference }, { axis: name, sigma: width =
   });
   const bottom = Math.max(Math.min(lowest, top * 1e-4) / 4, top * ROUNDING), floor = scale === "log" ? bottom / MARGIN : 0;
   const customdata = Array.from(at, axis.eigenvalue);
-  const traces = curves.map((y, place) => [parts[place].at, { x: at, y: y.map((value) => Math.max(value, floor)), customdata }]);
+  const traces = curves.map((y, place) => [parts[place].setting, { x: at, y: y.map((value) => Math.max(value, floor)), customdata }]);
   return {
     traces: Object.fromEntries(traces), sigma, xaxis: xAxis(axis, near), yaxis: yAxis(scale, bottom, top),
     edge: axis.coordinate(axis.scale), strip: `not resolved: |λ| < ${rounded(axis.scale)}`,
