@@ -69,6 +69,25 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def averaging(module: nn.Module) -> Iterator[None]:
+    """Have FSDP average gradients over the ranks where the user has it sum them.
+
+    torchtitan does, and divides its loss by the tokens of all ranks.
+
+    Args:
+        module: Sharded, replicated or plain.
+    """
+    lent = [group for group in groups(module) if group.gradient_divide_factor == 1]
+    for group in lent:
+        group.gradient_divide_factor = None
+    try:
+        yield
+    finally:
+        for group in lent:
+            group.gradient_divide_factor = 1.0
+
+
+@contextmanager
 def without_gradient_hooks(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     """Set aside what users hang on parameters' gradients.
 

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.lending import wide_reduction, without_gradient_hooks
+from hessview.job.lending import averaging, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
 
@@ -112,7 +112,11 @@ class Passes:
         for parameter in parameters:
             parameter.grad = None
         try:
-            with wide_reduction(self._module), without_gradient_hooks(parameters):
+            with (
+                averaging(self._module),
+                wide_reduction(self._module),
+                without_gradient_hooks(parameters),
+            ):
                 yield
         except BaseException:
             sharding.recover(self._module)

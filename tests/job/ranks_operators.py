@@ -128,6 +128,22 @@ def reduced_in_bfloat16(mesh):
     return results
 
 
+def summed_by_fsdp(mesh):
+    """The user has FSDP sum gradients, as torchtitan does, rather than average them."""
+    results = {}
+    for name, factor in {"averaged": None, "summed": 1.0}.items():
+        objective = sharded(toys.gpt(), mesh)
+        for child in objective.module.modules():
+            if factor is not None and isinstance(child, FSDPModule):
+                child.set_force_sum_reduction_for_comms(True)  # gloo has no other way
+                child.set_gradient_divide_factor(factor)
+        results[name] = [
+            product(objective, op, EPSILON) for op in ("hessian", "hessian_one_reduction")
+        ]
+    results["given back"] = {g.gradient_divide_factor for g in sharding.groups(objective.module)}
+    return results
+
+
 def one_reduction_raising(mesh):
     """The loss raises between the two sides, when ranks hold gradients that were not reduced."""
     objective = sharded(toys.gpt(), mesh)
@@ -323,6 +339,7 @@ CASES = (
     inside_autocast,
     refused,
     hooks,
+    summed_by_fsdp,
     reduced_in_bfloat16,  # the last: it takes the treatment away
 )
 

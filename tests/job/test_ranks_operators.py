@@ -116,6 +116,13 @@ def test_sums_in_bfloat16_are_done_in_float32(results):
     assert found["given back"] == {"torch.bfloat16"}
 
 
+def test_gradients_that_fsdp_sums_for_the_user_give_the_same_products(results):
+    found = results["summed_by_fsdp"]
+    for averaged, summed in zip(found["averaged"], found["summed"], strict=True):
+        torch.testing.assert_close(summed["product"], averaged["product"])
+    assert found["given back"] == {1.0}
+
+
 def test_one_reduction_forgets_gradients_that_it_did_not_reduce(results):
     found = results["one_reduction_raising"]
     assert found["equal"]
