@@ -60,7 +60,9 @@ function recolouring({ light, dark }, palette) {
  */
 export function mount(host, state, { ask, place = "" } = {}) {
   const root = element("div", { class: "hessview" });
-  host.replaceChildren(element("style", {}, STYLE), root);
+  // Plotly's rules are the document's, and do not reach into the shadow root of a layout of Panel.
+  const plotly = document.getElementById("plotly.js-style-global")?.sheet.cssRules ?? [];
+  host.replaceChildren(element("style", {}, [STYLE, ...[...plotly].map((rule) => rule.cssText)].join("\n")), root);
   const notice = noticeView(root);
   const prefix = `hess-${OWN}-${++mounted}`;
   const above = element("div", { class: "hess-trainings" }); // sections may join below it, and move nothing
