@@ -46,7 +46,7 @@ class Plan:
         parameters: Number of differentiated parameters, tied ones counted once.
         blocks: Number of parameters by block.
         shard: Elements of the largest rank's shard.
-        memory: Bytes of the largest rank by kind, at the most; the basis grows with the steps.
+        memory: Bytes of the largest rank at its peak by kind; the basis grows with the steps.
         gradients: How many gradients the run takes, at the least and at the most; one more for
             each product whose step is tried again, which is rare, times those of a product.
         batches: Batches of the data set, which the ranks share out.
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """Bytes of the largest rank, at the most."""
+        """Bytes of the largest rank at its peak."""
         return sum(self.memory.values())
 
     @property
@@ -315,7 +315,7 @@ def _notes(options: "Options", density: Density, seen: "Rehearsal") -> tuple[str
     from hessview.job.models import DTYPES
 
     notes = [
-        "torch itself, its communication buffers, and what an allocator keeps",
+        "torch itself, its communication buffers, and what an allocator keeps: leave a fifth free",
         "on GPUs, a layer gathered ahead of its use, and kernels other than a CPU's",
     ]
     if density.operator in ("gauss_newton", "fisher"):
@@ -346,7 +346,7 @@ def _lines(plan: Plan) -> list[str]:
         f"{plan.model} on {plan.ranks:,} ranks: {plan.parameters:,} parameters in "
         f"{len(plan.blocks)} blocks of {sizes[0]:,} to {sizes[-1]:,}, up to {plan.shard:,} a rank",
         "",
-        "memory of the largest rank, at the most:",
+        "memory of the largest rank at its peak:",
         *(f"  {text:<36}{_size(number):>10}" for text, number in [*rows, ("in all", plan.total)]),
         "",
         f"work of {density.probes} probes of {density.steps} steps: "

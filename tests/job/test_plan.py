@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
-from ranks_plan import EPSILON, LARGE, OPERATORS_SEEN, SIZES
+from ranks_plan import EPSILON, LARGE, OPERATORS_SEEN, SIZES, WEIGHED
 from transformers import LlamaConfig
 
 import hessview
@@ -66,7 +66,7 @@ def test_gradients_and_the_basis_are_those_of_a_run(job, folder):
     assert plan.gradients == (job["fixed"]["recorded"] + 1,) * 2  # and the one it begins with
     assert plan.gradients == (job["fixed"]["begun"],) * 2
     assert {plan.memory["basis"]} == job["fixed"]["basis"]
-    auto = hessview.plan(folder, ranks=2, steps=2, probes=2, **SIZES)
+    auto = hessview.plan(folder, ranks=2, steps=2, probes=1, **SIZES)
     assert auto.gradients[0] <= job["auto"]["begun"] <= auto.gradients[1]
     assert {auto.memory["basis"]} == job["auto"]["basis"]
 
@@ -86,12 +86,12 @@ def test_memory_is_what_ranks_were_seen_to_take(job, folder):
     row = plan.shard * 4
     assert moving(plan) == pytest.approx(job["gradient"], rel=NEAR)
     assert plan.total - plan.memory["parameters"] == pytest.approx(job["density"], rel=NEAR)
-    for operator, vectors in {"hessian": 2, "hessian_one_reduction": 2}.items():
+    for operator in WEIGHED:
         own = fixed(folder, operator)
-        expected = moving(own) + vectors * row + own.memory["operator"]
+        expected = moving(own) + 2 * row + own.memory["operator"]  # saved parameters, the product
         assert expected == pytest.approx(job["products"][operator]["memory"], rel=NEAR)
     large = hessview.plan(folder, ranks=2, **LARGE)
-    assert large.memory["activations"] > 5 * plan.memory["activations"]
+    assert large.memory["activations"] > 4 * plan.memory["activations"]
     assert moving(large) == pytest.approx(job["activations"], rel=NEAR)
 
 
