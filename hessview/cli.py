@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hessview import __version__
-from hessview.errors import HessviewError, JobError
+from hessview.errors import HessviewError, InputError, JobError
 
+_DEFAULT = "(default: %(default)s)"
 _REFUSED = 2  # exit code of a rank when rank 0 has said in one line why there is no job
 
 
@@ -49,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="spectrum of a real language model, sharded over ranks")
     demo.add_argument("--quick", action="store_true", help="a small GPT, trained on the spot")
-    demo.add_argument("--out", type=pathlib.Path, default=pathlib.Path("hessview-demo"))
-    demo.add_argument("--ranks", type=int, default=2)
+    demo.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("hessview-demo"), help=_DEFAULT
+    )
+    demo.add_argument("--ranks", type=int, default=2, help=_DEFAULT)
     demo.add_argument("--steps", type=int, help="Lanczos steps per probe")
     demo.add_argument("--probes", type=int, help="random probe vectors")
     demo.add_argument("--tokens", type=int, help="tokens of the data set, over all ranks")
@@ -78,10 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", help="what a model needs on N ranks, without any")
     plan.add_argument("model", help="as for launch; of language models no weights are loaded")
-    plan.add_argument("--ranks", type=int, required=True)
-    plan.add_argument("--steps", type=int, default=64, help="Lanczos steps per probe")
-    plan.add_argument("--probes", type=int, default=4, help="random probe vectors")
-    plan.add_argument("--operator", default="hessian", metavar="NAME")
+    plan.add_argument("--ranks", type=int, required=True, help="processes that share the model")
+    plan.add_argument("--steps", type=int, default=64, help=f"Lanczos steps per probe {_DEFAULT}")
+    plan.add_argument("--probes", type=int, default=4, help=f"random probe vectors {_DEFAULT}")
+    plan.add_argument("--operator", default="hessian", metavar="NAME", help=_DEFAULT)
     plan.add_argument("--window", type=int, help="Lanczos vectors that are kept (default: all)")
     _add_sizes(plan)
     plan.add_argument("--memory", type=float, metavar="GIB", help="of a rank: says if it fits")
@@ -95,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("model", help="as for launch")
     _add_job_options(bench)
     bench.add_argument("--run-dir", help="default: runs/MODEL-TIME")
-    bench.add_argument("--operators", nargs="+", default=["hessian"], metavar="NAME")
-    bench.add_argument("--depths", nargs="+", type=int, default=[1, 10, 50], metavar="STEP")
-    bench.add_argument("--repetitions", type=int, default=5)
+    bench.add_argument("--operators", nargs="+", default=["hessian"], metavar="NAME", help=_DEFAULT)
+    bench.add_argument(
+        "--depths", nargs="+", type=int, default=[1, 10, 50], metavar="STEP", help=_DEFAULT
+    )
+    bench.add_argument("--repetitions", type=int, default=5, help=_DEFAULT)
     bench.add_argument("--json", type=pathlib.Path, help="write the numbers to this file as well")
     bench.set_defaults(command=_bench)
 
@@ -122,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_job_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--ranks", type=int, default=2, help=_DEFAULT)
     parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
     _add_sizes(parser)
     parser.add_argument("--seed", type=int)
@@ -236,9 +241,20 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from hessview.commands import Benchmark
+    from hessview.commands.allowed import whole
     from hessview.data.benchmark import benchmark, format_benchmark
     from hessview.session.launch import launch
 
+    whole("repetitions", arguments.repetitions, 1)
+    Benchmark(operators=tuple(arguments.operators), depths=tuple(arguments.depths))
+    if arguments.json:  # before minutes go into measuring
+        try:
+            arguments.json.open("a").close()
+        except OSError as error:
+            raise InputError(
+                f"{arguments.json} cannot be written ({error}); choose another."
+            ) from error
     with launch(arguments.model, run_dir=arguments.run_dir, **_job_options(arguments)) as session:
         run = session.benchmark(
             operators=arguments.operators,

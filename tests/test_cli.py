@@ -5,6 +5,7 @@ import pytest
 from emulated import payloads
 from shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
 
+import hessview
 from hessview.cli import main
 from hessview.eventlog import EventLog
 
@@ -87,6 +88,27 @@ def test_bad_launch_options_start_nothing(tmp_path, capsys, arguments, text):
     line = error_of(capsys, "launch", "tiny", "--run-dir", str(tmp_path / "run"), *arguments)
     assert line.startswith(f"hessview: {text}")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--repetitions", "0"], "repetitions=0 is not allowed; use a whole number >= 1."),
+        (["--depths", "0"], "depths=0 is not allowed; use a whole number >= 1."),
+        (["--json", "no/such/folder"], "no/such/folder cannot be written ([Errno 2] "),
+    ],
+)
+def test_bad_bench_options_start_nothing(tmp_path, capsys, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    assert error_of(capsys, "bench", "tiny", *arguments).startswith(f"hessview: {text}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"hessview {hessview.__version__}\n"
 
 
 @pytest.mark.parametrize(
