@@ -14,6 +14,7 @@ LABELS = {
     "parameters": "Parameters",
     "blocks": "Blocks",
     "operator": "Operator",
+    "about_operator": "What it is",
     "subset": "Parameters taken",
     "loss": "Loss",
     "gradient_norm": "Gradient norm",
