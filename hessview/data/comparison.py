@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_datasets
-from hessview.data.summary import ritz, summary
+from hessview.data.displacement import warn_of_rounding
+from hessview.data.summary import extremes, ritz
 from hessview.data.sweep import distance
 from hessview.errors import RecordError
 from hessview.spectral import quadrature
@@ -57,25 +58,23 @@ def comparison(runs: xr.DataTree | Iterable[xr.Dataset]) -> tuple[list[xr.Datase
             "for their first readings."
         )
     spectra = [ritz(ds) for ds in there]
-    numbers = [summary(ds) for ds in there]
+    for ds in there:
+        warn_of_rounding(ds)
+    numbers = [extremes(ds, found) for ds, found in zip(there, spectra, strict=True)]
     apart = np.array(
         [_apart(ds, one, there[0], spectra[0]) for ds, one in zip(there, spectra, strict=True)]
     )
     units = {"units": str(there[0].alpha.attrs.get("units", "loss"))}
-    extremes = {
-        f"{name}{suffix}": (
-            "run",
-            np.array([float(one[variable].sel(quantity=name)) for one in numbers]),
-            units,
-        )
+    ends = {
+        f"{name}{suffix}": ("run", np.array([getattr(one[name], field) for one in numbers]), units)
         for name in ("largest", "smallest")
-        for suffix, variable in (("", "value"), ("_uncertainty", "uncertainty"))
+        for suffix, field in (("", "value"), ("_uncertainty", "uncertainty"))
     }
     return there, xr.Dataset(
         {
             "distance": ("run", apart[:, 0], units),
             "spread": ("run", apart[:, 1], units),
-            **extremes,
+            **ends,
             "whole": ("run", np.array([int(one.finished.sum()) for one in spectra])),
         },
         {"run": np.array(labels(there), dtype=object)},

@@ -1,42 +1,45 @@
 """The section of a page that lays the spectra of its density runs over each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.comparison import comparison
 from hessview.errors import RecordError
-from hessview.page.density_panel import density_panel
+from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
 from hessview.page.wording import measured, number
 from hessview.views import theme
-from hessview.views.compare import compare
+from hessview.views.compare import bare
 
 Json = dict[str, Any]
 
 HEAD = ["run", "distance to the first", "largest eigenvalue", "smallest eigenvalue", "whole probes"]
-NEEDED = ("steps", "over", "probes")  # of a density's panel, from which the page draws a curve
 
 
-def comparison_sections(runs: Sequence[xr.Dataset]) -> list[Json]:
+def comparison_sections(
+    runs: Sequence[xr.Dataset], *, places: Mapping[int, int] | None = None
+) -> list[Json]:
     """The section, if there are two or more density runs and something is measured.
 
     Args:
         runs: Datasets of runs of any command, half-done ones too.
+        places: Where on the page the section of each of them stands, by the identity (`id`) of
+            the dataset; None if their sections are not there.
 
     Returns:
         One section as of `page.state.page_state`, without record and provenance, or none. Its
-        panel holds the figure of `views.compare` without arrays, runs (label, and what a
-        density's panel needs to draw its curve), head and rows of a table, and dark (what the
-        curves' colours become on a dark ground).
+        panel holds the figure of `views.compare` without arrays, runs (label, and the place of
+        the section whose first panel holds its coefficients, or else the coefficients), head and
+        rows of a table, and dark (what the curves' colours become on a dark ground).
     """
     densities = [ds for ds in runs if ds.attrs.get("command", "density") == "density"]
     if len(densities) < 2:
         return []
     try:
         there, apart = comparison(densities)
-        figure = compare(densities)
     except RecordError:  # nothing measured
         return []
     left = int(apart.attrs["left_out"])
@@ -50,16 +53,17 @@ def comparison_sections(runs: Sequence[xr.Dataset]) -> list[Json]:
             "subtitle": subtitle,
             "status": {"state": "done", "label": "", "message": "", **counts},
             "tiles": [],
-            "panels": [_panel(there, apart, figure)],
+            "panels": [_panel(there, apart, places)],
             "provenance": [],
         }
     ]
 
 
-def _panel(there: list[xr.Dataset], apart: xr.Dataset, figure: Any) -> Json:
-    made = figure.to_plotly_json()
-    arrays = ("x", "y", "customdata")
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+def _panel(there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int] | None) -> Json:
+    figure = bare(apart)
+    # The page writes title and legend as text, which needs no room within the figure.
+    written = ("title", "margin", "height")
+    layout = {key: one for key, one in figure["layout"].items() if key not in written}
     labels = [str(label) for label in apart.run.values]
     return {
         "kind": "comparison",
@@ -67,18 +71,11 @@ def _panel(there: list[xr.Dataset], apart: xr.Dataset, figure: Any) -> Json:
         "subtitle": "Mean over whole probes of each run, one kernel width for all",
         "message": "",
         "again": None,
-        "figure": {
-            "data": [
-                {key: value for key, value in trace.items() if key not in arrays}
-                for trace in made["data"]
-            ],
-            "layout": plain(layout),
-        },
+        "figure": {"data": figure["data"], "layout": plain(go.Layout(layout).to_plotly_json())},
         "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
         "runs": [
-            {"label": label} | {key: panel[key] for key in NEEDED}
+            {"label": label, **(coefficients(ds) if places is None else {"at": places[id(ds)]})}
             for label, ds in zip(labels, there, strict=True)
-            for panel in [density_panel(ds)]
         ],
         "head": HEAD,
         "rows": [_row(label, apart.isel(run=place)) for place, label in enumerate(labels)],

@@ -5,7 +5,7 @@ from typing import Any
 import xarray as xr
 
 from hessview.data.summary import ritz
-from hessview.messages import ENDED
+from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
 from hessview.views.density import density, describe
 
@@ -19,35 +19,19 @@ def density_panel(ds: xr.Dataset) -> Json:
         ds: Dataset of a density run, also a half-done one.
 
     Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), steps (asked
-        of each probe), over (whether nothing more can arrive), all (the probes that were asked
-        for), and probes, those begun: probe, alpha and beta of its leading steps, in full
-        precision, in which Ritz values and weights are computed.
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), all (the probes
+        that were asked for), and what `page.coefficients` gives, in which Ritz values and weights
+        are computed.
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
     found = ritz(ds)
-    rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
-    lengths = found.node.notnull().sum("node").values
-    alpha, beta = (rows[name].transpose("probe", "step").values for name in ("alpha", "beta"))
     return {
         "subtitle": describe(found),
         "figure": _bare(ds),
-        "steps": alpha.shape[1],
-        "over": ds.attrs.get("state") in ENDED,
         "all": found.probe.values.tolist(),
-        "probes": [
-            {
-                "probe": probe,
-                "alpha": alpha[place, :length].tolist(),
-                "beta": beta[place, :length].tolist(),
-            }
-            for place, (probe, length) in enumerate(
-                zip(found.probe.values.tolist(), lengths, strict=True)
-            )
-            if length
-        ],
+        **coefficients(ds),
     }
 
 

@@ -56,6 +56,7 @@ def page_state(
     # Spectra of a training stand in its own section, over the training step.
     members = {id(ds) for group in followed for ds in group}
     others = [ds for ds in runs if id(ds) not in members]
+    places = {id(ds): place for place, group in enumerate(groups) for ds in group}
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
     return {
         "title": ", ".join(dict.fromkeys(titles)),
@@ -65,7 +66,7 @@ def page_state(
             for group in groups
         ],
         "trainings": [training_section(group) for group in followed],
-        "comparisons": comparison_sections(others) if panels else [],
+        "comparisons": comparison_sections(others, places=places) if panels else [],
     }
 
 

@@ -56,50 +56,64 @@ def compare(
     drawn = [shown(found) for found in spectra]
     curves = [mean(found, on, at, width) for found in drawn]
     bottom, top = limits(curves, drawn, on, at)
-    traces = [
-        _curve(apart.isel(run=place), place, on, at, np.maximum(curve, bottom / MARGIN))
-        for place, curve in enumerate(curves)
-    ]
-    layout = _layout(apart, on, nodes, width) | {"yaxis": density_axis(bottom, top)}
-    return go.Figure(traces, layout)
+    figure = bare(apart, broadening.say_sigma(on, width))
+    eigenvalues = on.eigenvalue(at)
+    for trace, curve in zip(figure["data"], curves, strict=True):
+        trace |= {"x": at, "y": np.maximum(curve, bottom / MARGIN), "customdata": eigenvalues}
+    layout = figure["layout"]
+    layout["xaxis"] |= broadening.ticks(on, nodes)
+    layout |= {
+        "meta": {"axis": on.name, "scale": on.scale, "sigma": width},
+        "yaxis": density_axis(bottom, top),
+        "shapes": [strip(float(on.coordinate(on.scale)), on.scale)],
+    }
+    return go.Figure(figure)
 
 
-def _curve(one: xr.Dataset, place: int, on: broadening.Axis, at: Array, y: Array) -> dict[str, Any]:
-    whole = bool(one.whole > 0)
+def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
+    """The figure of `compare` without what is computed from coefficients: a page does that.
+
+    Args:
+        apart: How the runs compare, as `data.comparison` gives it.
+        words: What its subtitle tells besides the number of runs.
+
+    Returns:
+        data, a trace for each run without arrays, and layout, in which ranges and ticks of the
+        axes and the place of the strip around zero are still to be set.
+    """
+    columns = zip(apart.run.values, apart.distance.values, apart.whole.values, strict=True)
+    left = int(apart.attrs["left_out"])
+    counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
+    missing = f"{left} left out, nothing measured" if left else ""
+    subtitle = " · ".join(filter(None, [counted, missing, words]))
+    return {
+        "data": [
+            _trace(str(name), place, float(far), whole=bool(whole))
+            for place, (name, far, whole) in enumerate(columns)
+        ],
+        "layout": {
+            "template": template(),
+            **heading(
+                "Comparison of spectra", apart.attrs, subtitle, body=400 + LINE * apart.sizes["run"]
+            ),
+            "xaxis": {"title": {"text": "eigenvalue λ"}},
+            "yaxis": density_axis(0.1, 1.0),
+            "hovermode": "closest",
+            "showlegend": True,
+            "shapes": [strip(0.0, 0.0)],
+        },
+    }
+
+
+def _trace(name: str, place: int, distance: float, *, whole: bool) -> dict[str, Any]:
     dash = ("solid", "dash")[place // len(SERIES) % 2] if whole else "dot"
-    name = str(one.run.item())
-    far = f"{float(one.distance):.2g}" if np.isfinite(one.distance) else "not known yet"
+    far = f"{distance:.2g}" if np.isfinite(distance) else "not known yet"
     return {
         "type": "scatter",
-        "x": at,
-        "y": y,
-        "customdata": on.eigenvalue(at),
         "name": html.escape(name, quote=False) + ("" if whole else " (no whole probe yet)"),
         "meta": {"role": "density", "run": name},
         "mode": "lines",
         "line": {"color": SERIES[place % len(SERIES)], "width": 1.75, "dash": dash},
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
         f"distance to the first {far}<extra>%{{fullData.name}}</extra>",
-    }
-
-
-def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
-    left = int(apart.attrs["left_out"])
-    missing = f" · {left} left out, nothing measured" if left else ""
-    counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
-    words = f"{counted}{missing} · {broadening.say_sigma(on, sigma)}"
-    edge = float(on.coordinate(on.scale))
-    return {
-        "template": template(),
-        **heading(
-            "Comparison of spectra", apart.attrs, words, body=400 + LINE * apart.sizes["run"]
-        ),
-        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
-        "xaxis": {
-            "title": {"text": "eigenvalue λ"},
-            **broadening.ticks(on, nodes),
-        },
-        "hovermode": "closest",
-        "showlegend": True,
-        "shapes": [strip(edge, on.scale)],
     }

@@ -10,6 +10,7 @@ from report_page import drawn, move
 from trained import run_of
 
 from hessview.data.comparison import comparison
+from hessview.page.comparison_section import comparison_sections
 from hessview.page.state import page_state
 from hessview.views import broadening
 from hessview.views.compare import compare
@@ -23,7 +24,7 @@ def runs():
 
 
 def panel(given):
-    (section,) = page_state(given)["comparisons"]
+    (section,) = comparison_sections(given)
     (found,) = section["panels"]
     return found
 
@@ -90,8 +91,18 @@ def test_beside_a_training_the_other_densities_are_compared():
     state = page_state([run_of(0), others[0], run_of(10), *others[1:]])
     (section,) = state["comparisons"]
     assert len(state["trainings"]) == 1
-    assert section["panels"] == page_state(others)["comparisons"][0]["panels"]
+    labels = [run["label"] for run in panel(others)["runs"]]
+    assert section["panels"][0]["runs"] == [
+        {"label": label, "at": at} for label, at in zip(labels, (1, 3, 4), strict=True)
+    ]
+    assert [state["sections"][at]["id"] for at in (1, 3, 4)] == ["a", "b", "c"]
     assert page_state([run_of(0), others[0], run_of(10)])["comparisons"] == []
+
+
+def test_coefficients_cross_once():
+    given = [dataset(str(n), probes=2, steps=8, seed=n) for n in range(2)]
+    text = json.dumps(page_state(given))
+    assert all(text.count(str(float(ds.alpha[0, 0]))) == 1 for ds in given)
 
 
 def test_a_page_of_several_runs_stays_small():

@@ -85,7 +85,7 @@ export function comparisonPanel(host, { id, chosen }) {
       });
       head.replaceChildren(...panel.head.map((name) => element("th", { scope: "col" }, name)));
       rows.replaceChildren(...panel.rows.map(tableRow));
-      draw();
+      schedule();
     },
     dispose() { cancelAnimationFrame(pending); figure.dispose(); },
   };

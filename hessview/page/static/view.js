@@ -85,7 +85,7 @@ export function mount(host, state, { ask, place = "" } = {}) {
     top.hidden = !state.comparisons?.length; // a training that begins takes its place
     (state.comparisons ?? []).forEach((section, i) => {
       comparisons[i] ??= sectionView(top, `${prefix}-comparison-${i}`, `${place} comparison ${i}`);
-      comparisons[i].update(section, recolour);
+      comparisons[i].update(withCoefficients(section, state.sections), recolour);
     });
     (state.trainings ?? []).forEach((section, i) => {
       trainings[i] ??= sectionView(above, `${prefix}-training-${i}`, `${place} training ${i}`);
@@ -116,6 +116,12 @@ export function mount(host, state, { ask, place = "" } = {}) {
       host.replaceChildren();
     },
   };
+}
+
+/** A comparison with the coefficients of its runs, which cross once: in the runs' own sections, if these are there. */
+function withCoefficients({ panels: [panel], ...section }, sections) {
+  const runs = panel.runs.map(({ at, ...run }) => (at === undefined ? run : { ...sections[at].panels[0], ...run }));
+  return { ...section, panels: [{ ...panel, runs }] };
 }
 
 /** One run: its elements are made once and filled anew on every update. */
