@@ -21,8 +21,8 @@ READY_SECONDS = 90
 class ShellJob:
     """A command that starts a job, its run directory, and the processes of its ranks."""
 
-    def __init__(self, folder, *command):
-        self.path = folder / "run"
+    def __init__(self, folder, *command, run_dir=None):
+        self.path = run_dir or folder / "run"
         self._log = (folder / "output").open("w")
         self.process = subprocess.Popen(
             [*command, "--run-dir", str(self.path)],

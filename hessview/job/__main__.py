@@ -133,7 +133,7 @@ def _check_precision(dtype: str) -> None:
 
 
 def _why_to_end() -> Callable[[], str]:
-    """Make SIGINT and SIGTERM a wish, which rank 0 grants at the next safe point.
+    """Make SIGINT and SIGTERM, of any rank, a wish that is granted at the next safe point.
 
     The job ends as well once nobody is left who would end it.
     """

@@ -39,7 +39,7 @@ class Control:
         self._polls = 0
 
     def hear(
-        self, message: dict[str, Any], step: int | None, *, patient: bool = False
+        self, message: dict[str, Any], step: int | None, *, patient: bool = False, wish: str = ""
     ) -> dict[str, Any]:
         """Rank 0's message in a poll; an empty one costs a few bytes.
 
@@ -47,12 +47,14 @@ class Control:
             message: What rank 0 has to say; not looked at on other ranks.
             step: Training step of this rank's poll.
             patient: Whether to wait without limit.
+            wish: Why this rank wants the job to close, "" if it does not. Where rank 0 has
+                nothing to say, the message is to close, then, and names the rank.
 
         Raises:
             JobError: Ranks poll at different steps (on all ranks alike), or some have not come
                 for half an hour.
         """
-        return self._hear(message, _NO_STEP if step is None else int(step), patient)
+        return self._hear(message, _NO_STEP if step is None else int(step), patient, wish)
 
     def hear_end(self, reason: str) -> None:
         """Tell ranks that still poll that the job closes.
@@ -99,24 +101,32 @@ class Control:
         if self._group is not None:
             dist.barrier(group=self._group)
 
-    def _hear(self, message: dict[str, Any], place: int, patient: bool) -> dict[str, Any]:
+    def _hear(
+        self, message: dict[str, Any], place: int, patient: bool, wish: str = ""
+    ) -> dict[str, Any]:
         if self._group is None:
             return message
         self._polls += 1
         speaks = self._rank == 0
         text = json.dumps(message).encode() if message and speaks else b""
-        head = torch.tensor([len(text), place if speaks else _NOBODY, place, -place])
+        wishing = self._rank if wish else -1
+        head = torch.tensor([len(text), place if speaks else _NOBODY, place, -place, wishing])
         work = dist.all_reduce(head, dist.ReduceOp.MAX, group=self._group, async_op=True)
         self._wait(work, place, patient)
-        length, first, largest, negative = head.tolist()
+        length, first, largest, negative, wishing = head.tolist()
         if largest != -negative and first != _CLOSING:
             raise JobError(self._out_of_step(place))
         if not length:
-            return {}
+            return self._wished(wishing, wish) if wishing >= 0 else {}
         content = torch.frombuffer(bytearray(text.ljust(length)), dtype=torch.uint8)
         dist.broadcast(content, 0, group=self._group)
         received: dict[str, Any] = json.loads(content.numpy().tobytes())
         return received
+
+    def _wished(self, rank: int, wish: str) -> dict[str, Any]:
+        box = [wish]
+        dist.broadcast_object_list(box, rank, group=self._group)
+        return {"close": f"rank {rank}: {box[0]}"}
 
     def _wait(self, work: Any, place: int, patient: bool) -> None:
         """Wait for all ranks, and say for which."""

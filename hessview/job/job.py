@@ -99,11 +99,12 @@ class Job:
                     _log.warning("nothing is measured at step %s: %s", step, error)
         while not self.closed:
             message: dict[str, Any] = {}
-            if self.mailbox is not None and (reason := self._until()):
-                message = {"close": reason}
+            wish = self._until()
+            if self.mailbox is not None and wish:
+                message = {"close": wish}
             elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
                 message = {"run": taken[0], "command": command_to_json(taken[1])}
-            message = self._control.hear(message, step, patient=wait > 0)
+            message = self._control.hear(message, step, patient=wait > 0, wish=wish)
             if not message:
                 return
             if "close" in message:
@@ -131,8 +132,8 @@ class Job:
         """Poll until the job is closed.
 
         Args:
-            until: Asked on rank 0 why the job shall end, "" as long as it shall not. Then a run is
-                cancelled, and the job closes.
+            until: Asked on each rank why the job shall end, "" as long as it shall not. Where one
+                has a reason, a run is cancelled on all, and the job closes.
         """
         self._until = until
         while not self.closed:
@@ -197,6 +198,8 @@ class Job:
             self.worker.reduction.wants_stop = lambda: (
                 bool(broken) or mailbox.is_cancelled(run) or bool(self._until())
             )
+        else:
+            self.worker.reduction.wants_stop = lambda: bool(self._until())
         try:
             for payload in readings:
                 if broken is not None:

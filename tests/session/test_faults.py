@@ -7,13 +7,14 @@ of networks in test_hosts.
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import psutil
 import pytest
-from shell_job import JOBS, ShellJob, measured, processes_of
+from shell_job import JOBS, ShellJob, measured, processes_of, ranks_of
 
 import hessview
 from hessview.errors import JobBusyError, JobLostError, RunFailedError
@@ -154,6 +155,34 @@ def test_ranks_do_not_outlive_torchrun(job, until, told):
         with pytest.raises(JobLostError, match="torchrun is gone"):
             session.density(steps=2, probes=1)
         assert is_whole(job.path, run.id) == measured(run)
+
+
+def test_a_torchrun_that_dies_on_another_host_ends_the_whole_job(tmp_path, until, told):
+    """Nobody would end that host's ranks, then."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2")
+    torchrun += ("--master-addr", "127.0.0.1", "--master-port", str(port), "--node-rank")
+    model = ("-m", "hessview.job", "--model", "small:slow")
+    (tmp_path / "other").mkdir()
+    job = ShellJob(tmp_path, *torchrun, "0", *model)
+    other = ShellJob(tmp_path / "other", *torchrun, "1", *model, run_dir=job.path)
+    try:
+        with hessview.attach(job.wait_until_ready().path) as session:
+            run = session.density(**LONG)
+            until(lambda: measured(run) >= 2)
+            began = time.monotonic()
+            other.process.kill()
+            until(lambda: session.lost is not None)
+            told("torchrun of another host killed, seen after", began)
+            assert "rank 1: torchrun is gone" in str(session.lost)
+        until(lambda: ranks_of(job.path) == [])  # torchrun itself waits for the other, 5 minutes
+        told("and no rank left after", began)
+        assert time.monotonic() - began < 20  # a safe point is some steps away at the most
+        assert is_whole(job.path, run.id) == measured(run)
+    finally:
+        other.end()
+        job.end()
 
 
 def test_a_job_that_torchrun_restarts_is_attached_to_again(tmp_path, monkeypatch, until, told):
