@@ -135,7 +135,8 @@ def check_gradient(surface: ShardedLoss) -> None:
     if slopes:
         raise ObjectiveError(
             f"the gradient's norm is {norm:.4g}, but the loss changes by "
-            f"{', '.join(f'{slope:.4g}' for slope in slopes)} per unit along it; the gradient "
+            f"{', '.join(dict.fromkeys(f'{slope:.4g}' for slope in slopes))} per unit along it; "
+            "the gradient "
             "must be that of the mean loss over all ranks: use fully_shard or "
             "DistributedDataParallel with their own averaging, keep gradient synchronisation "
             "on, and return (summed loss, number of terms) from the loss function."
