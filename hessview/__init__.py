@@ -44,7 +44,7 @@ _HOMES = {
     "open_runs": "hessview.data.store",
     "plan": "hessview.planning",
     "report": "hessview.page.report",
-    "ritz": "hessview.data.summary",
+    "ritz": "hessview.data.ritz",
     "serve": "hessview.job.serve",
     "spectral_density": "hessview.data.spectral_density",
     "summary": "hessview.data.summary",

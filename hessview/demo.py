@@ -11,7 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from hessview.commands import Density
-from hessview.data.summary import ritz, summary
+from hessview.data.ritz import ritz
+from hessview.data.summary import summary
 from hessview.data.table import format_summary
 from hessview.errors import RecordError
 from hessview.page.report import report

@@ -8,7 +8,8 @@ import xarray as xr
 
 from hessview.data.as_dataset import as_datasets
 from hessview.data.displacement import warn_of_rounding
-from hessview.data.summary import extremes, ritz
+from hessview.data.ritz import ritz
+from hessview.data.summary import extremes
 from hessview.data.sweep import distance
 from hessview.errors import RecordError
 from hessview.spectral import quadrature

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.errors import InputError
 from hessview.spectral import quadrature
 

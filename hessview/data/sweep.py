@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 
@@ -81,7 +81,7 @@ def setting_of(ds: xr.Dataset) -> str:
 
 
 def spectrum(ds: xr.Dataset, setting: str, index: int) -> xr.Dataset | None:
-    """Quadrature of all probes at a setting, as `data.summary.ritz` gives it; None before it."""
+    """Quadrature of all probes at a setting, as `data.ritz.ritz` gives it; None before it."""
     one = ds.isel({setting: index})
     return ritz(one) if bool(np.isfinite(one.alpha.isel(step=0)).any()) else None
 
@@ -90,7 +90,7 @@ def distance(found: xr.Dataset | None, base: xr.Dataset) -> tuple[float, float]:
     """Wasserstein distance of two spectra of the same probes.
 
     Args:
-        found: Quadrature as `data.summary.ritz` gives it, or None for one not measured yet.
+        found: Quadrature as `data.ritz.ritz` gives it, or None for one not measured yet.
         base: The other, of the same probes in the same order.
 
     Returns:

@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.training import SAME, each_run, training
 from hessview.errors import RecordError
 

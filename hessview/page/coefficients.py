@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.messages import ENDED
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import xarray as xr
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
 from hessview.views.density import density, describe

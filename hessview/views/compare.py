@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.comparison import comparison
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.views import broadening
 from hessview.views.heading import LINE, heading
 from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown

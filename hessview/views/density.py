@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.errors import InputError
 from hessview.messages import ENDED
 from hessview.views import broadening
@@ -78,7 +78,7 @@ def describe(found: xr.Dataset) -> str:
     """What the figure shows, in a line: probes, steps, and what is still missing.
 
     Args:
-        found: Quadrature as `data.summary.ritz` gives it.
+        found: Quadrature as `data.ritz.ritz` gives it.
 
     Returns:
         Plain text.

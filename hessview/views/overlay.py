@@ -21,7 +21,7 @@ def shown(found: xr.Dataset) -> xr.Dataset:
     """The probes that make a spectrum's curve: the whole ones, else the longest.
 
     Args:
-        found: Quadrature over (probe, node), as `data.summary.ritz` gives it.
+        found: Quadrature over (probe, node), as `data.ritz.ritz` gives it.
 
     Returns:
         The same of these probes only.

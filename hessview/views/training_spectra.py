@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.training import each_run
 from hessview.errors import RecordError
 from hessview.spectral import quadrature

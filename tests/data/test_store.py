@@ -3,8 +3,9 @@ import pytest
 import xarray as xr
 
 from hessview.data.collect import collect
+from hessview.data.ritz import ritz
 from hessview.data.store import open_runs, to_netcdf, to_zarr
-from hessview.data.summary import ritz, summary
+from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError, RecordWarning, RunDirectoryError
 from hessview.eventlog import FILENAME, EventLog
 

@@ -4,7 +4,8 @@ import xarray as xr
 
 import hessview
 from hessview.data.collect import collect
-from hessview.data.summary import ritz, summary
+from hessview.data.ritz import ritz
+from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 

@@ -6,7 +6,8 @@ import xarray as xr
 from every_command import dataset_of
 from trained import SIZE, eigenvalues, run_of
 
-from hessview.data.summary import ritz, summary
+from hessview.data.ritz import ritz
+from hessview.data.summary import summary
 from hessview.data.training import history, run_at, training
 from hessview.errors import InputError, RecordError
 

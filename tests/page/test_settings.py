@@ -8,7 +8,7 @@ from every_command import EPSILONS, dataset_of
 
 from hessview.commands import command_from_json, command_to_json
 from hessview.commands.accuracy import Accuracy
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state

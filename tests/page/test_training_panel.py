@@ -11,7 +11,7 @@ from overlaps import OVERLAPS
 from report_page import move
 from trained import run_of
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.training import history
 from hessview.data.training import training as join
 from hessview.page.state import page_state

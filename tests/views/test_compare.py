@@ -7,7 +7,8 @@ from scipy.stats import wasserstein_distance
 
 from hessview import views
 from hessview.data.comparison import comparison, labels
-from hessview.data.summary import ritz, summary
+from hessview.data.ritz import ritz
+from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views import broadening, theme

@@ -3,7 +3,7 @@ import pytest
 from emulated import OUTLIERS, dataset
 
 from hessview import views
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views import broadening, theme

@@ -7,7 +7,7 @@ import xarray as xr
 from hessview import views
 from hessview.commands import EpsilonSweep, FractionSweep, command_to_json
 from hessview.data.collect import collect
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.sweep import distances
 from hessview.errors import InputError, RecordError
 from hessview.messages import Event, Reading, RunQueued

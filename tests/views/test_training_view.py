@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from trained import eigenvalues, run_of
 
-from hessview.data.summary import ritz
+from hessview.data.ritz import ritz
 from hessview.data.training import history, run_at
 from hessview.data.training import training as join
 from hessview.errors import InputError, RecordError
