@@ -19,6 +19,7 @@ from hessview.job.agree import agree
 from hessview.job.control import Control
 from hessview.job.objective import Objective
 from hessview.job.schedule import Schedule
+from hessview.job.turn import turn
 from hessview.job.worker import Worker
 from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
 from hessview.transport.failure import Failure, blame
@@ -55,7 +56,9 @@ class Job:
         self._rank = dist.get_rank() if dist.is_initialized() else 0
         if directory is not None:
             directory.record_rank(self._rank)
-        self.worker = Worker(objective, evaluation=evaluation)
+        self._turn = turn(objective.module)
+        with self._turn:  # it is checked by gradients, some at displaced parameters
+            self.worker = Worker(objective, evaluation=evaluation)
         self._schedule = Schedule(self.worker.surface.space.size)
         self.mailbox: Mailbox | None = None
         self._log: EventLog | None = None
@@ -112,7 +115,11 @@ class Job:
                 return
             caller = f"{pathlib.Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
             readings = self._readings(command_from_json(message["command"]), step, caller, patient)
-            self._execute(message["run"], readings)
+            if self._await_turn(message["run"]):
+                try:
+                    self._execute(message["run"], readings)
+                finally:
+                    self._turn.release()
             wait = 0.0
 
     def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
@@ -189,6 +196,15 @@ class Job:
             yield RunEnded(state="failed", error=str(error))
         else:
             yield from self.worker.execute(command, training_step=step)
+
+    def _await_turn(self, run: str) -> bool:
+        """Wait for other jobs of this process on the same module, unless the run is cancelled."""
+        while not self._turn.acquire(timeout=_TICK):
+            if self._until() or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
+                text = "the run was cancelled while it waited for another session's on its module."
+                self._write(RunEnded(state="cancelled", error=text), run)
+                return False
+        return True
 
     def _execute(self, run: str, readings: Iterator[Payload]) -> None:
         """Run a command on all ranks; rank 0 writes the record."""

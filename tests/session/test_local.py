@@ -343,3 +343,27 @@ def test_attaching_to_a_local_job_from_its_own_process_is_refused(tmp_path):
         pytest.raises(JobError, match=r"runs in this very process; use hessview\.local instead"),
     ):
         hessview.attach(tmp_path / "run")
+
+
+def test_two_sessions_on_one_module_take_turns():
+    def quartic(module, batch):
+        time.sleep(0.005)  # long enough for the other to come in between
+        return quadratic(module, batch) + module.point.pow(4).sum()
+
+    shared = objective(quartic)
+    with hessview.local(shared) as one:
+        alone = one.density(steps=6, probes=2).wait(60)
+        with hessview.local(shared) as other:
+            runs = [session.density(steps=6, probes=2) for session in (one, other)]
+            for run in runs:
+                assert run.wait(60).alpha.equals(alone.alpha)
+            long = one.density(steps=12, probes=100)
+            until(lambda: measured(long) >= 1)
+            waiting = other.density(steps=6, probes=2)
+            waiting.cancel()
+            with pytest.raises(RunCancelledError):
+                waiting.wait(60)
+            assert long.state == "running"
+            other.density(steps=6, probes=2)
+        assert long.state == "running"  # closing a session that waits does not wait for it
+        long.cancel()
