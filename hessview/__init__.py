@@ -5,7 +5,28 @@ a plotting library.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against _HOMES
+    from hessview import views as views
+    from hessview.data.coupling import coupling_summary as coupling_summary
+    from hessview.data.ritz import ritz as ritz
+    from hessview.data.spectral_density import spectral_density as spectral_density
+    from hessview.data.store import open_runs as open_runs
+    from hessview.data.summary import summary as summary
+    from hessview.data.training import training as training
+    from hessview.hooks.trainer import TrainerCallback as TrainerCallback
+    from hessview.job.objective import Objective as Objective
+    from hessview.job.serve import serve as serve
+    from hessview.page.dashboard import dashboard as dashboard
+    from hessview.page.report import report as report
+    from hessview.planning import plan as plan
+    from hessview.session.attach import attach as attach
+    from hessview.session.launch import launch as launch
+    from hessview.session.local import local as local
+    from hessview.session.run import Run as Run
+    from hessview.session.session import Session as Session
+    from hessview.session.watch import watch as watch
 
 __version__ = "0.1.0"
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import hessview
+
 ROOT = Path(__file__).parent.parent / "hessview"
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -138,3 +140,15 @@ def test_importing_hessview_loads_nothing_heavy():
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {*HEAVY, "numpy", "scipy", "psutil", "jinja2"} & set(words)
+
+
+def test_type_checkers_see_the_names_that_are_loaded_on_first_use():
+    (seen,) = (
+        node
+        for node in ast.parse((ROOT / "__init__.py").read_text()).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    homes = {alias.asname: one.module for one in seen.body for alias in one.names}
+    assert homes == {name: home or "hessview" for name, home in hessview._HOMES.items()}
+    assert sorted(homes) == sorted(hessview.__all__)
+    assert all(getattr(hessview, name) is not None for name in homes)
