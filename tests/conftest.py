@@ -1,3 +1,4 @@
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -92,3 +93,23 @@ def until():
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def within(capsys):
+    """Bound how long something takes, and tell past the capture how long it took.
+
+    The bounds are those which users can rely on, on machines that are busy: most of what they
+    bound takes tenths of a second on an idle one.
+    """
+
+    @contextlib.contextmanager
+    def bound(seconds, what):
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        with capsys.disabled():
+            print(f"\n    {what}: {took:.2f} s (bound {seconds})", end="")
+        assert took < seconds, f"{what} took {took:.1f} s, more than {seconds}"
+
+    return bound

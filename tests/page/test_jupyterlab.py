@@ -127,8 +127,14 @@ def test_the_page_keeps_to_itself_among_jupyterlabs_styles(open_notebook, shots)
 
 def test_a_reloaded_page_shows_the_run_again(open_notebook, jupyterlab):
     page, path = open_notebook("reload", [STILL])
-    page.locator(".hess-pill").filter(has_text="failed").wait_for(timeout=60_000)
+    drawn = "() => document.querySelector('.hess-plot')?._fullData"
+    pill = page.locator(".hess-pill").filter(has_text="failed")
+    pill.wait_for(timeout=60_000)
+    page.wait_for_function(drawn, timeout=20_000)
+    before = page.evaluate(CURVES)
+    assert np.isfinite(before["mean"]["y"]).all()
     jupyterlab.save(page)
     jupyterlab.open(page, path)
-    page.locator(".hess-pill").filter(has_text="failed").wait_for(timeout=60_000)
-    page.wait_for_function("() => document.querySelector('.hess-plot')?._fullData", timeout=20_000)
+    pill.wait_for(timeout=60_000)
+    page.wait_for_function(drawn, timeout=20_000)
+    assert page.evaluate(CURVES) == before
