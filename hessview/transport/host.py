@@ -23,6 +23,7 @@ from hessview.transport.process import Process
 from hessview.transport.pulse import SILENCE, Beat, Pulse
 from hessview.transport.run_directory import RunDirectory
 
+_SELDOM = 0.2  # seconds between looks while nobody calls, by which the next call is late
 _LOOK = 1.0  # seconds between looks at what does not show as a change
 _TALK = 30.0  # seconds; a kernel that did not call by then will not
 _HEARING = 0.01  # seconds between looks whether a talk is over
@@ -93,7 +94,7 @@ class RpcHost:
         self._directory.close()
 
     def _watch(self) -> None:
-        changes, pace = Changes(self._directory.path, _LOOK), Pace()
+        changes, pace = Changes(self._directory.path, _LOOK), Pace(_SELDOM)
         while not self._closing.wait(pace.pause):
             if not changes():
                 continue
@@ -135,7 +136,7 @@ class RpcHost:
     def _listen(self, claim: Claim, pulse: Pulse, deaths: Deaths) -> str:
         """Talk whenever the kernel knocks, until its claim is over; returns why it is."""
         self._publish(state="held")
-        changes, pace = Changes(self._directory.path, _LOOK), Pace()
+        changes, pace = Changes(self._directory.path, _LOOK), Pace(_SELDOM)
         last = ""
         while not self._closing.wait(pace.pause):
             if not (changes() or deaths.wait(0)):

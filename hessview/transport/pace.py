@@ -3,14 +3,19 @@
 import time
 
 _OFTEN = 0.05  # seconds between looks
-_SELDOM = 0.2  # seconds; looking costs a core that trains a tenth of a percent
 _AWAKE = 5.0  # seconds from the last event to the slower pace
 
 
 class Pace:
-    """Tells how long to pause until the next look; it begins awake."""
+    """Tells how long to pause until the next look; it begins awake.
 
-    def __init__(self) -> None:
+    Args:
+        seldom: Seconds between looks while nothing happens: what one costs may be taken from a
+            core that trains.
+    """
+
+    def __init__(self, seldom: float) -> None:
+        self._seldom = seldom
         self._woken = time.monotonic()
 
     def wake(self) -> None:
@@ -20,4 +25,4 @@ class Pace:
     @property
     def pause(self) -> float:
         """Seconds until the next look."""
-        return _OFTEN if time.monotonic() - self._woken < _AWAKE else _SELDOM
+        return _OFTEN if time.monotonic() - self._woken < _AWAKE else self._seldom

@@ -39,7 +39,8 @@ from hessview.transport.run_directory import RunDirectory
 _PATIENCE = 20.0  # seconds for a call; rank 0 may hold Python's lock while it loads a model
 _PATIENCE_AWAY = 5.0  # seconds for one of the calls to another host, which are repeated
 _PAUSE = 0.5  # seconds between them
-_LOOK = 1.0  # seconds between looks at the job where nothing shows as a change
+_SELDOM = 0.5  # seconds between looks at the record while nothing comes and nothing is asked
+_LOOK = 2.0  # seconds between looks at the job where nothing shows as a change
 _HEARING = 0.01  # seconds between looks whether a talk is over
 _LOOK_IN_TALK = 0.1  # seconds between looks at the job while one waits for it
 
@@ -80,7 +81,7 @@ class RpcChannel:
         self._pulse = Pulse(directory.job_path)
         self._beat = Beat(directory.claim_path(self.job.epoch))
         self._changes = Changes(directory.path, _LOOK)
-        self._pace = Pace()
+        self._pace = Pace(_SELDOM)
         self._deaths = Deaths({self.job.process, *directory.ranks("alive").values()})
         try:
             self._call("ping", {})

@@ -12,6 +12,7 @@ from hessview.transport.lost import living_job
 from hessview.transport.pace import Pace
 from hessview.transport.run_directory import RunDirectory
 
+_SELDOM = 0.5  # seconds between looks at the record while nothing comes
 _LOOK = 0.5  # seconds between looks whether the job still lives
 
 
@@ -41,7 +42,7 @@ class WatchingChannel:
         self._reader = EventReader(path / FILENAME)
         self._read_to = 0
         self._looked = 0.0
-        self._pace = Pace()
+        self._pace = Pace(_SELDOM)
 
     def submit(self, run: str, command: Command) -> None:
         """Refuses: see `Channel.submit`."""

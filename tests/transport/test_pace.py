@@ -7,7 +7,7 @@ from hessview.transport.pace import Pace
 def test_it_looks_often_after_something_happened_and_seldom_later(monkeypatch):
     now = 1000.0
     monkeypatch.setattr(pace_module.time, "monotonic", lambda: now)
-    pace = Pace()
+    pace = Pace(seldom=0.2)
     often = pace.pause
     assert 0 < often <= 0.05
     now += 10
