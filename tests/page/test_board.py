@@ -197,6 +197,10 @@ def test_several_densities_have_a_comparison_that_is_folded_when_somebody_looks(
     assert [name for name, part in board.parts.items() if "section" in part] == ["4"]
     page = page_state([one, at_0, other, at_10])
     sections = {COMPARISON: page["comparisons"], "training of 1": page["trainings"]}
+    for run in page["comparisons"][0]["panels"][0]["runs"]:
+        # There the sections that hold the coefficients stand on the same page; here they do not.
+        held = page["sections"][run.pop("at")]["panels"][0]
+        run |= {name: held[name] for name in ("steps", "over", "probes")}
     board.listen(heard.append)
     for name, (section,) in sections.items():
         board.take({"action": "show", "run": name})
