@@ -11,8 +11,9 @@ from typing import Any
 from tqdm import tqdm
 
 from hessview.commands import Density
+from hessview.data.displacement import rounding
 from hessview.data.ritz import ritz
-from hessview.data.summary import summary
+from hessview.data.summary import headline
 from hessview.data.table import format_summary
 from hessview.errors import RecordError
 from hessview.page.report import report
@@ -124,12 +125,14 @@ def _show(run: Run, bar: "tqdm[Any]") -> None:
 
 def _tell(run: Run, out: pathlib.Path) -> None:
     try:
-        table = format_summary(summary(run.dataset))
+        table = format_summary(headline(run.dataset))
     except RecordError:
         print("nothing was measured yet, so there is no report")
         return
     path = report(run, out / "report.html")
     print(f"\n{table}\n")
+    if note := rounding(run.dataset):
+        print(f"note: {note}\n")
     print(f"report: {path}  (open it in a browser; it needs no network)")
     print(f"record: {out / 'run'}  (in Python: hessview.open_runs({str(out / 'run')!r}))")
 

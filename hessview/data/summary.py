@@ -46,10 +46,15 @@ def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
     Reference: Hutchinson (1990); Ubaru, Chen & Saad (2017); Weyl's inequality for product errors.
     """
     ds = as_dataset(ds)
+    warn_of_rounding(ds)
+    return headline(ds, resolution=resolution)
+
+
+def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
+    """As `summary`, without its warning: for those who say `displacement.rounding` beside it."""
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
     ds = one_density(ds)
-    warn_of_rounding(ds)
     found = ritz(ds)
     quantities = {
         **extremes(ds, found),

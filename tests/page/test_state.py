@@ -8,6 +8,7 @@ from emulated import dataset
 from every_command import dataset_of
 
 from hessview.data.summary import summary
+from hessview.errors import AccuracyWarning
 from hessview.page.fallback import fallback
 from hessview.page.state import page_state
 from hessview.page.status import progress
@@ -196,3 +197,16 @@ def test_siblings_are_one_section_that_counts_all_their_products():
 def test_tau_is_called_what_it_is():
     rows = dict(section()["provenance"])
     assert rows["Gradient change ρ to start from, τ"] == "0.0049"
+
+
+@pytest.mark.parametrize(("error", "note"), [(0.05, ""), (0.13, ", rounded off by up to 13%")])
+def test_displacements_that_were_rounded_off_are_told_beside_the_step(error, note):
+    ds = dataset("a")
+    ds["perturbation_error"] = ds.epsilon * 0 + error
+    found = tile(page_state([ds])["sections"][0], "Step ε")
+    plain = tile(page_state([dataset("a")])["sections"][0], "Step ε")
+    assert found["note"] == plain["note"] + note
+    assert ("round the displacement" in found["basis"]) == bool(note)
+    if note:
+        with pytest.warns(AccuracyWarning, match="up to 13%, and products with it; load the"):
+            summary(ds)

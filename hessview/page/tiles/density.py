@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hessview.data.summary import summary
+from hessview.data.displacement import rounding
+from hessview.data.summary import headline
 from hessview.errors import RecordError
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
@@ -22,7 +23,7 @@ def density_tiles(ds: xr.Dataset) -> list[Tile]:
         The tiles, in the order in which they are shown.
     """
     try:
-        found: xr.Dataset | None = summary(ds)
+        found: xr.Dataset | None = headline(ds)
     except RecordError:
         found = None
     return [
@@ -86,6 +87,9 @@ def _epsilon(ds: xr.Dataset) -> Tile:
         else "the error of the products was not measured"
     )
     basis = f"along unit vectors; ρ is the relative change of the gradient; {worth}"
+    if rounded := rounding(ds):
+        note += f", rounded off by up to {float(ds.perturbation_error.max()):.0%}"
+        basis += f"; {rounded}"
     return tile(label, span(epsilon.min(), epsilon.max()), note, basis)
 
 
