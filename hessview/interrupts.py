@@ -101,8 +101,7 @@ class held:
             return
         try:
             while len(self.place.owed) > self._mark:
-                _finish(self.place.owed[-1])
-                self.place.owed.pop()
+                _pay(self.place.owed, self.place.owed[-1])
         finally:
             if self.place is _signals.place:
                 _put_back(self.place)
@@ -142,9 +141,7 @@ class borrowed:
         trace: TracebackType | None,
     ) -> None:
         try:
-            _finish(self._give_back)
-            if self._give_back in self._owed:
-                self._owed.remove(self._give_back)
+            _pay(self._owed, self._give_back)
         finally:
             if self._held is not None:
                 self._held.__exit__(kind, error, trace)
@@ -310,17 +307,21 @@ def _deliver(pending: list[int], raised: list[BaseException]) -> None:
             _deliver(pending[1:], [])
 
 
-def _finish(give_back: Callable[[], None]) -> None:
-    """Give back, whatever is raised from outside meanwhile."""
+def _pay(owed: list[Callable[[], None]], give_back: Callable[[], None]) -> None:
+    """Give back, whatever is raised from outside meanwhile; then it is owed no longer."""
     late: BaseException | None = None
     _signals.reachable = _signals.reachable and _local.place is not _signals.place
     for _ in range(_TRIES):
         try:
             give_back()
+            if give_back in owed:
+                owed.remove(give_back)
             break
         except BaseException as error:
             late = error
     else:
+        if give_back in owed:  # once is enough to say so
+            owed.remove(give_back)
         raise NotRestoredError(
             f"what was borrowed from the training could not be given back "
             f"({type(late).__name__}: {late}); its parameters, gradients or modes are not those of "
