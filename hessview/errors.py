@@ -49,6 +49,10 @@ class RunCancelledError(HessviewError):
     """A run was cancelled; what was measured until then is kept."""
 
 
+class NotRestoredError(HessviewError):
+    """What was borrowed from a training could not be given back: it must not go on from here."""
+
+
 class RecordWarning(UserWarning):
     """A part of the record could not be read and was left out."""
 

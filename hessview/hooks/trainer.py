@@ -13,6 +13,7 @@ from transformers.loss.loss_utils import ForCausalLMLoss
 
 from hessview.commands import Command
 from hessview.errors import InputError, JobError
+from hessview.interrupts import borrowed
 from hessview.job.job import Job
 from hessview.job.objective import Loss, Objective
 from hessview.job.serve import serve
@@ -169,11 +170,13 @@ def _without_autocast(model: nn.Module) -> Iterator[None]:
     if original is None or wrapped is None:
         yield
         return
-    model.__dict__["forward"] = original
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         model.__dict__["forward"] = wrapped
+
+    with borrowed(give_back):
+        model.__dict__["forward"] = original
+        yield
 
 
 def _on(device: torch.device, batch: Mapping[str, Any]) -> dict[str, Any]:

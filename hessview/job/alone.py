@@ -83,7 +83,7 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
         parser.error(
             "it was not started by torchrun; use: torchrun --nproc-per-node 2 -m hessview.job ..."
         )
-    sys.path.insert(0, os.getcwd())  # so that --model my_module:build finds the user's file
+    _find_last(os.getcwd())
     rank = int(os.environ["RANK"])
     directory: RunDirectory | None = None
     status = 0
@@ -115,6 +115,21 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
         _leave_word(directory, rank, error)
         raise
     return status
+
+
+def _find_last(folder: str) -> None:
+    """Have --model my_module:build find the user's file, but every library its own modules.
+
+    Python puts the folder first, for `-m`, so that a file kernels.py in it would be imported by
+    transformers in place of a package of that name.
+
+    Args:
+        folder: Where the job was started.
+    """
+    if sys.path and sys.path[0] in ("", folder):
+        del sys.path[0]
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 class _process_group:

@@ -1,5 +1,6 @@
 """How ranks stay in step between the steps of a training loop."""
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -10,7 +11,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
+from hessview import interrupts
 from hessview.errors import JobError
+from hessview.job import in_step
+from hessview.messages import RunEnded
 
 _IDLE_LIMIT = datetime.timedelta(days=30)  # the group's own; ours are below
 _TICK = 1.0  # seconds after which a waiting rank lets the others know
@@ -19,6 +23,7 @@ _LIMIT = 1800.0  # seconds until it gives up, as gloo's collectives do
 _NO_STEP = -1
 _CLOSING = -2
 _NOBODY = -3
+_RUN_END = -4
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +42,7 @@ class Control:
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )
         self._polls = 0
+        self._left = ""
 
     def hear(
         self, message: dict[str, Any], step: int | None, *, patient: bool = False, wish: str = ""
@@ -96,6 +102,44 @@ class Control:
                 "changed the weights already and the other not; call job.poll in one place."
             )
 
+    def conclude(self, end: RunEnded, *, limit: float) -> tuple[list[RunEnded], bool]:
+        """How a run ended on all ranks, and whether they can go on; all call it at its end.
+
+        A rank that fails in the middle of a pass leaves the others in a collective, unless they
+        fail alike.
+
+        Args:
+            end: How it ended on this rank.
+            limit: Seconds to wait for the others where it failed.
+
+        Returns:
+            Each rank's end, and whether a rank was interrupted, which then leaves the poll.
+
+        Raises:
+            JobError: Not all ranks came, or not from the same place.
+        """
+        interrupted = interrupts.wanted()
+        if self._group is None:
+            return [_named_end(end, interrupted)], bool(interrupted)
+        bad = end.state != "done"
+        flag = torch.tensor([int(bad or bool(interrupted))])
+        self._polls += 1
+        work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group, async_op=True)
+        self._wait(work, _RUN_END, False, limit if bad else _LIMIT)
+        if not flag.item():
+            return [end] * self._ranks, False
+        own = (_named_end(end, interrupted), interrupted, in_step.standing(apart_from=self._group))
+        found: list[tuple[RunEnded, str, in_step.Standing]] = [own] * self._ranks
+        dist.all_gather_object(found, own, group=self._group)
+        ends, names, standings = (list(column) for column in zip(*found, strict=True))
+        if not in_step.agree(standings):
+            told = "; ".join(f"rank {r}: {one.error or one.state}" for r, one in enumerate(ends))
+            raise JobError(
+                "ranks ended a run in the middle of different passes, so that their collectives "
+                f"would no longer meet ({told}); start the job again."
+            )
+        return ends, any(names)
+
     def part(self) -> None:
         """Leave together: a rank that went first would look like one that was killed."""
         if self._group is not None:
@@ -106,6 +150,8 @@ class Control:
     ) -> dict[str, Any]:
         if self._group is None:
             return message
+        if self._left:
+            raise JobError(self._left)
         self._polls += 1
         speaks = self._rank == 0
         text = json.dumps(message).encode() if message and speaks else b""
@@ -128,10 +174,11 @@ class Control:
         dist.broadcast_object_list(box, rank, group=self._group)
         return {"close": f"rank {rank}: {box[0]}"}
 
-    def _wait(self, work: Any, place: int, patient: bool) -> None:
+    def _wait(self, work: Any, place: int, patient: bool, limit: float | None = None) -> None:
         """Wait for all ranks, and say for which."""
         assert self._group is not None, "one rank waits for nobody"
         began, said, here = time.monotonic(), False, ""
+        limit = _LIMIT if limit is None else limit
         store = None
         while True:
             try:
@@ -140,12 +187,13 @@ class Control:
             except RuntimeError:
                 if work.is_completed():  # it failed, rather than takes its time
                     raise
+            self._break_in(place)
             waited = time.monotonic() - began
             if store is None:
                 store = PrefixStore(f"hessview/{self._group.group_name}", _get_default_store())
                 here = f"{self._polls}/{self._rank}"
                 store.set(here, "here")
-            if waited < _WORD or (said and (patient or waited < _LIMIT)):
+            if waited < min(_WORD, limit) or (said and (patient or waited < limit)):
                 continue
             known = [f"{self._polls}/{rank}" for rank in range(self._ranks)]
             missing = [rank for rank, key in enumerate(known) if not store.check([key])]
@@ -153,13 +201,24 @@ class Control:
                 f"{_named(missing)} not come to {_name(place)} for {waited:.0f} s, where all other "
                 "ranks wait; call job.poll on all ranks, at the same steps."
             )
-            if waited >= _LIMIT and not patient:
+            if waited >= limit and not patient:
                 raise JobError(text)
             if self._rank == min(set(range(self._ranks)) - set(missing)):  # one speaks for all
                 _log.warning("%s", text)
             said = True
         if store is not None:
             store.delete_key(here)
+
+    def _break_in(self, place: int) -> None:
+        """Let an interrupt through that has waited for too long; others may never come."""
+        try:
+            interrupts.break_in()
+        except BaseException:
+            self._left = (
+                f"this rank was interrupted at {_name(place)}, where it waited for others, and "
+                "is out of step with them; start the job again."
+            )
+            raise
 
     def _out_of_step(self, place: int) -> str:
         places = [torch.zeros(1, dtype=torch.int64) for _ in range(self._ranks)]
@@ -177,7 +236,16 @@ class Control:
 def _name(place: int) -> str:
     if place == _CLOSING:
         return "the job's end"
+    if place == _RUN_END:
+        return "a run's end"
     return "poll()" if place == _NO_STEP else f"poll(step={place})"
+
+
+def _named_end(end: RunEnded, interrupted: str) -> RunEnded:
+    """How a run ended on a rank that was interrupted, in words."""
+    if end.state != "cancelled" or not interrupted:
+        return end
+    return dataclasses.replace(end, error=f"stopped by {interrupted}; what was measured is kept.")
 
 
 def _named(ranks: list[int]) -> str:

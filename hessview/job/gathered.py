@@ -55,7 +55,7 @@ def double_backward(
         called = _Called(objective)
         stand_in = {f"module.{key}": value for key, value in state.items()}
         sums = [torch.zeros_like(leaf) for leaf in leaves]
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), agree():
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), agree(on_all=True):
             for batch in batches:
                 cast = tree_map(lambda leaf: _cast(leaf, direction[0].dtype), batch)
                 try:

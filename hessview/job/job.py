@@ -3,20 +3,23 @@
 import contextlib
 import logging
 import pathlib
+import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any
 
 import torch.distributed as dist
 
-from hessview.commands import Command, command_from_json, command_to_json
-from hessview.errors import JobError, RecordError
+from hessview import interrupts
+from hessview.commands import Command, command_to_json
+from hessview.errors import HessviewError, JobError, NotRestoredError, RecordError
 from hessview.eventlog import EventLog
 from hessview.job.agree import agree
 from hessview.job.control import Control
+from hessview.job.ending import end_of_all, forget
 from hessview.job.objective import Objective
 from hessview.job.schedule import Schedule
 from hessview.job.turn import turn
@@ -29,6 +32,7 @@ from hessview.transport.mailbox import Mailbox
 from hessview.transport.run_directory import RunDirectory
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
+_ALIKE = 10.0  # seconds, beyond four passes, in which ranks meet an error that all meet
 _TICK = 0.2  # seconds that rank 0 waits for a command before it gives a sign of life
 
 _log = logging.getLogger(__name__)
@@ -57,9 +61,6 @@ class Job:
         if directory is not None:
             directory.record_rank(self._rank)
         self._turn = turn(objective.module)
-        with self._turn:  # it is checked by gradients, some at displaced parameters
-            self.worker = Worker(objective, evaluation=evaluation)
-        self._schedule = Schedule(self.worker.accept)
         self.mailbox: Mailbox | None = None
         self.identity = ""
         self._log: EventLog | None = None
@@ -68,13 +69,18 @@ class Job:
         self._directory = directory
         self._listen = listen
         self._ranks = dist.get_world_size() if dist.is_initialized() else 1
-        self._control = Control()
-        description = self.worker.describe()
-        with agree():
-            if self._rank == 0:
-                self._open_record(description)
         self._until: Callable[[], str] = lambda: ""
+        self._interrupted = False  # whether a rank was in the latest run
         self.closed = False
+        # It is checked by gradients, some at displaced parameters.
+        with interrupts.held(stops=(signal.SIGINT,)), self._turn:
+            self.worker = Worker(objective, evaluation=evaluation)
+            self._schedule = Schedule(self.worker.accept)
+            self._control = Control()
+            description = self.worker.describe()
+            with agree():
+                if self._rank == 0:
+                    self._open_record(description)
 
     def poll(self, step: int | None = None, *, wait: float = 0.0) -> None:
         """Run whatever notebooks asked for, at the present weights; all ranks call it together.
@@ -85,15 +91,34 @@ class Job:
                 shows that all are at the same moment of the training.
             wait: Seconds that rank 0 waits for a command, if there is none yet.
 
+        Whatever a measurement raises ends that run alone, as long as all ranks meet it. Interrupts
+        (Ctrl-C, and other signals with a handler of yours) stop a run at its next safe point, and
+        come when all is as it was, as this returns.
+
         Raises:
             JobError: The job is closed, or a rank left a poll out: told at that rank's next
                 poll, with a warning after 30 s of waiting for it, and at last after half an hour.
             InputError: There is a schedule (see `record`), and no step.
+            NotRestoredError: Parameters could not be brought back, as where a device has failed.
+            Exception: What some ranks met in a run while the others wait for them in a collective:
+                the job has ended, and said why in its record.
         """
-        if self.closed:
-            raise JobError("this job is closed; call hessview.serve for a new one.")
+        with interrupts.held():
+            if self.closed:
+                raise JobError("this job is closed; call hessview.serve for a new one.")
+            frame = sys._getframe(1)
+            caller = f"{pathlib.Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            try:
+                self._poll(step, wait, caller)
+            except HessviewError:
+                raise
+            except BaseException as error:
+                if self._ranks > 1:
+                    self._fail(error)
+                raise
+
+    def _poll(self, step: int | None, wait: float, caller: str) -> None:
         patient = wait > 0
-        frame = sys._getframe(1)
         self._write_owed()
         for command in self._schedule.due(step):
             if self.mailbox is not None:
@@ -106,7 +131,7 @@ class Job:
             wish = self._until()
             if self.mailbox is not None and wish:
                 message = {"close": wish}
-            elif self.mailbox is not None and (taken := self.mailbox.take(wait)):
+            elif self.mailbox is not None and (taken := self._taken(wait)):
                 message = {"run": taken[0], "command": command_to_json(taken[1])}
             message = self._control.hear(message, step, patient=wait > 0, wish=wish)
             if not message:
@@ -114,13 +139,15 @@ class Job:
             if "close" in message:
                 self._part(message["close"])
                 return
-            caller = f"{pathlib.Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-            readings = self._readings(command_from_json(message["command"]), step, caller, patient)
+            self._interrupted = False
+            readings = self._readings(message["command"], step, caller, patient)
             if self._await_turn(message["run"]):
                 try:
                     self._execute(message["run"], readings)
                 finally:
                     self._turn.release()
+            if self._interrupted:  # on any rank; what else is queued shall not suffer
+                return
             wait = 0.0
 
     def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
@@ -152,13 +179,14 @@ class Job:
 
         Closing twice is allowed.
         """
-        if not self.closed:
-            try:
-                self._control.hear_end(reason)
-            except JobError as error:
-                self._end(str(error))
-                raise
-            self._part(reason)
+        with interrupts.held():
+            if not self.closed:
+                try:
+                    self._control.hear_end(reason)
+                except BaseException as error:
+                    self._end(str(error) if isinstance(error, JobError) else self._blame(error))
+                    raise
+                self._part(reason)
 
     def __enter__(self) -> "Job":
         return self
@@ -169,14 +197,23 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
-            self.close()
-            return
+        with interrupts.held():
+            if error is None:
+                self.close()
+            else:
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Leave word of what ends this rank, and end the job here; the others cannot go on."""
+        if not self.closed:
+            self._leave_word(error)
+            self._end(self._blame(error))
+
+    def _leave_word(self, error: BaseException) -> None:
+        """Say in the run directory what this rank ends by."""
         if self._directory is not None:
             with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
                 self._directory.record_failure(self._rank, error)
-        if not self.closed:
-            self._end(self._blame(error))
 
     def _open_record(self, description: JobStarted) -> None:
         self.identity = uuid.uuid4().hex[:12]
@@ -191,30 +228,66 @@ class Job:
                 self._directory, self.mailbox, job=self.identity, listen=self._listen
             )
 
+    def _taken(self, wait: float) -> tuple[str, Command] | None:
+        """The next command, waited for as long as nobody is interrupted."""
+        assert self.mailbox is not None, "only rank 0 takes commands"
+        deadline = time.monotonic() + wait
+        while not interrupts.wanted():
+            left = deadline - time.monotonic()
+            taken = self.mailbox.take(max(0.0, min(left, _TICK)))
+            if taken or left <= _TICK:
+                return taken
+        return None
+
     def _readings(
-        self, command: Command, step: int | None, caller: str, patient: bool
-    ) -> Iterator[Payload]:
+        self, command: dict[str, Any], step: int | None, caller: str, patient: bool
+    ) -> Generator[Payload, None, None]:
         """What the ranks find, unless they may be at different moments of the training."""
         try:
             self._control.check_moment(step, caller, patient=patient)
         except JobError as error:
             yield RunEnded(state="failed", error=str(error))
         else:
-            yield from self.worker.execute(command, training_step=step)
+            yield from self.worker.execute(command, training_step=step, conclude=self._conclude)
+
+    def _conclude(self, end: RunEnded, error: Exception | None) -> RunEnded:
+        """How a run ended on all ranks; raises what only some of them met in mid-pass."""
+        spent, alike = time.monotonic() - self.worker.reduction.met, True
+        try:
+            ends, self._interrupted = self._control.conclude(end, limit=_ALIKE + 4 * spent)
+            result = end_of_all(ends)
+            if result.state != "done":
+                self.worker.surface.settle()
+        except (JobError, RuntimeError) as apart:
+            if error is None:
+                raise
+            error.add_note(f"hessview: {apart}")
+            alike = False
+        if not alike:
+            assert error is not None, "else it was raised above"
+            raise error
+        if result.state == "failed" and error is not None:
+            said = any(other.error == end.error for other in ends[: self._rank])
+            if not (said or isinstance(error, HessviewError)):
+                _log.warning("a run failed, and nothing else: %s", result.error, exc_info=error)
+            forget(error)
+        return result
 
     def _await_turn(self, run: str) -> bool:
         """Wait for other jobs of this process on the same module, unless the run is cancelled."""
         while not self._turn.acquire(timeout=_TICK):
-            if self._until() or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
+            asked = self._until() or interrupts.wanted()
+            if asked or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
                 text = "the run was cancelled while it waited for another session's on its module."
                 self._write(RunEnded(state="cancelled", error=text), run)
                 return False
         return True
 
-    def _execute(self, run: str, readings: Iterator[Payload]) -> None:
+    def _execute(self, run: str, readings: Generator[Payload, None, None]) -> None:
         """Run a command on all ranks; rank 0 writes the record."""
         mailbox = self.mailbox
-        broken: RecordError | None = None
+        broken: Exception | None = None
+        ended = False
         if mailbox is not None:
             self.worker.reduction.wants_stop = lambda: (
                 bool(broken) or mailbox.is_cancelled(run) or bool(self._until())
@@ -222,21 +295,29 @@ class Job:
         else:
             self.worker.reduction.wants_stop = lambda: bool(self._until())
         try:
-            for payload in readings:
-                if broken is not None:
-                    payload = RunEnded(state="failed", error=str(broken))
-                try:
-                    self._write(payload, run)
-                except RecordError as error:
-                    broken = error
-                    if isinstance(payload, RunEnded):
-                        self._owed.append((payload, run))
-                        _log.warning("run %s cannot be ended for now: %s", run, error)
-        except Exception as error:
-            self._owed.append((RunEnded(state="failed", error=self._blame(error)), run))
-            self._write_owed()
-            if self._ranks > 1:
-                raise
+            with contextlib.closing(readings):
+                for payload in readings:
+                    if broken is not None:
+                        payload = RunEnded(state="failed", error=_unwritten(broken))
+                    try:
+                        self._write(payload, run)
+                        ended = ended or isinstance(payload, RunEnded)
+                    except Exception as error:  # no room on the disk, or what is no number
+                        broken = error
+                        if isinstance(payload, RunEnded):
+                            self._owed.append((payload, run))
+                            ended = True
+                            _log.warning("run %s cannot be ended for now: %s", run, error)
+        except BaseException as error:
+            fatal = self._ranks > 1 or isinstance(error, NotRestoredError)
+            if fatal:
+                self._leave_word(error)
+            if not ended:
+                self._owed.append((RunEnded(state="failed", error=self._blame(error)), run))
+                self._write_owed()
+            if fatal:
+                self._fail(error)
+            raise
         finally:
             self.worker.reduction.wants_stop = lambda: False
 
@@ -291,3 +372,13 @@ class Job:
             self._log.close()
         if self._directory is not None:
             self._directory.close()
+
+
+def _unwritten(error: Exception) -> str:
+    """Why a run cannot go on that could not be written down."""
+    if isinstance(error, RecordError):
+        return str(error)
+    return (
+        f"what it found cannot be recorded ({type(error).__name__}: {error}); an operator's "
+        "numbers and texts must be plain ones."
+    )

@@ -8,6 +8,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
+from hessview.interrupts import borrowed
 from hessview.job.sharding import groups
 
 
@@ -31,14 +32,15 @@ def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
         for replica in replicas:
             replica.require_backward_grad_sync = value
 
-    reduce(False)
-    try:
-        yield reduce
-    finally:
+    def give_back() -> None:
         for group, scatter, gather in lent:
             group.reduce_grads, group.all_reduce_grads = scatter, gather
         for replica, value in zip(replicas, wanted, strict=True):
             replica.require_backward_grad_sync = value
+
+    with borrowed(give_back):
+        reduce(False)
+        yield reduce
 
 
 @contextmanager
@@ -56,16 +58,19 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
         types = {group._reduce_dtype or p.param_dtype or p.orig_dtype for p in parameters}
         if any(torch.finfo(dtype).bits < 32 for dtype in types):
             lent.append((group, group._reduce_dtype, [p.reduce_dtype for p in parameters]))
-            group._reduce_dtype = torch.float32
-            for parameter in parameters:
-                parameter.reduce_dtype = torch.float32
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         for group, dtype, dtypes in lent:
             group._reduce_dtype = dtype
             for parameter, own in zip(group.fsdp_params, dtypes, strict=True):
                 parameter.reduce_dtype = own
+
+    with borrowed(give_back):
+        for group, *_ in lent:
+            group._reduce_dtype = torch.float32
+            for parameter in group.fsdp_params:
+                parameter.reduce_dtype = torch.float32
+        yield
 
 
 @contextmanager
@@ -78,13 +83,15 @@ def averaging(module: nn.Module) -> Iterator[None]:
         module: Sharded, replicated or plain.
     """
     lent = [group for group in groups(module) if group.gradient_divide_factor == 1]
-    for group in lent:
-        group.gradient_divide_factor = None
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         for group in lent:
             group.gradient_divide_factor = 1.0
+
+    with borrowed(give_back):
+        for group in lent:
+            group.gradient_divide_factor = None
+        yield
 
 
 @contextmanager
@@ -103,13 +110,15 @@ def without_gradient_hooks(parameters: Iterable[nn.Parameter]) -> Iterator[None]
         for hooks in (parameter._backward_hooks, parameter._post_accumulate_grad_hooks)
         if hooks
     ]
-    for hooks, _ in lent:
-        hooks.clear()
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         for hooks, items in lent:
             hooks.update(items)
+
+    with borrowed(give_back):
+        for hooks, _ in lent:
+            hooks.clear()
+        yield
 
 
 @contextmanager
@@ -119,23 +128,28 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
     Args:
         module: Sharded, replicated or plain.
     """
-    lent = []
-    for child in module.modules():
-        if isinstance(child, FSDPModule):
+    sharded = [child for child in module.modules() if isinstance(child, FSDPModule)]
+    lent = [
+        (hooks, list(hooks.items()))
+        for child in sharded
+        for hooks in (child._forward_pre_hooks, child._forward_hooks)
+    ]
+
+    def give_back() -> None:
+        for hooks, items in lent:
+            hooks.clear()
+            hooks.update(items)
+
+    with borrowed(give_back):
+        for child in sharded:
             child.reshard()
             state = child._get_fsdp_state()
             own = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
             # Modules that were sharded together have one handle for all of them.
             handles = [one for each in own for one in getattr(each, "handles", (each,))]
             for hooks in (child._forward_pre_hooks, child._forward_hooks):
-                lent.append((hooks, list(hooks.items())))
                 for handle in handles:
                     if handle is not None:
                         hooks.pop(handle.id, None)
-    try:
         with accumulating(module):
             yield
-    finally:
-        for hooks, items in lent:
-            hooks.clear()
-            hooks.update(items)

@@ -21,7 +21,7 @@ def operator_of(name: str, surface: LossSurface, epsilon: float | Literal["auto"
         InputError: There is no such operator, it cannot be made, or it has no matvec; on all
             ranks alike.
     """
-    with agree():
+    with agree(on_all=True):
         make = named("operator", name, OPERATORS)
         try:
             operator = make(surface, epsilon)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from hessview import interrupts
 from hessview.errors import ObjectiveError
-from hessview.job import sharding
+from hessview.interrupts import borrowed, reachable
+from hessview.job import in_step, sharding
 from hessview.job.lending import averaging, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
@@ -48,6 +50,7 @@ class Passes:
         # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self._copies = world // self._ranks
+        self._alone = world == 1
         self._routing = Routing(self._module)
 
     def _backward(
@@ -72,9 +75,15 @@ class Passes:
         """This rank's batches; ranks with fewer go through one more that does not count.
 
         Every rank must take part in the same number of passes, or collectives would not meet.
+        One that is alone can stop between them.
+
+        Raises:
+            RunCancelledError: An interrupt came.
         """
         batches = self.objective.batches
         for first in range(0, len(batches), self._ranks):
+            if self._alone:
+                interrupts.check()
             index = first + self._position
             counted = index < len(batches)
             # Inside of the caller's autocast, a cast copy would outlive the shards that it is of.
@@ -99,8 +108,24 @@ class Passes:
         return total, float(weight)
 
     @contextmanager
-    def _own_gradients(self) -> Iterator[None]:
-        """Lend the .grad fields out, and give them back as they were."""
+    def own_gradients(self) -> Iterator[None]:
+        """Lend the .grad fields out for passes, and give them back as they were."""
+        with (
+            self.lent_gradients(hold=True),
+            self._recovered(),
+            averaging(self._module),
+            wide_reduction(self._module),
+            without_gradient_hooks(self._trainable.values()),
+        ):
+            yield
+
+    @contextmanager
+    def lent_gradients(self, *, hold: bool) -> Iterator[None]:
+        """Lend the .grad fields out: None inside of the block, and then as they were.
+
+        Args:
+            hold: Whether to hold interrupts back, see `interrupts.borrowed`.
+        """
         parameters = list(self._trainable.values())
         lent = [parameter.grad for parameter in parameters]
         # Such gradients lie in the very buckets that our own backward passes write to.
@@ -109,21 +134,37 @@ class Passes:
             for child in self._module.modules()
         )
         kept = [None if grad is None else grad.clone() for grad in lent] if views else []
-        for parameter in parameters:
-            parameter.grad = None
-        try:
-            with (
-                averaging(self._module),
-                wide_reduction(self._module),
-                without_gradient_hooks(parameters),
-            ):
-                yield
-        except BaseException:
-            sharding.recover(self._module)
-            raise
-        finally:
+
+        def give_back() -> None:
             for parameter, gradient in zip(parameters, lent, strict=True):
                 parameter.grad = gradient
-            for gradient, value in zip(lent, kept, strict=False):
-                if gradient is not None and value is not None:
-                    gradient.copy_(value)
+            with torch.no_grad():
+                for gradient, value in zip(lent, kept, strict=False):
+                    if gradient is not None and value is not None:
+                        gradient.copy_(value)
+
+        with borrowed(give_back, hold=hold):
+            for parameter in parameters:
+                parameter.grad = None
+            yield
+
+    def settle(self) -> None:
+        """Come to rest after passes that failed on all ranks alike; all call it together."""
+        in_step.wait_for_collectives(self._module)
+        sharding.recover(self._module)
+
+    @contextmanager
+    def _recovered(self) -> Iterator[None]:
+        """Bring FSDP and DDP back to rest where a pass is cut off; it is the user's code that runs.
+
+        Their state is the training's, too.
+        """
+        whole = False
+
+        def give_back() -> None:
+            if not whole:
+                sharding.recover(self._module)
+
+        with borrowed(give_back), reachable():
+            yield
+            whole = True

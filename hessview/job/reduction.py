@@ -1,11 +1,13 @@
 """Sums over ranks, which carry the wish to stop along."""
 
+import time
 from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hessview import interrupts
 from hessview.errors import RunCancelledError
 
 
@@ -13,11 +15,13 @@ class Reduction:
     """Sums a few numbers over all ranks.
 
     One more number travels in the same message: whether a rank wants to stop. So all ranks
-    stop at the same place, and asking costs nothing.
+    stop at the same place, and asking costs nothing. An interrupt of any rank is such a wish.
     """
 
     def __init__(self) -> None:
         self.wants_stop: Callable[[], bool] = lambda: False
+        self.met = time.monotonic()
+        """When the ranks met last, by the monotonic clock."""
 
     def __call__(self, numbers: Tensor) -> Tensor:
         """Sum over ranks.
@@ -31,10 +35,12 @@ class Reduction:
         Raises:
             RunCancelledError: A rank wants to stop; raised on all ranks.
         """
-        wish = torch.tensor([float(self.wants_stop())], dtype=numbers.dtype, device=numbers.device)
+        stop = bool(interrupts.wanted()) or self.wants_stop()
+        wish = torch.tensor([float(stop)], dtype=numbers.dtype, device=numbers.device)
         packed = torch.cat([numbers, wish])
         if dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(packed)
+            self.met = time.monotonic()
         if packed[-1] > 0:
             raise RunCancelledError("the run was cancelled; what was measured is kept.")
         return packed[:-1]

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from hessview.interrupts import borrowed
 
 _NAMES = ("router", "gate")
 
@@ -26,12 +29,15 @@ class Routing:
     def watched(self) -> Iterator[None]:
         """Note the choices of the forward passes inside of the block; forget earlier ones."""
         self._choices = []
-        handles = [router.register_forward_hook(self._note) for router in self._routers]
-        try:
-            yield
-        finally:
+        handles: list[RemovableHandle] = []
+
+        def give_back() -> None:
             for handle in handles:
                 handle.remove()
+
+        with borrowed(give_back):
+            handles += [router.register_forward_hook(self._note) for router in self._routers]
+            yield
 
     def choices(self) -> list[Tensor]:
         """Experts chosen in the latest block, a tensor for each router and batch."""

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import signal
+import sys
 
 import torch.distributed as dist
 
+from hessview import interrupts
 from hessview.job.agree import agree
 from hessview.job.job import Job
 from hessview.job.objective import Objective
@@ -44,15 +47,22 @@ def serve(
         RunDirectoryError: The run directory is not safe.
         JobError: Another job lives in the run directory.
     """
-    interface = interface_of_rank_0(listen)
-    directory = shared_directory(run_dir)
+    job: Job | None = None
+    directory: RunDirectory | None = None
     rank_0 = not dist.is_initialized() or dist.get_rank() == 0
     try:
-        with told(directory.say_starting) if rank_0 else contextlib.nullcontext():
-            return Job(objective, directory, evaluation=evaluation, listen=interface)
+        with interrupts.held(stops=(signal.SIGINT,)):
+            interface = interface_of_rank_0(listen)
+            directory = shared_directory(run_dir)
+            with told(directory.say_starting) if rank_0 else contextlib.nullcontext():
+                job = Job(objective, directory, evaluation=evaluation, listen=interface)
     except BaseException:
-        directory.close()
+        if job is not None:  # an interrupt waited until it was made
+            job.__exit__(*sys.exc_info())
+        elif directory is not None:
+            directory.close()
         raise
+    return job
 
 
 def interface_of_rank_0(listen: str | None) -> Interface | None:

@@ -98,7 +98,11 @@ def reshard(module: nn.Module) -> None:
 
 
 def recover(module: nn.Module) -> None:
-    """Bring FSDP back to rest after an exception inside of forward or backward."""
+    """Bring FSDP and DDP back to rest after an exception inside of forward or backward.
+
+    Left as it is, DDP would refuse the next pass, or reduce gradients in a `no_sync` block, as it
+    waits for those of the pass that was cut off.
+    """
     for child in module.modules():
         if isinstance(child, FSDPModule) and child._get_fsdp_state()._is_root is not False:
             child.reset_iter_state()
@@ -108,6 +112,9 @@ def recover(module: nn.Module) -> None:
             parameter.unsharded_accumulated_grad = None
             if hasattr(parameter, "_unsharded_param"):
                 parameter._unsharded_param.grad = None
+    for child in module.modules():
+        if isinstance(child, nn.parallel.DistributedDataParallel):
+            child.reducer._reset_state()
 
 
 def unreduced(module: FSDPModule) -> bool:

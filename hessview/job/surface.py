@@ -148,7 +148,7 @@ class ShardedLoss(Passes):
             This rank's share of the sum of the mean losses at all points.
         """
         total, largest = 0.0, max(abs(factor) for _, factor in points)
-        with torch.enable_grad(), self._own_gradients(), accumulating(self._module) as reduce:
+        with torch.enable_grad(), self.own_gradients(), accumulating(self._module) as reduce:
             for number, (move, factor) in enumerate(points, start=1):
                 move()
                 scale = factor / largest * self._ranks * self._amplified
@@ -175,7 +175,7 @@ class ShardedLoss(Passes):
             ObjectiveError: The objective does not say what outputs and terms are.
         """
         total = 0.0
-        with torch.enable_grad(), self._own_gradients():
+        with torch.enable_grad(), self.own_gradients():
             for batch, counted in self._batches():
                 portion = BatchPortion(self.objective, batch, counted)
                 with torch.no_grad():
@@ -249,7 +249,7 @@ class ShardedLoss(Passes):
     def value(self) -> float:
         """Mean loss over all ranks at the present parameters, without a gradient."""
         share = 0.0
-        with torch.no_grad():
+        with torch.no_grad(), self._recovered():
             for batch, counted in self._batches():
                 total, _ = self._terms(batch)
                 share += float(total) if counted else 0.0
@@ -267,7 +267,7 @@ class ShardedLoss(Passes):
             This rank's shares of the summed loss and of the summed weight, and how many of its
             parameters a gradient reached.
         """
-        with torch.enable_grad(), self._own_gradients(), self._routing.watched():
+        with torch.enable_grad(), self.own_gradients(), self._routing.watched():
             sums = self._backward(self._ranks * self._amplified)
             return *sums, self._collect(out, factor / self._amplified)
 

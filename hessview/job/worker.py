@@ -3,7 +3,7 @@
 import importlib
 import platform
 import socket
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,8 +19,9 @@ from hessview.commands import (
     EpsilonSweep,
     FractionSweep,
     LanczosCommand,
+    command_from_json,
 )
-from hessview.errors import HessviewError, InputError, RunCancelledError
+from hessview.errors import HessviewError, InputError, NotRestoredError
 from hessview.job import checks, sharding
 from hessview.job.acceptance import acceptance
 from hessview.job.accuracy import accuracy
@@ -30,6 +31,7 @@ from hessview.job.benchmark import benchmark
 from hessview.job.blocks import job_blocks
 from hessview.job.coupling import coupling
 from hessview.job.density import density
+from hessview.job.ending import end_by
 from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.operator_of import operator_of
@@ -51,6 +53,8 @@ ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
 }
 """Estimators by command: called with the command and the loss, they yield readings, and may
 return why they ended early."""
+
+Conclude = Callable[[RunEnded, Exception | None], RunEnded]
 
 _VERSIONS = ("torch", "transformers", "numpy")
 
@@ -123,49 +127,69 @@ class Worker:
         pieces = self.surface.space.pieces
         return {piece.name: torch.Size(piece.full_shape).numel() for piece in pieces}
 
-    def execute(self, command: Command, *, training_step: int | None = None) -> Iterator[Payload]:
+    def execute(
+        self,
+        command: Command | Mapping[str, Any],
+        *,
+        training_step: int | None = None,
+        conclude: Conclude | None = None,
+    ) -> Iterator[Payload]:
         """Run a command at the present weights, and leave everything as it was found.
 
         Args:
-            command: What to measure.
+            command: What to measure; also as JSON.
             training_step: Step of the surrounding training loop, None outside of one.
+            conclude: Called with how it ended on this rank, and the error, if there was one;
+                gives how it ended on all ranks, or raises the error. By default hessview's own
+                errors are believed to be met by all ranks alike, and others are raised.
 
         Yields:
-            RunStarted, readings, and last RunEnded, which says what went wrong if something
-            did; only errors that all ranks meet alike are told so, others are raised.
+            RunStarted, readings, and last RunEnded, which says what went wrong if something did.
         """
-        with as_found(self.surface.objective.module, evaluation=self._evaluation):
-            yield from self._execute(command, training_step)
+        module, error = self.surface.objective.module, None
+        with (
+            as_found(module, evaluation=self._evaluation),
+            self.surface.lent_gradients(hold=False),
+        ):
+            try:
+                note = yield from self._measured(command, training_step)
+                end = RunEnded(state="done", note=note or "")
+            except NotRestoredError:
+                raise
+            except Exception as caught:
+                end, error = end_by(caught), caught
+            if conclude is not None:
+                end = conclude(end, error)
+            elif error is not None and not isinstance(error, HessviewError):
+                raise error
+            yield end
 
-    def _execute(self, command: Command, training_step: int | None) -> Iterator[Payload]:
-        try:
-            checks.check_mode(self.surface.objective.module)
-            surface = self._restricted(command)
-            command.check(surface.space.size)
-            about = getattr(operator_of(command.operator, surface, command.epsilon), "about", "")
-            with agree():
-                self._check_memory(command, surface)
-            surface.measure()
-            yield RunStarted(
-                training_step=training_step,
-                loss=surface.loss,
-                gradient_norm=surface.gradient_norm,
-                parameters=None if surface is self.surface else surface.space.size,
-                notes={"about_operator": about} | self.notes,
-            )
-            note = yield from ESTIMATORS[type(command)](command, surface)
-        except RunCancelledError as error:
-            yield RunEnded(state="cancelled", error=str(error))
-        except HessviewError as error:
-            yield RunEnded(state="failed", error=str(error))
-        else:
-            yield RunEnded(state="done", note=note or "")
+    def _measured(
+        self, command: Command | Mapping[str, Any], training_step: int | None
+    ) -> Generator[Payload, None, str | None]:
+        if not isinstance(command, Command):
+            command = command_from_json(command)
+        checks.check_mode(self.surface.objective.module)
+        surface = self._restricted(command)
+        command.check(surface.space.size)
+        about = getattr(operator_of(command.operator, surface, command.epsilon), "about", "")
+        with agree(on_all=True):
+            self._check_memory(command, surface)
+        surface.measure()
+        yield RunStarted(
+            training_step=training_step,
+            loss=surface.loss,
+            gradient_norm=surface.gradient_norm,
+            parameters=None if surface is self.surface else surface.space.size,
+            notes={"about_operator": about} | self.notes,
+        )
+        return (yield from ESTIMATORS[type(command)](command, surface))
 
     def _restricted(self, command: Command) -> ShardedLoss:
         """The loss as a function of the parameters that the command names."""
         if command.subset == Command.subset:
             return self.surface
-        with agree():
+        with agree(on_all=True):
             return ShardedLoss(self.surface.objective, self.reduction, subset=command.subset)
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
