@@ -1,15 +1,14 @@
 """What is differentiated: a module, a loss, and a fixed data set."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from hessview.errors import InputError
+from hessview.job.digest import digest
 
 Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
 Outputs = Callable[[nn.Module, Any], Tensor]
@@ -64,38 +63,63 @@ class Objective:
                 f"batches is a {type(self.batches).__name__} without length or order; pass a "
                 "sequence, such as list(loader): the data set must be the same on each pass."
             )
-        if len(self.batches) == 0:
-            raise InputError("batches is empty; pass at least one batch.")
+        _check_sequence(self.batches)
 
     def digest(self) -> str:
-        """Digest of all batches' contents, to tell data sets apart."""
-        state = hashlib.blake2b(digest_size=8)
+        """Digest of all batches' contents, to tell data sets apart (`job.digest`).
+
+        Raises:
+            InputError: A batch cannot be had by its number, or holds no numbers.
+        """
         # By index, as passes do: a sequence need not say by IndexError where it ends.
-        for index in range(len(self.batches)):
-            for leaf in _leaves(self.batches[index]):
-                state.update(leaf)
-        return state.hexdigest()
+        return digest(self._batch(index) for index in range(len(self.batches)))
+
+    def _batch(self, index: int) -> Any:
+        try:
+            return self.batches[index]
+        except (LookupError, TypeError) as error:
+            raise InputError(
+                f"batches[{index}] gives {type(error).__name__}: {error}; pass a sequence of "
+                f"{len(self.batches)} batches that are had by their numbers, such as "
+                "list(loader)."
+            ) from error
 
 
-def _leaves(value: Any) -> Iterable[bytes]:
-    if isinstance(value, Tensor):
-        plain = value.detach().cpu().contiguous()
-        yield f"{plain.dtype}{tuple(plain.shape)}".encode()
-        yield plain.flatten().view(torch.uint8).numpy().tobytes()
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield str(key).encode()
-            yield from _leaves(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _leaves(entry)
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype}{value.shape}".encode()
-        yield value.tobytes()
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from _leaves({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    elif repr(value) == object.__repr__(value):
-        # Its text would be an address, which differs between ranks.
-        yield from _leaves([type(value).__qualname__, getattr(value, "__dict__", {})])
-    else:
-        yield repr(value).encode()
+def _check_sequence(batches: Any) -> None:
+    """Refuse what has a length and yet is no sequence of batches."""
+    scalar = isinstance(batches, Tensor | np.ndarray) and batches.ndim == 0
+    if scalar or isinstance(batches, str | bytes):
+        raise InputError(
+            f"batches is a {'single number' if scalar else 'text'}; pass a sequence of batches, "
+            "such as list(loader)."
+        )
+    if len(batches) == 0:
+        raise InputError("batches is empty; pass at least one batch.")
+    if isinstance(batches, Mapping) and set(batches) != set(range(len(batches))):
+        names = ", ".join(repr(key) for key in list(batches)[:6])
+        raise InputError(
+            f"batches is a {type(batches).__name__} with the keys {names}; pass a list of "
+            "batches. If it is one batch, pass batches=[batch]."
+        )
+    if _is_one_pair(batches):
+        raise InputError(
+            f"batches is a pair of {_described(batches[0])} and {_described(batches[1])}, which "
+            "looks like one batch of inputs and targets, not like two batches; pass a list of "
+            "batches, here batches=[(inputs, targets)]."
+        )
+
+
+def _is_one_pair(batches: Any) -> bool:
+    """Whether these are inputs and their targets: as many of both, but unlike each other."""
+    if not isinstance(batches, tuple | list) or len(batches) != 2:
+        return False
+    first, second = batches
+    if not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in batches):
+        return False
+    unlike = first.ndim != second.ndim or first.dtype != second.dtype
+    return unlike and len(first) == len(second)
+
+
+def _described(array: Any) -> str:
+    dtype = str(array.dtype).removeprefix("torch.")
+    return f"{dtype} of shape {tuple(array.shape)}"

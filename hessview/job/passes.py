@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -49,6 +50,11 @@ class Passes:
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self._copies = world // self._ranks
         self._routing = Routing(self._module)
+        self.loss_epsilon = torch.finfo(torch.float32).eps
+        """Machine epsilon of the data type that the loss function returns."""
+        self.means = False
+        """Whether a loss came alone, as the mean of its batch."""
+        self._refusal = ""
 
     def _backward(
         self, scale: float, before_last: Callable[[], None] | None = None
@@ -82,7 +88,14 @@ class Passes:
             yield batches[index if counted else 0], counted
 
     def _terms(self, batch: Any) -> tuple[Tensor, float]:
-        result = self.objective.loss(self._module, batch)
+        """A batch's summed loss, with its graph where gradients are on, and its weight."""
+        try:
+            result = self.objective.loss(self._module, batch)
+        except Exception as error:
+            if "got mixed torch.Tensor and DTensor" in str(error):
+                raise ObjectiveError(_MIXED.format(error=str(error).split(",")[0])) from error
+            self._hint(error)
+            raise
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
         if not isinstance(total, Tensor) or total.numel() != 1:
@@ -91,12 +104,40 @@ class Passes:
                 f"the loss function returned {given}; return one scalar tensor, or "
                 "(summed loss, number of terms)."
             )
+        if not total.is_floating_point():
+            raise ObjectiveError(
+                f"the loss function returned a {total.dtype} scalar; return a real floating-point "
+                "one, such as total.real or total.abs()."
+            )
         if torch.is_grad_enabled() and not total.requires_grad:
             raise ObjectiveError(
                 "the loss does not depend on the parameters through autograd; compute it "
                 "without torch.no_grad() or .detach()."
             )
-        return total, float(weight)
+        self.means = self.means or not pair
+        wrong = _what_is_no_weight(weight)
+        if wrong:
+            # Told when the pass is over, so that ranks whose weights are right do not wait.
+            self._refusal = self._refusal or (
+                f"the loss function returned {wrong} where the number of terms is expected; "
+                "return (summed loss, number of terms), with a number >= 0 that is the batch's "
+                "own and no function of the parameters, or the mean loss alone. Of a pair such "
+                "as (loss, logits), return the loss."
+            )
+            weight = 1.0
+        self.loss_epsilon = torch.finfo(total.dtype).eps
+        return total, float(weight.item() if isinstance(weight, Tensor | np.ndarray) else weight)
+
+    def _hint(self, error: Exception) -> None:
+        """Add what may be the cause to an error of the user's own loss function."""
+        batches = self.objective.batches
+        if not isinstance(batches, tuple) or len(batches) != 2:
+            return
+        if all(isinstance(one, Tensor | np.ndarray) for one in batches):
+            error.add_note(
+                "hessview: batches is a tuple of two tensors, hence two batches; if they are the "
+                "inputs and targets of one batch, pass batches=[(inputs, targets)]."
+            )
 
     @contextmanager
     def _own_gradients(self) -> Iterator[None]:
@@ -127,3 +168,25 @@ class Passes:
             for gradient, value in zip(lent, kept, strict=False):
                 if gradient is not None and value is not None:
                     gradient.copy_(value)
+
+
+_MIXED = (
+    "the loss function mixes plain tensors and parameters that are sharded (torch: {error}); "
+    "gather a parameter that it uses outside of the module's forward, such as in an L2 penalty, by "
+    "parameter.full_tensor(), and leave no sharded sum in the total."
+)
+
+
+def _what_is_no_weight(weight: Any) -> str:
+    """What a weight is that is no number of terms; "" if it is one."""
+    if isinstance(weight, Tensor):
+        if weight.numel() != 1:
+            return f"a tensor of shape {tuple(weight.shape)}"
+        if weight.requires_grad:
+            return "a tensor that depends on the parameters (it requires grad)"
+        weight = weight.item()
+    if isinstance(weight, np.ndarray | np.generic) and weight.size == 1:
+        weight = weight.item()
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        return f"{weight!r}" if isinstance(weight, bool | str | None) else type(weight).__name__
+    return "" if math.isfinite(weight) and weight >= 0 else f"{weight:g}"

@@ -6,10 +6,11 @@ from fnmatch import fnmatchcase
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
+from hessview.job.agree import agree
 from hessview.job.gathered import double_backward
 from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
@@ -77,6 +78,7 @@ class ShardedLoss(Passes):
         """
         # A pass of the caller's may have left copies that are older than the shards.
         self.refresh()
+        self._refusal = ""
         where = self.space.zeros()
         for part, shard in zip(self.space.split(where), self.shards(), strict=True):
             part.copy_(shard)
@@ -95,6 +97,9 @@ class ShardedLoss(Passes):
                 break
             self._amplified /= _HEADROOM
         self._amplified = _AMPLIFIED if hopeless else self._amplified / _HEADROOM
+        with agree():
+            if self._refusal:
+                raise ObjectiveError(self._refusal)
         if not reached:
             raise ObjectiveError(
                 "no parameter received a gradient: the loss does not depend on any that has "
@@ -115,6 +120,10 @@ class ShardedLoss(Passes):
                 f"the given parameters ({self.what_is_not_finite(total)}); both must be finite: "
                 "check the weights and the data."
             )
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """The parameters as the module holds them, in the pieces' order."""
+        return self._parameters
 
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
@@ -178,8 +187,10 @@ class ShardedLoss(Passes):
         with torch.enable_grad(), self._own_gradients():
             for batch, counted in self._batches():
                 portion = BatchPortion(self.objective, batch, counted)
-                with torch.no_grad():
+                with torch.no_grad(), accumulating(self._module):
                     make = cotangent(portion)
+                # Its outputs' graphs, if they had any, see no backward pass of FSDP's.
+                sharding.recover(self._module)
                 outputs = portion.outputs()
                 half = outputs.dtype == torch.float16  # which loses small numbers
                 leaf = (outputs.float() if half else outputs).detach().requires_grad_()
@@ -247,18 +258,34 @@ class ShardedLoss(Passes):
         require_memory(self.space.device, need, what, cure)
 
     def value(self) -> float:
-        """Mean loss over all ranks at the present parameters, without a gradient."""
-        share = 0.0
-        with torch.no_grad():
-            for batch, counted in self._batches():
-                total, _ = self._terms(batch)
-                share += float(total) if counted else 0.0
-        # Forward alone leaves the root gathered, as it is now.
-        self.refresh()
-        share /= self._copies * self.weight
-        return float(
-            self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
-        )
+        """Mean loss over all ranks at the present parameters, without its gradient.
+
+        Raises:
+            ObjectiveError: The number of terms is another than at the parameters where it was
+                measured; on all ranks alike.
+        """
+        share = counted_terms = 0.0
+        try:
+            # With a graph: the loss may hold derivatives by its inputs, as forces are.
+            with torch.enable_grad(), accumulating(self._module):
+                for batch, counted in self._batches():
+                    total, weight = self._terms(batch)
+                    share += float(total.detach()) if counted else 0.0
+                    counted_terms += weight if counted else 0.0
+                    del total  # and its graph, before the next one is made
+        finally:
+            # Forward alone leaves FSDP waiting for backward, and the root gathered as it is now.
+            sharding.recover(self._module)
+            self.refresh()
+        shares = torch.tensor([share, counted_terms], dtype=torch.float64) / self._copies
+        total_loss, terms = self.space.reduce(shares.to(self.space.device)).tolist()
+        if abs(terms - self.weight) > 1e-6 * self.weight:  # sums over ranks round otherwise
+            raise ObjectiveError(
+                f"the number of terms that the loss function returns changes with the parameters, "
+                f"from {self.weight:.9g} to {terms:.9g}; return (summed loss, number of terms), "
+                "where the latter is the batch's own, such as its tokens."
+            )
+        return float(total_loss / self.weight)
 
     def _pass(self, out: Tensor, factor: float) -> tuple[float, float, int]:
         """Add factor * gradient of the summed loss.

@@ -83,9 +83,7 @@ class Worker:
             self._neighbours = ranks_on_this_host()
             with agree():
                 _check_digests(self._digest)
-            checks.check_determinism(self.surface)
-            checks.check_gradient(self.surface)
-            self.notes = untied(self.surface)
+            self.notes = checks.check_numbers(self.surface) | untied(self.surface)
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""

@@ -1,0 +1,244 @@
+"""Whether the gradient is that of the loss: its norm against the loss's slope along it."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from hessview.errors import ObjectiveError
+from hessview.job import sharding
+from hessview.job.surface import ShardedLoss
+from hessview.operators.displaced import Move, displaced
+
+_LADDER = 8.0  # between distances; each is tried with its double, so that half of them overlap
+_MOST = 8  # distances
+_APART = 0.01  # of each parameter, by which it is moved to where the check is made a second time
+_FARTHEST = 0.01  # of the norm of the parameters
+
+_STEADY = 0.25  # of their distance from 1: by how much ratios that count may differ
+
+Verdict = Literal["agrees", "contradicts", "open"]
+
+
+def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
+    """Compare the gradient with the slope of the loss along it, part by part.
+
+    Parts are parameters that are sharded in one way over one mesh: what is forgotten in
+    summing gradients is forgotten for such a part, however small its share of the whole. A
+    slope is (L(theta + h u) - L(theta - h u)) over what the gradient says of it, <g, realised
+    displacement>, which also holds where displacements are rounded. It counts where two
+    distances agree with each other; where none do (in narrow types, where the gradient is but
+    rounding) the check is made at parameters nearby, and if that fails too a note says so.
+
+    This catches, at the price of some forward passes, what would make every product wrong but
+    plausible: gradients that are not summed over the ranks or are scaled, parameters whose
+    change does not reach the loss, surrogates with a gradient of their own, tied parameters
+    that came apart.
+
+    Args:
+        surface: The loss, measured at the present parameters.
+        gradient: Its gradient there, shape (local_size,).
+
+    Returns:
+        A note, if it could not be checked; {} otherwise.
+
+    Raises:
+        ObjectiveError: They disagree at distances that agree with each other; on all ranks
+            alike.
+    """
+    parts = _parts(surface)
+    home = _Place(surface, gradient, surface.loss, None)
+    verdicts = {name: home.judge(indices) for name, indices in parts.items()}
+    doubted = {name: found for name, found in verdicts.items() if found.verdict != "agrees"}
+    if not doubted:
+        return {}
+    base = off(surface)
+    with displaced(surface) as move:
+        move(base, 1.0)
+        there = surface.space.zeros()
+        share = surface.gradient(there)
+    numbers = torch.tensor([share], dtype=torch.float64, device=surface.space.device)
+    near = _Place(surface, there, float(surface.space.reduce(numbers)), base)
+    unchecked = []
+    for name, found in doubted.items():
+        again = near.judge(parts[name])
+        if again.verdict == "agrees":
+            continue
+        if "contradicts" in (found.verdict, again.verdict):
+            told = found if found.verdict == "contradicts" else again
+            raise ObjectiveError(_refusal(name if len(parts) > 1 else "", told))
+        unchecked.append((name, found))
+    if not unchecked:
+        return {}
+    return {"gradient_check": "; ".join(_unchecked(name, found) for name, found in unchecked)}
+
+
+def off(surface: ShardedLoss) -> Tensor:
+    """A displacement that moves each parameter by a hundredth, up or down.
+
+    Twice eight units of the last place, in types where that is more.
+
+    Returns:
+        Shape (local_size,).
+    """
+    relative = max(_APART, 8 * surface.machine_epsilon)
+    vector = surface.space.probe(0, 0)
+    if not surface.parameter_norm:
+        return vector.mul_(relative)
+    vector.sign_()
+    for part, shard in zip(surface.space.split(vector), surface.shards(), strict=True):
+        part.mul_(shard.abs()).mul_(relative)
+    return vector
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What was found along one part of the gradient.
+
+    Attributes:
+        norm: Norm of that part.
+        ratios: Slopes over what the gradient says, at a distance and at its double, by distance.
+        verdict: What they say together.
+    """
+
+    norm: float
+    ratios: dict[float, tuple[float, float]]
+    verdict: Verdict
+
+
+class _Place:
+    """Parameters around which slopes are measured, with the loss and its gradient there."""
+
+    def __init__(
+        self, surface: ShardedLoss, gradient: Tensor, loss: float, base: Tensor | None
+    ) -> None:
+        self._surface, self._gradient, self._loss = surface, gradient, loss
+        self._base = base
+        self._types = _computing_types(surface)
+
+    def judge(self, indices: Sequence[int]) -> _Found:
+        """Compare slopes along the gradient of some parameters with its norm."""
+        surface = self._surface
+        direction = surface.space.zeros()
+        parts, whole = surface.space.split(direction), surface.space.split(self._gradient)
+        for index in indices:
+            parts[index].copy_(whole[index])
+        norm = math.sqrt(float(surface.space.reduce(surface.space.squares(direction))[0]))
+        if not 0 < norm < math.inf:
+            # Nothing to compare; parameters that the loss does not use have none nearby either.
+            return _Found(norm, {}, "agrees" if norm == 0 and self._base is not None else "open")
+        direction.div_(norm)
+        tolerance = max(0.1, 32 * surface.machine_epsilon)
+        ratios: dict[float, tuple[float, float]] = {}
+        with displaced(surface) as move:
+            for distance in self._distances(norm):
+                once, twice = (self._ratio(move, direction, k * distance) for k in (1, 2))
+                ratios[distance] = pair = once, twice
+                if all(abs(ratio - 1) <= tolerance for ratio in pair):
+                    return _Found(norm, ratios, "agrees")
+        return _Found(norm, ratios, _verdict(ratios, tolerance))
+
+    def _distances(self, norm: float) -> list[float]:
+        """Distances to try, the likeliest first."""
+        surface = self._surface
+        epsilon, size = surface.machine_epsilon, surface.parameter_norm or 1.0
+        nearest = epsilon * size  # what parameters resolve, about
+        farthest = max(_FARTHEST * size, 16 * nearest)
+        # Far enough that the loss changes by more than its rounding.
+        usual = 0.1 * math.cbrt(epsilon) * abs(self._loss) / norm
+        first = min(max(usual, 4 * nearest), farthest)
+        nearest = max(nearest / 4, 2 * surface.loss_epsilon * abs(self._loss) / norm)
+        steps = sorted(range(-_MOST, _MOST), key=lambda step: (abs(step), -step))
+        within = [first * _LADDER**step for step in steps]
+        return [one for one in within if nearest <= one <= farthest * 1.001][:_MOST]
+
+    def _ratio(self, move: Move, direction: Tensor, distance: float) -> float:
+        """Change of the loss between both sides over the change that the gradient says."""
+        ahead, ahead_at = self._at(move, direction, distance)
+        behind, behind_at = self._at(move, direction, -distance)
+        moved = ahead_at.sub_(behind_at)
+        said = float(self._surface.space.products(moved[None], self._gradient)[0])
+        return (ahead - behind) / said if said else math.nan
+
+    def _at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
+        """Loss there, and the parameters as they are computed with."""
+        surface = self._surface
+        if self._base is None:
+            move(direction, distance)
+        else:
+            move(torch.add(self._base, direction, alpha=distance), 1.0)
+        value = surface.value()
+        where = surface.space.zeros()
+        for part, shard, dtype in zip(
+            surface.space.split(where), surface.shards(), self._types, strict=True
+        ):
+            part.copy_(shard.to(dtype))
+        return value, where
+
+
+def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> Verdict:
+    """Whether ratios at neighbouring distances agree with each other, but not with 1."""
+    ordered = [ratios[distance] for distance in sorted(ratios)]
+    for near, far in itertools.pairwise(ordered):
+        four = (*near, *far)
+        off_by = abs(sum(four) / 4 - 1)
+        if off_by > tolerance and max(four) - min(four) <= _STEADY * off_by:
+            return "contradicts"
+    return "open"
+
+
+def _refusal(part: str, found: _Found) -> str:
+    slopes = dict.fromkeys(
+        f"{ratio * found.norm:.4g}" for pair in found.ratios.values() for ratio in pair
+    )
+    whose = f"the gradient of {part}" if part else "the gradient"
+    return (
+        f"{whose} has the norm {found.norm:.4g}, but the loss changes by {', '.join(slopes)} per "
+        "unit along it; the gradient must be that of the mean loss over all ranks: use "
+        "fully_shard or DistributedDataParallel with their own averaging (and "
+        "set_gradient_divide_factor alike for all), keep gradient synchronisation "
+        "on, and return (summed loss, number of terms) from the loss function. A loss with a "
+        "gradient of its own making (.detach() inside, a straight-through estimator) has no "
+        "Hessian that products could be of."
+    )
+
+
+def _unchecked(part: str, found: _Found) -> str:
+    ratios = [f"{ratio:.2g}" for pair in found.ratios.values() for ratio in pair]
+    return (
+        f"the gradient of {part} (norm {found.norm:.2g}) could not be checked: the slopes of the "
+        f"loss along it are {', '.join(ratios) or 'not resolved'} times it, at distances that do "
+        "not agree with each other"
+    )
+
+
+def _parts(surface: ShardedLoss) -> dict[str, list[int]]:
+    """Parameters by the mesh that they lie on and how, as indices of the space's pieces."""
+    parts: dict[str, list[int]] = {}
+    for index, parameter in enumerate(surface.parameters()):
+        name = "all parameters"
+        if isinstance(parameter, DTensor):
+            mesh = parameter.device_mesh
+            names = mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)]
+            axes = zip(names, mesh.shape, parameter.placements, strict=True)
+            name = "parameters on " + ", ".join(
+                f"{axis}={size} ({type(placement).__name__.lower().strip('_')})"
+                for axis, size, placement in axes
+            )
+        parts.setdefault(name, []).append(index)
+    return parts
+
+
+def _computing_types(surface: ShardedLoss) -> list[torch.dtype]:
+    """Data type to which FSDP casts each parameter for forward and backward."""
+    cast = {
+        id(parameter.sharded_param): parameter.param_dtype
+        for group in sharding.groups(surface.objective.module)
+        for parameter in group.fsdp_params
+    }
+    return [cast.get(id(one)) or one.dtype for one in surface.parameters()]
