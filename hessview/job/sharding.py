@@ -10,6 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
 from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.placement_types import Placement
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
 from hessview.errors import ObjectiveError
@@ -200,6 +201,98 @@ def groups(module: nn.Module) -> list[FSDPParamGroup]:
     states = [m._get_fsdp_state() for m in module.modules() if isinstance(m, FSDPModule)]
     # Modules that were sharded together share one state.
     return [group for state in dict.fromkeys(states) for group in state._fsdp_param_groups]
+
+
+def kinds(module: nn.Module) -> dict[str, list[str]]:
+    """Differentiated parameters by how ranks share them, and thus by how gradients are summed.
+
+    What goes wrong between ranks goes wrong for one such kind: a mesh whose sums are divided by
+    another number than the others', say, as that of experts is.
+
+    Returns:
+        Plain names by kind, in the module's order, each parameter in one of them. The kinds are
+        in words ("fully_shard over shard=4, split over tp=2") and the same on all ranks.
+    """
+    group_of = {
+        id(parameter.sharded_param): group
+        for group in groups(module)
+        for parameter in group.fsdp_params
+    }
+    replicated = distributed_data_parallel(module) is not None
+    found: dict[str, list[str]] = {}
+    for name, parameter in trainable(module).items():
+        group = group_of.get(id(parameter))
+        if group is None and not isinstance(parameter, DTensor):
+            kind = "DistributedDataParallel" if replicated else "plain"
+        else:
+            kind = _kind(parameter, group)
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
+    words = []
+    if group is not None:
+        words.append(f"fully_shard over {_sizes(group.mesh_info.mesh)}")
+    inner = inner_dimensions(parameter, group)
+    for verb, wanted in (("split", False), ("copied", True)):
+        dimensions = [
+            f"{name}={size}" for name, size, place in inner if place.is_replicate() is wanted
+        ]
+        if dimensions:
+            words.append(f"{verb} over {' x '.join(dimensions)}")
+    if group is not None and group.gradient_divide_factor is not None:
+        words.append(f"gradients divided by {group.gradient_divide_factor:g}")
+    return ", ".join(words)
+
+
+def inner_dimensions(
+    parameter: nn.Parameter, group: FSDPParamGroup | None
+) -> list[tuple[str, int, Placement]]:
+    """Name, size and placement of a parameter's mesh dimensions that are not FSDP's.
+
+    Over them, ranks compute one activation together: tensor or expert parallelism.
+
+    Args:
+        parameter: As the module holds it; plain ones have none.
+        group: The FSDP group that it belongs to, None if it belongs to none.
+    """
+    if not isinstance(parameter, DTensor):
+        return []
+    mesh, outer = parameter.device_mesh, 0
+    names = dimension_names(mesh)
+    if group is not None:
+        info = group.mesh_info
+        if info.dp_mesh_dims is not None:  # parameters on a mesh of all dimensions, by name
+            own = {*info.dp_mesh_dims.shard_names, *info.dp_mesh_dims.replicate_names}
+            return [
+                (name, mesh.size(axis), place)
+                for axis, (name, place) in enumerate(zip(names, parameter.placements, strict=True))
+                if name not in own
+            ]
+        outer = info.mesh.ndim  # FSDP's dimensions come first
+    dimensions = zip(names, mesh.shape, parameter.placements, strict=True)
+    return list(dimensions)[outer:]
+
+
+def dimension_names(mesh: DeviceMesh) -> list[str]:
+    """Name of each dimension, also where the mesh has none."""
+    return list(mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)])
+
+
+def _sizes(mesh: DeviceMesh) -> str:
+    sizes = zip(dimension_names(mesh), mesh.shape, strict=True)
+    return " x ".join(f"{name}={size}" for name, size in sizes)
+
+
+def distributed_data_parallel(module: nn.Module) -> nn.parallel.DistributedDataParallel | None:
+    """The DistributedDataParallel that a module is, also below torch.compile; None if it is none.
+
+    One that is a child only replicates a part of the module.
+    """
+    while isinstance(inside := getattr(module, "_orig_mod", None), nn.Module):
+        module = inside
+    return module if isinstance(module, nn.parallel.DistributedDataParallel) else None
 
 
 def mesh_of(module: nn.Module) -> dict[str, int]:
