@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hessview.job import sharding
+from hessview.job import checkpointing
 
 
 @contextmanager
@@ -27,15 +27,15 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         (child._buffers, name, buffer, buffer.detach().clone())
         for child in module.modules()
         for name, buffer in child._buffers.items()
-        if buffer is not None
+        if buffer is not None and buffer.device.type != "meta"
     ]
     states = random.getstate(), np.random.get_state()
-    devices = {sharding.local(parameter).device for parameter in module.parameters()}
+    devices = {parameter.device for parameter in module.parameters()}
     cuda = [device.index for device in devices if device.type == "cuda"]
     if evaluation:
         module.eval()
     try:
-        with torch.random.fork_rng(devices=cuda):
+        with torch.random.fork_rng(devices=cuda), checkpointing.kept_on(module):
             yield
     finally:
         random.setstate(states[0])

@@ -116,8 +116,13 @@ def _is_one_pair(batches: Any) -> bool:
     first, second = batches
     if not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in batches):
         return False
-    unlike = first.ndim != second.ndim or first.dtype != second.dtype
+    unlike = first.ndim != second.ndim or _is_real(first) != _is_real(second)
     return unlike and len(first) == len(second)
+
+
+def _is_real(array: Tensor | np.ndarray) -> bool:
+    floating = array.is_floating_point() if isinstance(array, Tensor) else array.dtype.kind == "f"
+    return bool(floating)
 
 
 def _described(array: Any) -> str:
