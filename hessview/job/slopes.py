@@ -15,7 +15,7 @@ from hessview.job import sharding
 from hessview.job.surface import ShardedLoss
 from hessview.operators.displaced import Move, displaced
 
-_LADDER = 8.0  # between distances; each is tried with its double, so that half of them overlap
+_LADDER, _NARROW_LADDER = 8.0, 4.0  # between distances, of which narrow types resolve few
 _MOST = 8  # distances
 _APART = 0.01  # of each parameter, by which it is moved to where the check is made a second time
 _FARTHEST = 0.01  # of the norm of the parameters
@@ -165,7 +165,8 @@ class _Place:
         # Nearer ones still move some parameters, and by how much is known.
         nearest = max(nearest / 64, 2 * surface.loss_epsilon * abs(self._loss) / norm)
         steps = sorted(range(-_MOST, _MOST), key=lambda step: (abs(step), -step))
-        within = [first * _LADDER**step for step in steps]
+        ladder = _LADDER if epsilon < 1e-4 else _NARROW_LADDER
+        within = [first * ladder**step for step in steps]
         return [one for one in within if nearest <= one <= farthest * 1.001][:_MOST]
 
     def _ratio(self, move: Move, direction: Tensor, distance: float) -> float:
@@ -220,11 +221,13 @@ def _refusal(part: str, found: _Found) -> str:
 
 def _unchecked(part: str, found: _Found) -> str:
     ratios = [f"{ratio:.2g}" for pair in found.ratios.values() for ratio in pair]
-    return (
-        f"the gradient of {part} (norm {found.norm:.2g}) could not be checked: the slopes of the "
-        f"loss along it are {', '.join(ratios) or 'not resolved'} times it, at distances that do "
+    why = (
+        f"the slopes of the loss along it are {', '.join(ratios)} times it, at distances that do "
         "not agree with each other"
+        if ratios
+        else "it is too small for the loss to show it"
     )
+    return f"the gradient of {part} (norm {found.norm:.2g}) could not be checked: {why}"
 
 
 def _rounded(part: str, found: _Found) -> str:

@@ -24,7 +24,9 @@ _AMPLIFIED = 2.0**14
 _HEADROOM = 2.0**6
 """Powers of two, so that float32 and float64 give the same numbers, bit by bit; displaced
 parameters have larger gradients than those that were measured."""
-_LEAST_AMPLIFIED = 2.0**-30
+_FARTHEST = (
+    114  # power of two by which the loss is amplified or reduced at most; float32 ends at 128
+)
 
 
 class ShardedLoss(Passes):
@@ -85,6 +87,7 @@ class ShardedLoss(Passes):
         # In float16 small gradients are lost, and large ones infinite, so that the scale of the
         # loss is sought, as loss scaling does: Micikevicius et al. (ICLR 2018).
         self._amplified *= _HEADROOM
+        sought = False
         while True:
             gradient = self.space.zeros()
             total, weight, reached = self._pass(gradient, 1.0)
@@ -92,10 +95,20 @@ class ShardedLoss(Passes):
             shares = squares.new_tensor([total, weight, reached])
             packed = torch.cat([shares[:2], squares, shares[2:]])
             *sums, reached = self.space.reduce(packed).tolist()
-            hopeless = not math.isfinite(sums[0]) or self._amplified < _LEAST_AMPLIFIED
-            if math.isfinite(sums[2]) or hopeless:
+            # Where the loss cancels to nothing, as those of policy gradients, the gradient tells.
+            norm = math.sqrt(sums[2]) if math.isfinite(sums[2]) else 0.0
+            size = max(abs(sums[0]), norm) / sums[1] if sums[1] > 0 else 1.0
+            size = size or 1.0
+            hopeless = not math.isfinite(size) or self._amplified < _least(size)
+            usual = _usual(size) if not hopeless else math.nan
+            if not math.isfinite(sums[2]) and not hopeless:
+                lower = self._amplified / _HEADROOM
+                self._amplified = lower if sought else min(lower, usual)
+            elif size * self._amplified < 1 and not sought:
+                self._amplified = usual
+            else:
                 break
-            self._amplified /= _HEADROOM
+            sought = True
         self._amplified = _AMPLIFIED if hopeless else self._amplified / _HEADROOM
         with agree():
             if self._refusal:
@@ -306,6 +319,17 @@ class ShardedLoss(Passes):
                 part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
                 reached += 1
         return reached
+
+
+def _usual(size: float) -> float:
+    """By what a mean loss of some size is amplified to that of a mean loss of 1."""
+    power = round(math.log2(_AMPLIFIED * _HEADROOM / size))
+    return 2.0 ** min(max(power, -_FARTHEST), _FARTHEST)
+
+
+def _least(size: float) -> float:
+    """Amplification below which a gradient that is not finite will not become so."""
+    return 2.0**-30 / max(1.0, size)
 
 
 def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
