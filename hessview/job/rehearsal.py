@@ -110,7 +110,7 @@ def rehearse(
         names = job_blocks(objective)
         surface = _Asked(objective, lambda numbers: numbers)
         made = named("operator", operator, OPERATORS)(surface, epsilon)
-        passes = math.ceil(len(objective.batches) / sharding.data_parallel(objective.module)[1])
+        passes = math.ceil(len(objective.batches) / surface.sharing.ranks)
         with fake:
             memory, counts, received = _gradient(objective, passes)
         sizes = {piece.name: math.prod(piece.full_shape) for piece in surface.space.pieces}
