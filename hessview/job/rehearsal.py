@@ -27,6 +27,7 @@ from hessview.job.blocks import job_blocks
 from hessview.job.collectives import Collectives
 from hessview.job.models import DTYPES, Options, call, cannot_load, check_length, smollm2_file
 from hessview.job.objective import Objective
+from hessview.job.plain import shard_plain
 from hessview.job.surface import ShardedLoss
 from hessview.named import named
 from hessview.operators import OPERATORS
@@ -185,7 +186,9 @@ def _configuration(model: str) -> Any:
 
 def _called(name: str, ranks: int) -> Objective:
     try:
-        return call(name)
+        objective = call(name)
+        shard_plain(objective, checked=False)
+        return objective
     except HessviewError:
         raise
     except Exception as error:  # of the user's function

@@ -1,5 +1,8 @@
 """Which part of a module this rank holds; and how hessview shards one itself."""
 
+from collections import Counter
+from collections.abc import Sequence, Set
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -15,7 +18,12 @@ _WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.
 
 
 def shard(
-    module: nn.Module, mesh: DeviceMesh, *, compute_dtype: torch.dtype | None = None
+    module: nn.Module,
+    mesh: DeviceMesh,
+    *,
+    compute_dtype: torch.dtype | None = None,
+    apart: Sequence[nn.Module] | None = None,
+    ignored: Set[nn.Parameter] = frozenset(),
 ) -> nn.Module:
     """Shard a module in place over a one-dimensional mesh, a group per layer.
 
@@ -27,6 +35,8 @@ def shard(
         mesh: The ranks.
         compute_dtype: Data type of forward and backward; None for the parameters' own.
             Gradients are always reduced in float32 or wider (bfloat16 costs 30 % error).
+        apart: Modules that get a group of their own; None for `separate_layers`.
+        ignored: Parameters that stay as they are.
 
     Returns:
         The same module.
@@ -34,10 +44,25 @@ def shard(
     policy = MixedPrecisionPolicy()
     if compute_dtype is not None:
         policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
-    for _, layer in layers(module):
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(module, mesh=mesh, mp_policy=policy)
+    for layer in (*(separate_layers(module) if apart is None else apart), module):
+        fully_shard(layer, mesh=mesh, mp_policy=policy, ignored_params=set(ignored))
     return module
+
+
+def separate_layers(module: nn.Module) -> list[nn.Module]:
+    """Layers that can be sharded apart: modules with a forward and no tied parameter in common."""
+    found = [layer for _, layer in layers(module)]
+    inside = {child for layer in found for child in layer.modules()}
+    holders = Counter(p for layer in found for p in set(layer.parameters()))
+    for child in module.modules():
+        if child not in inside:
+            holders.update(child.parameters(recurse=False))
+    return [
+        layer
+        for layer in found
+        if type(layer).forward is not nn.Module.forward
+        and all(holders[parameter] == 1 for parameter in layer.parameters())
+    ]
 
 
 def layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
