@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from hessview.errors import ObjectiveError
@@ -96,6 +97,10 @@ class Passes:
         result = self.objective.loss(self._module, batch)
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
+        # One that is a sum over ranks still to be made would count anew on each of them.
+        total, weight = (
+            part.full_tensor() if isinstance(part, DTensor) else part for part in (total, weight)
+        )
         if not isinstance(total, Tensor) or total.numel() != 1:
             given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(
