@@ -96,7 +96,7 @@ def coupling(surface: ShardedLoss) -> Coupling:
             "coupled on purpose, as by negative samples or numbers of terms from all ranks); "
             f"{_CURE}"
         )
-    told = ", ".join(
+    told = "; ".join(
         _ranks_at(positions, {position for position, one in enumerate(groups) if one == group})
         for group in sorted(set(groups))
     )

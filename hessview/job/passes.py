@@ -97,10 +97,9 @@ class Passes:
         result = self.objective.loss(self._module, batch)
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
-        # One that is a sum over ranks still to be made would count anew on each of them.
-        total, weight = (
-            part.full_tensor() if isinstance(part, DTensor) else part for part in (total, weight)
-        )
+        # A sum over ranks that is still to be made would count anew on each of them.
+        total = total.full_tensor() if isinstance(total, DTensor) else total
+        weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
             given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(

@@ -477,7 +477,7 @@ def plain_and_served():
 
 
 @case(only=2)
-def same_coefficients():
+def recorded():
     """A run through the worker, on coupled ranks: its notes go into the record."""
     module = meshes.with_context(meshes.transformer(), square("a", "b")["b"])
     worker = Worker(Objective(meshes.sharded(module, line()), meshes.loss, meshes.sequences()))
