@@ -16,7 +16,7 @@ from hessview.job.slopes import check_gradient, off
 from hessview.job.surface import ShardedLoss
 from hessview.operators.displaced import displaced
 
-_SPOILT = 0.03
+_SPOILT = 0.01
 """Relative error of a product that passes which differ may cause: that of a difference in float32
 along a bad direction; D shows it beside each number."""
 _CURE = (

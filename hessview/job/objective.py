@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from hessview.errors import InputError
 from hessview.job.digest import digest
+from hessview.job.sharing import check_data
 
 Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
 Outputs = Callable[[nn.Module, Any], Tensor]
@@ -23,12 +25,17 @@ class Objective:
     each batch holds. Only parameters with requires_grad are differentiated.
 
     Attributes:
-        module: Plain, or already sharded with `fully_shard`; in evaluation mode.
+        module: In evaluation mode. Plain, or sharded by the user; on several ranks,
+            `hessview.launch` shards a plain one itself.
         loss: loss(module, batch) -> (total, weight): the summed loss of a batch and how many
             terms (tokens) it holds; or one scalar, the mean, which gets weight 1.
         batches: The whole data set, the same on every rank; each rank takes its share.
         blocks: Parameter names by block; None takes them from the module tree: embedding,
             each layer, head.
+        data: Mesh over whose ranks batches are shared out, such as mesh["dp"]; ranks at the same
+            place of other slices of it see the same batches. None takes FSDP's mesh without
+            dimensions whose names say otherwise ("cp", "tp"), and lets ranks that turn out to
+            share activations see one batch.
         name: Name of the model, for titles.
         revision: Revision or file of the weights.
         weight_unit: What the weights count, such as "tokens".
@@ -43,6 +50,7 @@ class Objective:
     loss: Loss
     batches: Sequence[Any]
     blocks: Mapping[str, Sequence[str]] | None = None
+    data: DeviceMesh | None = None
     _: dataclasses.KW_ONLY
     name: str = ""
     revision: str = ""
@@ -64,6 +72,7 @@ class Objective:
                 "sequence, such as list(loader): the data set must be the same on each pass."
             )
         _check_sequence(self.batches)
+        check_data(self.data)
 
     def digest(self) -> str:
         """Digest of all batches' contents, to tell data sets apart (`job.digest`).

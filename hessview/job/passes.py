@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.lending import averaging, wide_reduction, without_gradient_hooks
+from hessview.job.lending import one_divisor, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
+from hessview.job.sharing import Sharing, sharing_of
 
 
 class Passes:
@@ -22,13 +24,13 @@ class Passes:
 
     Args:
         objective: What is differentiated.
+        sharing: Which batches this rank sees; None for what the mesh tells.
 
     Raises:
-        ObjectiveError: No parameter to differentiate, one that is complex, or one that some
-            ranks only share.
+        ObjectiveError: No parameter to differentiate, or one that is complex.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, sharing: Sharing | None = None) -> None:
         self.objective = objective
         self._module = objective.module
         sharding.settle(self._module)
@@ -44,17 +46,27 @@ class Passes:
                     "of real numbers; hold a real parameter, such as torch.view_as_real(weight), "
                     "and make the complex tensor of it in forward, or freeze it."
                 )
-        sharding.check_ranks(self._module)
-        self._position, self._ranks = sharding.data_parallel(self._module)
-        # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
-        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        self._copies = world // self._ranks
+        self.share_out(sharing or sharing_of(self._module, objective.data))
         self._routing = Routing(self._module)
         self.loss_epsilon = torch.finfo(torch.float32).eps
         """Machine epsilon of the data type that the loss function returns."""
         self.means = False
         """Whether a loss came alone, as the mean of its batch."""
         self._refusal = ""
+
+    def share_out(self, sharing: Sharing) -> None:
+        """Give this rank its share of the batches.
+
+        Args:
+            sharing: Its share. Ranks that have the same one work on a batch together: each
+                computes the whole loss (tensor parallelism) or a part of it, with a part of the
+                terms (context parallelism). Both ways, loss over terms is that of the batch.
+        """
+        self.sharing = sharing
+        self._position, self._ranks = sharing.position, sharing.ranks
+        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        self._copies = world // self._ranks
+        self._spread = float(self._ranks)  # what is backpropagated, over the sum of gradients
 
     def _backward(
         self, scale: float, before_last: Callable[[], None] | None = None
@@ -67,7 +79,7 @@ class Passes:
                 before_last()
             self._routing.counted = counted
             total, weight = self._terms(batch)
-            # Gradients are averaged over the ranks; the scale turns that into a sum.
+            # Gradients may be averaged over the ranks; the scale turns that into a sum.
             torch.autograd.backward(total * (scale if counted else 0.0))
             if counted:
                 loss += float(total.detach())
@@ -98,6 +110,9 @@ class Passes:
             raise
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
+        # A sum over ranks that is still to be made would count anew on each of them.
+        total = total.full_tensor() if isinstance(total, DTensor) else total
+        weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
             given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(
@@ -154,10 +169,11 @@ class Passes:
             parameter.grad = None
         try:
             with (
-                averaging(self._module),
+                one_divisor(self._module) as share,
                 wide_reduction(self._module),
                 without_gradient_hooks(parameters),
             ):
+                self._spread = self._ranks * share
                 yield
         except BaseException:
             sharding.recover(self._module)

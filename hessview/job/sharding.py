@@ -1,7 +1,7 @@
 """Which part of a module this rank holds; and how hessview shards one itself."""
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 
 import torch
 import torch.distributed as dist
@@ -11,16 +11,19 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.placement_types import Placement
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
 from hessview.errors import ObjectiveError
-from hessview.spectral.vectors import Piece
 
 _WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")
 
 
 def shard(
-    module: nn.Module, mesh: DeviceMesh, *, compute_dtype: torch.dtype | None = None
+    module: nn.Module,
+    mesh: DeviceMesh,
+    *,
+    compute_dtype: torch.dtype | None = None,
+    apart: Sequence[nn.Module] | None = None,
+    ignored: Set[nn.Parameter] = frozenset(),
 ) -> nn.Module:
     """Shard a module in place over a one-dimensional mesh, a group per layer.
 
@@ -32,6 +35,8 @@ def shard(
         mesh: The ranks.
         compute_dtype: Data type of forward and backward; None for the parameters' own.
             Gradients are always reduced in float32 or wider (bfloat16 costs 30 % error).
+        apart: Modules that get a group of their own; None for `separate_layers`.
+        ignored: Parameters that stay as they are.
 
     Returns:
         The same module.
@@ -39,10 +44,25 @@ def shard(
     policy = MixedPrecisionPolicy()
     if compute_dtype is not None:
         policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
-    for _, layer in layers(module):
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(module, mesh=mesh, mp_policy=policy)
+    for layer in (*(separate_layers(module) if apart is None else apart), module):
+        fully_shard(layer, mesh=mesh, mp_policy=policy, ignored_params=set(ignored))
     return module
+
+
+def separate_layers(module: nn.Module) -> list[nn.Module]:
+    """Layers that can be sharded apart: modules with a forward and no tied parameter in common."""
+    found = [layer for _, layer in layers(module)]
+    inside = {child for layer in found for child in layer.modules()}
+    holders = Counter(p for layer in found for p in set(layer.parameters()))
+    for child in module.modules():
+        if child not in inside:
+            holders.update(child.parameters(recurse=False))
+    return [
+        layer
+        for layer in found
+        if type(layer).forward is not nn.Module.forward
+        and all(holders[parameter] == 1 for parameter in layer.parameters())
+    ]
 
 
 def layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -86,7 +106,7 @@ def plain_name(module: nn.Module, name: str) -> str:
     """The name of a module's parameter or child, without what wrappers put into it."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
-    replicated = isinstance(module, nn.parallel.DistributedDataParallel)
+    replicated = distributed_data_parallel(module) is not None
     return name.removeprefix("module.") if replicated else name
 
 
@@ -130,72 +150,6 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def pieces(module: nn.Module) -> list[Piece]:
-    """What this rank holds of every differentiated parameter.
-
-    Raises:
-        ObjectiveError: A parameter whose gradient no one would sum over the ranks.
-    """
-    ranks = dist.get_world_size() if dist.is_initialized() else 1
-    replicated = isinstance(module, nn.parallel.DistributedDataParallel)
-    result = []
-    for name, parameter in trainable(module).items():
-        if isinstance(parameter, DTensor):
-            result.append(_piece(name, parameter))
-        elif ranks > 1 and not replicated:
-            raise ObjectiveError(
-                f"parameter {name!r} is not sharded on a job of {ranks} ranks, so its gradient "
-                "would differ between them; pass the module to fully_shard (or to "
-                "DistributedDataParallel) first."
-            )
-        else:
-            shape = tuple(parameter.shape)
-            owned = not replicated or dist.get_rank() == 0
-            origin = (0,) * len(shape)
-            result.append(
-                Piece(name=name, full_shape=shape, shape=shape, offset=origin, owned=owned)
-            )
-    return result
-
-
-def check_ranks(module: nn.Module) -> None:
-    """Refuse parameters that are shared by some ranks of the job only.
-
-    Sums go over all ranks, so that what lies on a part of them would be counted several times.
-
-    Raises:
-        ObjectiveError: A mesh, or the group of DistributedDataParallel, is smaller than the job.
-    """
-    ranks = dist.get_world_size() if dist.is_initialized() else 1
-    cure = (
-        f"and the job has {ranks}; shard over a mesh of all ranks, or start a job of its own, "
-        "with a torchrun of its own, for these."
-    )
-    if isinstance(module, nn.parallel.DistributedDataParallel):
-        group = dist.get_process_group_ranks(module.process_group)
-        if len(group) != ranks:
-            raise ObjectiveError(f"DistributedDataParallel joins ranks {group} only, {cure}")
-    for name, parameter in trainable(module).items():
-        if isinstance(parameter, DTensor) and parameter.device_mesh.size() != ranks:
-            mesh = parameter.device_mesh.mesh.flatten().tolist()
-            raise ObjectiveError(f"parameter {name!r} lies on ranks {mesh} only, {cure}")
-
-
-def data_parallel(module: nn.Module) -> tuple[int, int]:
-    """This rank's position among the ranks that share the data out, and their number."""
-    if not dist.is_initialized():
-        return 0, 1
-    for group in groups(module):
-        mesh = group.mesh_info.mesh
-        coordinate = mesh.get_coordinate()
-        assert coordinate is not None, "a rank outside of its own mesh"
-        position = 0
-        for axis, index in enumerate(coordinate):
-            position = position * mesh.size(axis) + index
-        return position, math.prod(mesh.shape)
-    return dist.get_rank(), dist.get_world_size()
-
-
 def groups(module: nn.Module) -> list[FSDPParamGroup]:
     """Groups of parameters that FSDP gathers and reduces together; none in a plain module."""
     states = [m._get_fsdp_state() for m in module.modules() if isinstance(m, FSDPModule)]
@@ -213,11 +167,7 @@ def kinds(module: nn.Module) -> dict[str, list[str]]:
         Plain names by kind, in the module's order, each parameter in one of them. The kinds are
         in words ("fully_shard over shard=4, split over tp=2") and the same on all ranks.
     """
-    group_of = {
-        id(parameter.sharded_param): group
-        for group in groups(module)
-        for parameter in group.fsdp_params
-    }
+    group_of = _group_of(module)
     replicated = distributed_data_parallel(module) is not None
     found: dict[str, list[str]] = {}
     for name, parameter in trainable(module).items():
@@ -228,6 +178,11 @@ def kinds(module: nn.Module) -> dict[str, list[str]]:
             kind = _kind(parameter, group)
         found.setdefault(kind, []).append(name)
     return found
+
+
+def _group_of(module: nn.Module) -> dict[int, FSDPParamGroup]:
+    """FSDP's groups by the identity of their parameters."""
+    return {id(p.sharded_param): group for group in groups(module) for p in group.fsdp_params}
 
 
 def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
@@ -275,6 +230,37 @@ def inner_dimensions(
     return list(dimensions)[outer:]
 
 
+def split_within(module: nn.Module) -> bool:
+    """Whether ranks hold parts of a parameter that they compute with, as in tensor parallelism."""
+    group_of = _group_of(module)
+    return any(
+        size > 1 and not place.is_replicate()
+        for parameter in module.parameters()
+        for _, size, place in inner_dimensions(parameter, group_of.get(id(parameter)))
+    )
+
+
+def copied_within(module: nn.Module) -> bool:
+    """Whether ranks hold copies of parameters of which neither FSDP nor DDP knows."""
+    group_of = _group_of(module)
+    if distributed_data_parallel(module) is not None:
+        return False
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    for parameter in trainable(module).values():
+        inner = inner_dimensions(parameter, group_of.get(id(parameter)))
+        if any(size > 1 and place.is_replicate() for _, size, place in inner):
+            return True
+        joined = parameter.device_mesh.size() if isinstance(parameter, DTensor) else 1
+        if joined < ranks and not summed_here(parameter):
+            return True
+    return False
+
+
+def summed_here(parameter: nn.Parameter) -> bool:
+    """Whether the gradient of a plain parameter is summed by hessview, which sharded the rest."""
+    return getattr(parameter, "_summed_by_hessview", False)
+
+
 def dimension_names(mesh: DeviceMesh) -> list[str]:
     """Name of each dimension, also where the mesh has none."""
     return list(mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)])
@@ -295,16 +281,6 @@ def distributed_data_parallel(module: nn.Module) -> nn.parallel.DistributedDataP
     return module if isinstance(module, nn.parallel.DistributedDataParallel) else None
 
 
-def mesh_of(module: nn.Module) -> dict[str, int]:
-    """Size of each dimension of the mesh that the parameters lie on, by name."""
-    for parameter in module.parameters():
-        if isinstance(parameter, DTensor):
-            mesh = parameter.device_mesh
-            names: Sequence[str] = mesh.mesh_dim_names or [f"dim_{i}" for i in range(mesh.ndim)]
-            return {name: mesh.size(axis) for axis, name in enumerate(names)}
-    return {}
-
-
 def compute_dtype(module: nn.Module) -> torch.dtype:
     """Data type of forward and backward: the narrowest that parameters are cast to."""
     found = {parameter.dtype for parameter in trainable(module).values()}
@@ -313,7 +289,8 @@ def compute_dtype(module: nn.Module) -> torch.dtype:
             policy = child._get_fsdp_state()._mp_policy
             if policy.param_dtype is not None:
                 found.add(policy.param_dtype)
-    return max(found, key=lambda dtype: torch.finfo(dtype).eps)
+    floating = {dtype for dtype in found if dtype.is_floating_point}
+    return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def blocks(module: nn.Module) -> dict[str, list[str]]:
@@ -332,22 +309,3 @@ def blocks(module: nn.Module) -> dict[str, list[str]]:
             inside = ("head" if seen_layer else "embedding") if prefixes else name.split(".")[0]
         result.setdefault(inside, []).append(name)
     return result
-
-
-def _piece(name: str, parameter: DTensor) -> Piece:
-    mesh, placements = parameter.device_mesh, parameter.placements
-    shape, offset = compute_local_shape_and_global_offset(parameter.shape, mesh, placements)
-    held = tuple(parameter.to_local().shape)
-    if math.prod(shape) == 0 and math.prod(held) == 0:
-        shape = held
-    assert tuple(shape) == held, f"{name}: DTensor holds {held}, its placements say {shape}"
-    coordinate = mesh.get_coordinate()
-    assert coordinate is not None, "a rank outside of its own mesh"
-    replica = [c for c, place in zip(coordinate, placements, strict=True) if place.is_replicate()]
-    return Piece(
-        name=name,
-        full_shape=tuple(parameter.shape),
-        shape=held,
-        offset=tuple(offset),
-        owned=not any(replica),
-    )

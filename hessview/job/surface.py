@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
@@ -16,7 +17,9 @@ from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
 from hessview.job.objective import Objective
 from hessview.job.passes import Passes
+from hessview.job.pieces import pieces
 from hessview.job.portion import BatchPortion
+from hessview.job.sharing import Sharing
 from hessview.operators.base import Portion
 from hessview.spectral.vectors import Space
 
@@ -36,6 +39,7 @@ class ShardedLoss(Passes):
         objective: What is differentiated.
         reduce: Sums numbers over all ranks, shape (number,) to (number,).
         subset: Patterns of parameter names; the others stay where they are, as constants.
+        sharing: Which batches this rank sees; None for what the mesh tells.
 
     Raises:
         ObjectiveError: No parameter to differentiate, or one that is neither sharded nor
@@ -49,14 +53,15 @@ class ShardedLoss(Passes):
         reduce: Callable[[Tensor], Tensor],
         *,
         subset: Sequence[str] = ("*",),
+        sharing: Sharing | None = None,
     ) -> None:
-        super().__init__(objective)
+        super().__init__(objective, sharing)
         names = _matching(list(self._trainable), subset)
         self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         self.space = Space(
-            [piece for piece in sharding.pieces(self._module) if piece.name in names],
+            [p for p in pieces(self._module, data_ranks=self._ranks) if p.name in names],
             reduce=reduce,
             dtype=wide,
             device=sharding.local(self._parameters[0]).device,
@@ -173,7 +178,7 @@ class ShardedLoss(Passes):
         with torch.enable_grad(), self._own_gradients(), accumulating(self._module) as reduce:
             for number, (move, factor) in enumerate(points, start=1):
                 move()
-                scale = factor / largest * self._ranks * self._amplified
+                scale = factor / largest * self._spread * self._amplified
                 last = reduce if number == len(points) else None
                 with self._routing.watched():
                     total += self._backward(scale, before_last=last)[0]
@@ -208,7 +213,7 @@ class ShardedLoss(Passes):
                 half = outputs.dtype == torch.float16  # which loses small numbers
                 leaf = (outputs.float() if half else outputs).detach().requires_grad_()
                 pulled = make(leaf)
-                scale = self._ranks * self._amplified if counted else 0.0
+                scale = self._spread * self._amplified if counted else 0.0
                 torch.autograd.backward(outputs, (pulled * scale).to(outputs.dtype))
                 if counted:
                     total += float(portion.terms(leaf.detach()).sum())
@@ -225,10 +230,11 @@ class ShardedLoss(Passes):
         Raises:
             ObjectiveError: The module cannot be differentiated twice.
         """
-        if self._copies > 1:
+        if self._copies > 1 or sharding.split_within(self._module):
             raise ObjectiveError(
-                "second derivatives are not right under tensor parallelism; use "
-                'operator="hessian", which is.'
+                "second derivatives are not right where ranks compute activations together "
+                '(tensor, context or expert parallelism): operator="exact" gathers whole '
+                'parameters; use operator="hessian", which is right, or reference="richardson".'
             )
         space = self.space
         own = [batch for batch, counted in self._batches() if counted]
@@ -308,17 +314,35 @@ class ShardedLoss(Passes):
             parameters a gradient reached.
         """
         with torch.enable_grad(), self._own_gradients(), self._routing.watched():
-            sums = self._backward(self._ranks * self._amplified)
+            sums = self._backward(self._spread * self._amplified)
             return *sums, self._collect(out, factor / self._amplified)
 
     def _collect(self, out: Tensor, factor: float) -> int:
         """Add the .grad fields to a vector; returns how many there were."""
+        self._sum_here()
         reached = 0
         for part, parameter in zip(self.space.split(out), self._parameters, strict=True):
-            if parameter.grad is not None:
-                part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
+            gradient = parameter.grad
+            if gradient is not None:
+                if isinstance(gradient, DTensor) and isinstance(parameter, DTensor):
+                    # Tensor parallelism without FSDP leaves them as they come out of backward:
+                    # as sums that are still to be made, say.
+                    gradient = gradient.redistribute(placements=parameter.placements)
+                part.add_(sharding.local(gradient).to(part.dtype), alpha=factor)
                 reached += 1
         return reached
+
+    def _sum_here(self) -> None:
+        """Average the gradients that nobody else does: of plain parameters that hessview keeps."""
+        kept = [p for p in self._parameters if sharding.summed_here(p)]
+        if not kept or not dist.is_initialized():
+            return
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in kept]
+        flat = torch.cat([part.to(self.space.dtype).flatten() for part in parts])
+        dist.all_reduce(flat)
+        flat.div_(dist.get_world_size())
+        for parameter, part in zip(kept, torch.split(flat, [p.numel() for p in kept]), strict=True):
+            parameter.grad = part.view(parameter.shape).to(parameter.dtype)
 
 
 def _usual(size: float) -> float:
