@@ -80,7 +80,11 @@ class Passes:
             self._routing.counted = counted
             total, weight = self._terms(batch)
             # Gradients may be averaged over the ranks; the scale turns that into a sum.
-            torch.autograd.backward(total * (scale if counted else 0.0))
+            try:
+                torch.autograd.backward(total * (scale if counted else 0.0))
+            except RuntimeError as error:
+                _explain(error)
+                raise
             if counted:
                 loss += float(total.detach())
                 weights += weight
@@ -104,8 +108,7 @@ class Passes:
         try:
             result = self.objective.loss(self._module, batch)
         except Exception as error:
-            if "got mixed torch.Tensor and DTensor" in str(error):
-                raise ObjectiveError(_MIXED.format(error=str(error).split(",")[0])) from error
+            _explain(error)
             self._hint(error)
             raise
         pair = isinstance(result, tuple) and len(result) == 2
@@ -186,11 +189,26 @@ class Passes:
                     gradient.copy_(value)
 
 
-_MIXED = (
-    "the loss function mixes plain tensors and parameters that are sharded (torch: {error}); "
-    "gather a parameter that it uses outside of the module's forward, such as in an L2 penalty, by "
-    "parameter.full_tensor(), and leave no sharded sum in the total."
-)
+def _explain(error: Exception) -> None:
+    """Raise in words what torch says of sharded parameters in its own.
+
+    Raises:
+        ObjectiveError: The error is one that all ranks meet alike, with a known cure.
+    """
+    text = str(error)
+    if "got mixed torch.Tensor and DTensor" in text:
+        raise ObjectiveError(
+            f"the loss function mixes plain tensors with parameters that are sharded ({text}); "
+            "gather a parameter that it uses outside of the module's forward, such as in an L2 "
+            "penalty, by parameter.full_tensor()."
+        ) from error
+    if "setStorage" in text and text.endswith("storage of size 0"):
+        raise ObjectiveError(
+            f"parameters were freed before they were last used ({text}), as where the loss holds "
+            "derivatives by the module's inputs, whose backward pass FSDP takes for the last; "
+            "call set_reshard_after_backward(False) on the sharded module, which then keeps "
+            "gathered parameters until the end of a pass."
+        ) from error
 
 
 def _what_is_no_weight(weight: Any) -> str:
