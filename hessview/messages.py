@@ -43,6 +43,9 @@ class JobStarted:
         tau: Relative gradient change from which the step-size rule starts.
         versions: Versions of Python and of the packages that matter.
         host: Name of rank 0's host.
+        data_ranks: Number of ranks, or of groups of ranks, that are given different batches;
+            None in records that do not say.
+        notes: What else holds for the job, by name.
     """
 
     kind: ClassVar[str] = "job_started"
@@ -65,6 +68,8 @@ class JobStarted:
     tau: float
     versions: dict[str, str]
     host: str
+    data_ranks: int | None = None
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

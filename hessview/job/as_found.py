@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hessview.interrupts import borrowed
-from hessview.job import sharding
+from hessview.job import checkpointing, sharding
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         (child._buffers, name, buffer, buffer.detach().clone())
         for child in module.modules()
         for name, buffer in child._buffers.items()
-        if buffer is not None
+        if buffer is not None and buffer.device.type != "meta"
     ]
     wanted = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     # Whether the next forward pass is to take over rank 0's buffers, which a pass of ours changes.
@@ -69,7 +69,8 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
     with borrowed(give_back, hold=False):
         if evaluation:
             module.eval()
-        yield
+        with checkpointing.kept_on(module):
+            yield
 
 
 def _differ(buffer: Tensor, kept: Tensor) -> bool:

@@ -56,7 +56,8 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
     for group in groups(module):
         parameters = group.fsdp_params
         types = {group._reduce_dtype or p.param_dtype or p.orig_dtype for p in parameters}
-        if any(torch.finfo(dtype).bits < 32 for dtype in types):
+        # Frozen ones may hold integers: quantised weights, say.
+        if any(dtype.is_floating_point and torch.finfo(dtype).bits < 32 for dtype in types):
             lent.append((group, group._reduce_dtype, [p.reduce_dtype for p in parameters]))
 
     def give_back() -> None:
@@ -74,24 +75,41 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def averaging(module: nn.Module) -> Iterator[None]:
-    """Have FSDP average gradients over the ranks where the user has it sum them.
+def one_divisor(module: nn.Module) -> Iterator[float]:
+    """Have all of FSDP's groups treat their sums of gradients alike.
 
-    torchtitan does, and divides its loss by the tokens of all ranks.
+    A group's sum over ranks is the gradient of the whole loss, also where its mesh is smaller, as
+    that of experts is: the rest came with their tokens. So all sums have to be divided by the same
+    number. By itself, FSDP divides each by the size of its own mesh. torchtitan has it divide by 1
+    throughout (and divides its loss by the tokens of all ranks), and earlier had experts divide by
+    the number of data-parallel ranks: in both cases FSDP sums meanwhile. Where the groups'
+    numbers do not agree, one was forgotten, and they are left for the gradient's check to see.
 
     Args:
         module: Sharded, replicated or plain.
+
+    Yields:
+        By what gradients are divided, as a share of the ranks of the largest mesh.
     """
-    lent = [group for group in groups(module) if group.gradient_divide_factor == 1]
+    every = groups(module)
+    largest = max((group.mesh_info.mesh.size() for group in every), default=1)
+    divisors = {group.gradient_divide_factor or group.mesh_info.mesh.size() for group in every}
+    stated = any(group.gradient_divide_factor is not None for group in every)
+    if not stated or divisors not in ({1}, {largest}):
+        yield 1.0
+        return
+    lent = [(g, g.gradient_divide_factor, g.force_sum_reduction_for_comms) for g in every]
 
     def give_back() -> None:
-        for group in lent:
-            group.gradient_divide_factor = 1.0
+        for group, divisor, forced in lent:
+            group.gradient_divide_factor, group.force_sum_reduction_for_comms = divisor, forced
 
     with borrowed(give_back):
-        for group in lent:
-            group.gradient_divide_factor = None
-        yield
+        for group in every:
+            # By 1, since torch 2.13 divides twice where a group of one rank reduces in float64,
+            # and as sums, since gloo cannot multiply on the way.
+            group.gradient_divide_factor, group.force_sum_reduction_for_comms = 1.0, True
+        yield 1 / largest
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from hessview.job.batches import (
     token_batches,
 )
 from hessview.job.objective import Objective
+from hessview.job.plain import shard_plain
 from hessview.job.starting import starting
 from hessview.named import named
 
@@ -82,12 +83,15 @@ def build(options: Options, mesh: DeviceMesh) -> Objective:
     Raises:
         InputError: Unknown model or data type, a model without weights, or a text that does
             not fit; raised on all ranks alike.
+        ObjectiveError: A plain module that cannot be sharded; raised on all ranks alike.
     """
     with agree():
         if options.dtype not in DTYPES:
             raise InputError(f"dtype {options.dtype!r} is unknown; use one of {sorted(DTYPES)}.")
-        if ":" in options.model:
-            return call(options.model)
+        own = call(options.model) if ":" in options.model else None
+    if own is not None:
+        shard_plain(own)
+        return own
     return causal_lm(MODELS.get(options.model, _from_transformers), options, mesh)
 
 

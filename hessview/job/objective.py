@@ -1,15 +1,16 @@
 """What is differentiated: a module, a loss, and a fixed data set."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from hessview.errors import InputError
+from hessview.job.digest import digest
+from hessview.job.sharing import check_data
 
 Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
 Outputs = Callable[[nn.Module, Any], Tensor]
@@ -24,12 +25,17 @@ class Objective:
     each batch holds. Only parameters with requires_grad are differentiated.
 
     Attributes:
-        module: Plain, or already sharded with `fully_shard`; in evaluation mode.
+        module: In evaluation mode. Plain, or sharded by the user; on several ranks,
+            `hessview.launch` shards a plain one itself.
         loss: loss(module, batch) -> (total, weight): the summed loss of a batch and how many
             terms (tokens) it holds; or one scalar, the mean, which gets weight 1.
         batches: The whole data set, the same on every rank; each rank takes its share.
         blocks: Parameter names by block; None takes them from the module tree: embedding,
             each layer, head.
+        data: Mesh over whose ranks batches are shared out, such as mesh["dp"]; ranks at the same
+            place of other slices of it see the same batches. None takes FSDP's mesh without
+            dimensions whose names say otherwise ("cp", "tp"), and lets ranks that turn out to
+            share activations see one batch.
         name: Name of the model, for titles.
         revision: Revision or file of the weights.
         weight_unit: What the weights count, such as "tokens".
@@ -44,6 +50,7 @@ class Objective:
     loss: Loss
     batches: Sequence[Any]
     blocks: Mapping[str, Sequence[str]] | None = None
+    data: DeviceMesh | None = None
     _: dataclasses.KW_ONLY
     name: str = ""
     revision: str = ""
@@ -64,38 +71,69 @@ class Objective:
                 f"batches is a {type(self.batches).__name__} without length or order; pass a "
                 "sequence, such as list(loader): the data set must be the same on each pass."
             )
-        if len(self.batches) == 0:
-            raise InputError("batches is empty; pass at least one batch.")
+        _check_sequence(self.batches)
+        check_data(self.data)
 
     def digest(self) -> str:
-        """Digest of all batches' contents, to tell data sets apart."""
-        state = hashlib.blake2b(digest_size=8)
+        """Digest of all batches' contents, to tell data sets apart (`job.digest`).
+
+        Raises:
+            InputError: A batch cannot be had by its number, or holds no numbers.
+        """
         # By index, as passes do: a sequence need not say by IndexError where it ends.
-        for index in range(len(self.batches)):
-            for leaf in _leaves(self.batches[index]):
-                state.update(leaf)
-        return state.hexdigest()
+        return digest(self._batch(index) for index in range(len(self.batches)))
+
+    def _batch(self, index: int) -> Any:
+        try:
+            return self.batches[index]
+        except (LookupError, TypeError) as error:
+            raise InputError(
+                f"batches[{index}] gives {type(error).__name__}: {error}; pass a sequence of "
+                f"{len(self.batches)} batches that are had by their numbers, such as "
+                "list(loader)."
+            ) from error
 
 
-def _leaves(value: Any) -> Iterable[bytes]:
-    if isinstance(value, Tensor):
-        plain = value.detach().cpu().contiguous()
-        yield f"{plain.dtype}{tuple(plain.shape)}".encode()
-        yield plain.flatten().view(torch.uint8).numpy().tobytes()
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield str(key).encode()
-            yield from _leaves(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _leaves(entry)
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype}{value.shape}".encode()
-        yield value.tobytes()
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from _leaves({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    elif repr(value) == object.__repr__(value):
-        # Its text would be an address, which differs between ranks.
-        yield from _leaves([type(value).__qualname__, getattr(value, "__dict__", {})])
-    else:
-        yield repr(value).encode()
+def _check_sequence(batches: Any) -> None:
+    """Refuse what has a length and yet is no sequence of batches."""
+    scalar = isinstance(batches, Tensor | np.ndarray) and batches.ndim == 0
+    if scalar or isinstance(batches, str | bytes):
+        raise InputError(
+            f"batches is a {'single number' if scalar else 'text'}; pass a sequence of batches, "
+            "such as list(loader)."
+        )
+    if len(batches) == 0:
+        raise InputError("batches is empty; pass at least one batch.")
+    if isinstance(batches, Mapping) and set(batches) != set(range(len(batches))):
+        names = ", ".join(repr(key) for key in list(batches)[:6])
+        raise InputError(
+            f"batches is a {type(batches).__name__} with the keys {names}; pass a list of "
+            "batches. If it is one batch, pass batches=[batch]."
+        )
+    if _is_one_pair(batches):
+        raise InputError(
+            f"batches is a pair of {_described(batches[0])} and {_described(batches[1])}, which "
+            "looks like one batch of inputs and targets, not like two batches; pass a list of "
+            "batches, here batches=[(inputs, targets)]."
+        )
+
+
+def _is_one_pair(batches: Any) -> bool:
+    """Whether these are inputs and their targets: as many of both, but unlike each other."""
+    if not isinstance(batches, tuple | list) or len(batches) != 2:
+        return False
+    first, second = batches
+    if not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in batches):
+        return False
+    unlike = first.ndim != second.ndim or _is_real(first) != _is_real(second)
+    return unlike and len(first) == len(second)
+
+
+def _is_real(array: Tensor | np.ndarray) -> bool:
+    floating = array.is_floating_point() if isinstance(array, Tensor) else array.dtype.kind == "f"
+    return bool(floating)
+
+
+def _described(array: Any) -> str:
+    dtype = str(array.dtype).removeprefix("torch.")
+    return f"{dtype} of shape {tuple(array.shape)}"

@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from hessview import interrupts
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed, reachable
 from hessview.job import in_step, sharding
-from hessview.job.lending import averaging, wide_reduction, without_gradient_hooks
+from hessview.job.lending import one_divisor, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
+from hessview.job.sharing import Sharing, sharing_of
 
 
 class Passes:
@@ -23,13 +26,13 @@ class Passes:
 
     Args:
         objective: What is differentiated.
+        sharing: Which batches this rank sees; None for what the mesh tells.
 
     Raises:
-        ObjectiveError: No parameter to differentiate, one that is complex, or one that some
-            ranks only share.
+        ObjectiveError: No parameter to differentiate, or one that is complex.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, sharing: Sharing | None = None) -> None:
         self.objective = objective
         self._module = objective.module
         sharding.settle(self._module)
@@ -45,13 +48,28 @@ class Passes:
                     "of real numbers; hold a real parameter, such as torch.view_as_real(weight), "
                     "and make the complex tensor of it in forward, or freeze it."
                 )
-        sharding.check_ranks(self._module)
-        self._position, self._ranks = sharding.data_parallel(self._module)
-        # Replicas of a data-parallel rank (tensor parallelism) see the same loss.
+        self.share_out(sharing or sharing_of(self._module, objective.data))
+        self._routing = Routing(self._module)
+        self.loss_epsilon = torch.finfo(torch.float32).eps
+        """Machine epsilon of the data type that the loss function returns."""
+        self.means = False
+        """Whether a loss came alone, as the mean of its batch."""
+        self._refusal = ""
+
+    def share_out(self, sharing: Sharing) -> None:
+        """Give this rank its share of the batches.
+
+        Args:
+            sharing: Its share. Ranks that have the same one work on a batch together: each
+                computes the whole loss (tensor parallelism) or a part of it, with a part of the
+                terms (context parallelism). Both ways, loss over terms is that of the batch.
+        """
+        self.sharing = sharing
+        self._position, self._ranks = sharing.position, sharing.ranks
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         self._copies = world // self._ranks
         self._alone = world == 1
-        self._routing = Routing(self._module)
+        self._spread = float(self._ranks)  # what is backpropagated, over the sum of gradients
 
     def _backward(
         self, scale: float, before_last: Callable[[], None] | None = None
@@ -64,8 +82,12 @@ class Passes:
                 before_last()
             self._routing.counted = counted
             total, weight = self._terms(batch)
-            # Gradients are averaged over the ranks; the scale turns that into a sum.
-            torch.autograd.backward(total * (scale if counted else 0.0))
+            # Gradients may be averaged over the ranks; the scale turns that into a sum.
+            try:
+                torch.autograd.backward(total * (scale if counted else 0.0))
+            except RuntimeError as error:
+                _explain(error)
+                raise
             if counted:
                 loss += float(total.detach())
                 weights += weight
@@ -91,21 +113,58 @@ class Passes:
             yield batches[index if counted else 0], counted
 
     def _terms(self, batch: Any) -> tuple[Tensor, float]:
-        result = self.objective.loss(self._module, batch)
+        """A batch's summed loss, with its graph where gradients are on, and its weight."""
+        try:
+            result = self.objective.loss(self._module, batch)
+        except Exception as error:
+            _explain(error)
+            self._hint(error)
+            raise
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
+        # A sum over ranks that is still to be made would count anew on each of them.
+        total = total.full_tensor() if isinstance(total, DTensor) else total
+        weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
             given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(
                 f"the loss function returned {given}; return one scalar tensor, or "
                 "(summed loss, number of terms)."
             )
+        if not total.is_floating_point():
+            raise ObjectiveError(
+                f"the loss function returned a {total.dtype} scalar; return a real floating-point "
+                "one, such as total.real or total.abs()."
+            )
         if torch.is_grad_enabled() and not total.requires_grad:
             raise ObjectiveError(
                 "the loss does not depend on the parameters through autograd; compute it "
                 "without torch.no_grad() or .detach()."
             )
-        return total, float(weight)
+        self.means = self.means or not pair
+        wrong = _what_is_no_weight(weight)
+        if wrong:
+            # Told when the pass is over, so that ranks whose weights are right do not wait.
+            self._refusal = self._refusal or (
+                f"the loss function returned {wrong} where the number of terms is expected; "
+                "return (summed loss, number of terms), with a number >= 0 that is the batch's "
+                "own and no function of the parameters, or the mean loss alone. Of a pair such "
+                "as (loss, logits), return the loss."
+            )
+            weight = 1.0
+        self.loss_epsilon = torch.finfo(total.dtype).eps
+        return total, float(weight.item() if isinstance(weight, Tensor | np.ndarray) else weight)
+
+    def _hint(self, error: Exception) -> None:
+        """Add what may be the cause to an error of the user's own loss function."""
+        batches = self.objective.batches
+        if not isinstance(batches, tuple) or len(batches) != 2:
+            return
+        if all(isinstance(one, Tensor | np.ndarray) for one in batches):
+            error.add_note(
+                "hessview: batches is a tuple of two tensors, hence two batches; if they are the "
+                "inputs and targets of one batch, pass batches=[(inputs, targets)]."
+            )
 
     @contextmanager
     def own_gradients(self) -> Iterator[None]:
@@ -113,10 +172,11 @@ class Passes:
         with (
             self.lent_gradients(hold=True),
             self._recovered(),
-            averaging(self._module),
+            one_divisor(self._module) as share,
             wide_reduction(self._module),
             without_gradient_hooks(self._trainable.values()),
         ):
+            self._spread = self._ranks * share
             yield
 
     @contextmanager
@@ -168,3 +228,41 @@ class Passes:
         with borrowed(give_back), reachable():
             yield
             whole = True
+
+
+def _explain(error: Exception) -> None:
+    """Raise in words what torch says of sharded parameters in its own.
+
+    Raises:
+        ObjectiveError: The error is one that all ranks meet alike, with a known cure.
+    """
+    text = str(error)
+    if "got mixed torch.Tensor and DTensor" in text:
+        raise ObjectiveError(
+            f"the loss function mixes plain tensors with parameters that are sharded ({text}); "
+            "gather a parameter that it uses outside of the module's forward, such as in an L2 "
+            'penalty, by parameter.full_tensor(grad_placements=[Partial("avg")]), which averages '
+            "its gradient over the ranks as FSDP does."
+        ) from error
+    if "setStorage" in text and text.endswith("storage of size 0"):
+        raise ObjectiveError(
+            f"parameters were freed before they were last used ({text}), as where the loss holds "
+            "derivatives by the module's inputs, whose backward pass FSDP takes for the last; "
+            "call set_reshard_after_backward(False) on the sharded module, which then keeps "
+            "gathered parameters until the end of a pass."
+        ) from error
+
+
+def _what_is_no_weight(weight: Any) -> str:
+    """What a weight is that is no number of terms; "" if it is one."""
+    if isinstance(weight, Tensor):
+        if weight.numel() != 1:
+            return f"a tensor of shape {tuple(weight.shape)}"
+        if weight.requires_grad:
+            return "a tensor that depends on the parameters (it requires grad)"
+        weight = weight.item()
+    if isinstance(weight, np.ndarray | np.generic) and weight.size == 1:
+        weight = weight.item()
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        return f"{weight!r}" if isinstance(weight, bool | str | None) else type(weight).__name__
+    return "" if math.isfinite(weight) and weight >= 0 else f"{weight:g}"

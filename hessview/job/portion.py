@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hessview.errors import ObjectiveError
@@ -35,11 +36,17 @@ class BatchPortion:
             )
 
     def outputs(self) -> Tensor:
-        """The model's outputs z at the present parameters."""
+        """The model's outputs z at the present parameters; a graph only where one is made."""
         assert self.objective.outputs is not None, "checked when made"
-        return self.objective.outputs(self.objective.module, self.batch)
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():  # outputs may be derivatives by the inputs
+            outputs = self.objective.outputs(self.objective.module, self.batch)
+        return outputs if graph else outputs.detach()
 
     def terms(self, outputs: Tensor) -> Tensor:
         """The loss of each term as a function of the outputs, shape (term,)."""
         assert self.objective.terms is not None, "checked when made"
-        return self.objective.terms(outputs, self.batch)
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            terms = self.objective.terms(outputs, self.batch)
+        return terms if graph else terms.detach()

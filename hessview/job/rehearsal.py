@@ -27,6 +27,7 @@ from hessview.job.blocks import job_blocks
 from hessview.job.collectives import Collectives
 from hessview.job.models import DTYPES, Options, call, cannot_load, check_length, smollm2_file
 from hessview.job.objective import Objective
+from hessview.job.plain import shard_plain
 from hessview.job.surface import ShardedLoss
 from hessview.named import named
 from hessview.operators import OPERATORS
@@ -110,7 +111,7 @@ def rehearse(
         names = job_blocks(objective)
         surface = _Asked(objective, lambda numbers: numbers)
         made = named("operator", operator, OPERATORS)(surface, epsilon)
-        passes = math.ceil(len(objective.batches) / sharding.data_parallel(objective.module)[1])
+        passes = math.ceil(len(objective.batches) / surface.sharing.ranks)
         with fake:
             memory, counts, received = _gradient(objective, passes)
         sizes = {piece.name: math.prod(piece.full_shape) for piece in surface.space.pieces}
@@ -185,7 +186,9 @@ def _configuration(model: str) -> Any:
 
 def _called(name: str, ranks: int) -> Objective:
     try:
-        return call(name)
+        objective = call(name)
+        shard_plain(objective, checked=False)
+        return objective
     except HessviewError:
         raise
     except Exception as error:  # of the user's function

@@ -1,7 +1,7 @@
 """Which part of a module this rank holds; and how hessview shards one itself."""
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 
 import torch
 import torch.distributed as dist
@@ -10,16 +10,20 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
 from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from torch.distributed.tensor.placement_types import Placement
 
 from hessview.errors import ObjectiveError
-from hessview.spectral.vectors import Piece
 
 _WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")
 
 
 def shard(
-    module: nn.Module, mesh: DeviceMesh, *, compute_dtype: torch.dtype | None = None
+    module: nn.Module,
+    mesh: DeviceMesh,
+    *,
+    compute_dtype: torch.dtype | None = None,
+    apart: Sequence[nn.Module] | None = None,
+    ignored: Set[nn.Parameter] = frozenset(),
 ) -> nn.Module:
     """Shard a module in place over a one-dimensional mesh, a group per layer.
 
@@ -31,6 +35,8 @@ def shard(
         mesh: The ranks.
         compute_dtype: Data type of forward and backward; None for the parameters' own.
             Gradients are always reduced in float32 or wider (bfloat16 costs 30 % error).
+        apart: Modules that get a group of their own; None for `separate_layers`.
+        ignored: Parameters that stay as they are.
 
     Returns:
         The same module.
@@ -38,10 +44,25 @@ def shard(
     policy = MixedPrecisionPolicy()
     if compute_dtype is not None:
         policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32)
-    for _, layer in layers(module):
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
-    fully_shard(module, mesh=mesh, mp_policy=policy)
+    for layer in (*(separate_layers(module) if apart is None else apart), module):
+        fully_shard(layer, mesh=mesh, mp_policy=policy, ignored_params=set(ignored))
     return module
+
+
+def separate_layers(module: nn.Module) -> list[nn.Module]:
+    """Layers that can be sharded apart: modules with a forward and no tied parameter in common."""
+    found = [layer for _, layer in layers(module)]
+    inside = {child for layer in found for child in layer.modules()}
+    holders = Counter(p for layer in found for p in set(layer.parameters()))
+    for child in module.modules():
+        if child not in inside:
+            holders.update(child.parameters(recurse=False))
+    return [
+        layer
+        for layer in found
+        if type(layer).forward is not nn.Module.forward
+        and all(holders[parameter] == 1 for parameter in layer.parameters())
+    ]
 
 
 def layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -85,7 +106,7 @@ def plain_name(module: nn.Module, name: str) -> str:
     """The name of a module's parameter or child, without what wrappers put into it."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
-    replicated = isinstance(module, nn.parallel.DistributedDataParallel)
+    replicated = distributed_data_parallel(module) is not None
     return name.removeprefix("module.") if replicated else name
 
 
@@ -136,72 +157,6 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def pieces(module: nn.Module) -> list[Piece]:
-    """What this rank holds of every differentiated parameter.
-
-    Raises:
-        ObjectiveError: A parameter whose gradient no one would sum over the ranks.
-    """
-    ranks = dist.get_world_size() if dist.is_initialized() else 1
-    replicated = isinstance(module, nn.parallel.DistributedDataParallel)
-    result = []
-    for name, parameter in trainable(module).items():
-        if isinstance(parameter, DTensor):
-            result.append(_piece(name, parameter))
-        elif ranks > 1 and not replicated:
-            raise ObjectiveError(
-                f"parameter {name!r} is not sharded on a job of {ranks} ranks, so its gradient "
-                "would differ between them; pass the module to fully_shard (or to "
-                "DistributedDataParallel) first."
-            )
-        else:
-            shape = tuple(parameter.shape)
-            owned = not replicated or dist.get_rank() == 0
-            origin = (0,) * len(shape)
-            result.append(
-                Piece(name=name, full_shape=shape, shape=shape, offset=origin, owned=owned)
-            )
-    return result
-
-
-def check_ranks(module: nn.Module) -> None:
-    """Refuse parameters that are shared by some ranks of the job only.
-
-    Sums go over all ranks, so that what lies on a part of them would be counted several times.
-
-    Raises:
-        ObjectiveError: A mesh, or the group of DistributedDataParallel, is smaller than the job.
-    """
-    ranks = dist.get_world_size() if dist.is_initialized() else 1
-    cure = (
-        f"and the job has {ranks}; shard over a mesh of all ranks, or start a job of its own, "
-        "with a torchrun of its own, for these."
-    )
-    if isinstance(module, nn.parallel.DistributedDataParallel):
-        group = dist.get_process_group_ranks(module.process_group)
-        if len(group) != ranks:
-            raise ObjectiveError(f"DistributedDataParallel joins ranks {group} only, {cure}")
-    for name, parameter in trainable(module).items():
-        if isinstance(parameter, DTensor) and parameter.device_mesh.size() != ranks:
-            mesh = parameter.device_mesh.mesh.flatten().tolist()
-            raise ObjectiveError(f"parameter {name!r} lies on ranks {mesh} only, {cure}")
-
-
-def data_parallel(module: nn.Module) -> tuple[int, int]:
-    """This rank's position among the ranks that share the data out, and their number."""
-    if not dist.is_initialized():
-        return 0, 1
-    for group in groups(module):
-        mesh = group.mesh_info.mesh
-        coordinate = mesh.get_coordinate()
-        assert coordinate is not None, "a rank outside of its own mesh"
-        position = 0
-        for axis, index in enumerate(coordinate):
-            position = position * mesh.size(axis) + index
-        return position, math.prod(mesh.shape)
-    return dist.get_rank(), dist.get_world_size()
-
-
 def groups(module: nn.Module) -> list[FSDPParamGroup]:
     """Groups of parameters that FSDP gathers and reduces together; none in a plain module."""
     states = [m._get_fsdp_state() for m in module.modules() if isinstance(m, FSDPModule)]
@@ -209,14 +164,128 @@ def groups(module: nn.Module) -> list[FSDPParamGroup]:
     return [group for state in dict.fromkeys(states) for group in state._fsdp_param_groups]
 
 
-def mesh_of(module: nn.Module) -> dict[str, int]:
-    """Size of each dimension of the mesh that the parameters lie on, by name."""
-    for parameter in module.parameters():
-        if isinstance(parameter, DTensor):
-            mesh = parameter.device_mesh
-            names: Sequence[str] = mesh.mesh_dim_names or [f"dim_{i}" for i in range(mesh.ndim)]
-            return {name: mesh.size(axis) for axis, name in enumerate(names)}
-    return {}
+def kinds(module: nn.Module) -> dict[str, list[str]]:
+    """Differentiated parameters by how ranks share them, and thus by how gradients are summed.
+
+    What goes wrong between ranks goes wrong for one such kind: a mesh whose sums are divided by
+    another number than the others', say, as that of experts is.
+
+    Returns:
+        Plain names by kind, in the module's order, each parameter in one of them. The kinds are
+        in words ("fully_shard over shard=4, split over tp=2") and the same on all ranks.
+    """
+    group_of = _group_of(module)
+    replicated = distributed_data_parallel(module) is not None
+    found: dict[str, list[str]] = {}
+    for name, parameter in trainable(module).items():
+        group = group_of.get(id(parameter))
+        if group is None and not isinstance(parameter, DTensor):
+            kind = "DistributedDataParallel" if replicated else "plain"
+        else:
+            kind = _kind(parameter, group)
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+def _group_of(module: nn.Module) -> dict[int, FSDPParamGroup]:
+    """FSDP's groups by the identity of their parameters."""
+    return {id(p.sharded_param): group for group in groups(module) for p in group.fsdp_params}
+
+
+def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
+    words = []
+    if group is not None:
+        words.append(f"fully_shard over {_sizes(group.mesh_info.mesh)}")
+    inner = inner_dimensions(parameter, group)
+    for verb, wanted in (("split", False), ("copied", True)):
+        dimensions = [
+            f"{name}={size}" for name, size, place in inner if place.is_replicate() is wanted
+        ]
+        if dimensions:
+            words.append(f"{verb} over {' x '.join(dimensions)}")
+    if group is not None and group.gradient_divide_factor is not None:
+        words.append(f"gradients divided by {group.gradient_divide_factor:g}")
+    return ", ".join(words)
+
+
+def inner_dimensions(
+    parameter: nn.Parameter, group: FSDPParamGroup | None
+) -> list[tuple[str, int, Placement]]:
+    """Name, size and placement of a parameter's mesh dimensions that are not FSDP's.
+
+    Over them, ranks compute one activation together: tensor or expert parallelism.
+
+    Args:
+        parameter: As the module holds it; plain ones have none.
+        group: The FSDP group that it belongs to, None if it belongs to none.
+    """
+    if not isinstance(parameter, DTensor):
+        return []
+    mesh, outer = parameter.device_mesh, 0
+    names = dimension_names(mesh)
+    if group is not None:
+        info = group.mesh_info
+        if info.dp_mesh_dims is not None:  # parameters on a mesh of all dimensions, by name
+            own = {*info.dp_mesh_dims.shard_names, *info.dp_mesh_dims.replicate_names}
+            return [
+                (name, mesh.size(axis), place)
+                for axis, (name, place) in enumerate(zip(names, parameter.placements, strict=True))
+                if name not in own
+            ]
+        outer = info.mesh.ndim  # FSDP's dimensions come first
+    dimensions = zip(names, mesh.shape, parameter.placements, strict=True)
+    return list(dimensions)[outer:]
+
+
+def split_within(module: nn.Module) -> bool:
+    """Whether ranks hold parts of a parameter that they compute with, as in tensor parallelism."""
+    group_of = _group_of(module)
+    return any(
+        size > 1 and not place.is_replicate()
+        for parameter in module.parameters()
+        for _, size, place in inner_dimensions(parameter, group_of.get(id(parameter)))
+    )
+
+
+def copied_within(module: nn.Module) -> bool:
+    """Whether ranks hold copies of parameters of which neither FSDP nor DDP knows."""
+    group_of = _group_of(module)
+    if distributed_data_parallel(module) is not None:
+        return False
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    for parameter in trainable(module).values():
+        inner = inner_dimensions(parameter, group_of.get(id(parameter)))
+        if any(size > 1 and place.is_replicate() for _, size, place in inner):
+            return True
+        joined = parameter.device_mesh.size() if isinstance(parameter, DTensor) else 1
+        if joined < ranks and not summed_here(parameter):
+            return True
+    return False
+
+
+def summed_here(parameter: nn.Parameter) -> bool:
+    """Whether the gradient of a plain parameter is summed by hessview, which sharded the rest."""
+    return getattr(parameter, "_summed_by_hessview", False)
+
+
+def dimension_names(mesh: DeviceMesh) -> list[str]:
+    """Name of each dimension, also where the mesh has none."""
+    return list(mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)])
+
+
+def _sizes(mesh: DeviceMesh) -> str:
+    sizes = zip(dimension_names(mesh), mesh.shape, strict=True)
+    return " x ".join(f"{name}={size}" for name, size in sizes)
+
+
+def distributed_data_parallel(module: nn.Module) -> nn.parallel.DistributedDataParallel | None:
+    """The DistributedDataParallel that a module is, also below torch.compile; None if it is none.
+
+    One that is a child only replicates a part of the module.
+    """
+    while isinstance(inside := getattr(module, "_orig_mod", None), nn.Module):
+        module = inside
+    return module if isinstance(module, nn.parallel.DistributedDataParallel) else None
 
 
 def compute_dtype(module: nn.Module) -> torch.dtype:
@@ -227,7 +296,8 @@ def compute_dtype(module: nn.Module) -> torch.dtype:
             policy = child._get_fsdp_state()._mp_policy
             if policy.param_dtype is not None:
                 found.add(policy.param_dtype)
-    return max(found, key=lambda dtype: torch.finfo(dtype).eps)
+    floating = {dtype for dtype in found if dtype.is_floating_point}
+    return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def blocks(module: nn.Module) -> dict[str, list[str]]:
@@ -246,22 +316,3 @@ def blocks(module: nn.Module) -> dict[str, list[str]]:
             inside = ("head" if seen_layer else "embedding") if prefixes else name.split(".")[0]
         result.setdefault(inside, []).append(name)
     return result
-
-
-def _piece(name: str, parameter: DTensor) -> Piece:
-    mesh, placements = parameter.device_mesh, parameter.placements
-    shape, offset = compute_local_shape_and_global_offset(parameter.shape, mesh, placements)
-    held = tuple(parameter.to_local().shape)
-    if math.prod(shape) == 0 and math.prod(held) == 0:
-        shape = held
-    assert tuple(shape) == held, f"{name}: DTensor holds {held}, its placements say {shape}"
-    coordinate = mesh.get_coordinate()
-    assert coordinate is not None, "a rank outside of its own mesh"
-    replica = [c for c, place in zip(coordinate, placements, strict=True) if place.is_replicate()]
-    return Piece(
-        name=name,
-        full_shape=tuple(parameter.shape),
-        shape=held,
-        offset=tuple(offset),
-        owned=not any(replica),
-    )

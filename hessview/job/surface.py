@@ -5,17 +5,22 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from hessview.errors import ObjectiveError
+from hessview.interrupts import borrowed, reachable
 from hessview.job import sharding
+from hessview.job.agree import agree
 from hessview.job.blocks import matching
 from hessview.job.gathered import double_backward
 from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
 from hessview.job.objective import Objective
 from hessview.job.passes import Passes
+from hessview.job.pieces import pieces
 from hessview.job.portion import BatchPortion
+from hessview.job.sharing import Sharing
 from hessview.operators.base import Portion
 from hessview.spectral.vectors import Space
 
@@ -23,7 +28,9 @@ _AMPLIFIED = 2.0**14
 _HEADROOM = 2.0**6
 """Powers of two, so that float32 and float64 give the same numbers, bit by bit; displaced
 parameters have larger gradients than those that were measured."""
-_LEAST_AMPLIFIED = 2.0**-30
+_FARTHEST = (
+    114  # power of two by which the loss is amplified or reduced at most; float32 ends at 128
+)
 
 
 class ShardedLoss(Passes):
@@ -33,6 +40,7 @@ class ShardedLoss(Passes):
         objective: What is differentiated.
         reduce: Sums numbers over all ranks, shape (number,) to (number,).
         subset: Patterns of parameter names; the others stay where they are, as constants.
+        sharing: Which batches this rank sees; None for what the mesh tells.
 
     Raises:
         ObjectiveError: No parameter to differentiate, or one that is neither sharded nor
@@ -46,14 +54,15 @@ class ShardedLoss(Passes):
         reduce: Callable[[Tensor], Tensor],
         *,
         subset: Sequence[str] = ("*",),
+        sharing: Sharing | None = None,
     ) -> None:
-        super().__init__(objective)
+        super().__init__(objective, sharing)
         names = matching(list(self._trainable), subset)
         self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         self.space = Space(
-            [piece for piece in sharding.pieces(self._module) if piece.name in names],
+            [p for p in pieces(self._module, data_ranks=self._ranks) if p.name in names],
             reduce=reduce,
             dtype=wide,
             device=sharding.local(self._parameters[0]).device,
@@ -77,12 +86,14 @@ class ShardedLoss(Passes):
         """
         # A pass of the caller's may have left copies that are older than the shards.
         self.refresh()
+        self._refusal = ""
         where = self.space.zeros()
         for part, shard in zip(self.space.split(where), self.shards(), strict=True):
             part.copy_(shard)
         # In float16 small gradients are lost, and large ones infinite, so that the scale of the
         # loss is sought, as loss scaling does: Micikevicius et al. (ICLR 2018).
         self._amplified *= _HEADROOM
+        sought = False
         while True:
             gradient = self.space.zeros()
             total, weight, reached = self._pass(gradient, 1.0)
@@ -90,11 +101,24 @@ class ShardedLoss(Passes):
             shares = squares.new_tensor([total, weight, reached])
             packed = torch.cat([shares[:2], squares, shares[2:]])
             *sums, reached = self.space.reduce(packed).tolist()
-            hopeless = not math.isfinite(sums[0]) or self._amplified < _LEAST_AMPLIFIED
-            if math.isfinite(sums[2]) or hopeless:
+            # Where the loss cancels to nothing, as those of policy gradients, the gradient tells.
+            norm = math.sqrt(sums[2]) if math.isfinite(sums[2]) else 0.0
+            size = max(abs(sums[0]), norm) / sums[1] if sums[1] > 0 else 1.0
+            size = size or 1.0
+            hopeless = not math.isfinite(size) or self._amplified < _least(size)
+            usual = _usual(size) if not hopeless else math.nan
+            if not math.isfinite(sums[2]) and not hopeless:
+                lower = self._amplified / _HEADROOM
+                self._amplified = lower if sought else min(lower, usual)
+            elif size * self._amplified < 1 and not sought:
+                self._amplified = usual
+            else:
                 break
-            self._amplified /= _HEADROOM
+            sought = True
         self._amplified = _AMPLIFIED if hopeless else self._amplified / _HEADROOM
+        with agree():
+            if self._refusal:
+                raise ObjectiveError(self._refusal)
         if not reached:
             raise ObjectiveError(
                 "no parameter received a gradient: the loss does not depend on any that has "
@@ -115,6 +139,10 @@ class ShardedLoss(Passes):
                 f"the given parameters ({self.what_is_not_finite(total)}); both must be finite: "
                 "check the weights and the data."
             )
+
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """The parameters as the module holds them, in the pieces' order."""
+        return self._parameters
 
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
@@ -151,7 +179,7 @@ class ShardedLoss(Passes):
         with torch.enable_grad(), self.own_gradients(), accumulating(self._module) as reduce:
             for number, (move, factor) in enumerate(points, start=1):
                 move()
-                scale = factor / largest * self._ranks * self._amplified
+                scale = factor / largest * self._spread * self._amplified
                 last = reduce if number == len(points) else None
                 with self._routing.watched():
                     total += self._backward(scale, before_last=last)[0]
@@ -178,13 +206,15 @@ class ShardedLoss(Passes):
         with torch.enable_grad(), self.own_gradients():
             for batch, counted in self._batches():
                 portion = BatchPortion(self.objective, batch, counted)
-                with torch.no_grad():
+                with torch.no_grad(), accumulating(self._module):
                     make = cotangent(portion)
+                # Its outputs' graphs, if they had any, see no backward pass of FSDP's.
+                sharding.recover(self._module)
                 outputs = portion.outputs()
                 half = outputs.dtype == torch.float16  # which loses small numbers
                 leaf = (outputs.float() if half else outputs).detach().requires_grad_()
                 pulled = make(leaf)
-                scale = self._ranks * self._amplified if counted else 0.0
+                scale = self._spread * self._amplified if counted else 0.0
                 torch.autograd.backward(outputs, (pulled * scale).to(outputs.dtype))
                 if counted:
                     total += float(portion.terms(leaf.detach()).sum())
@@ -201,10 +231,11 @@ class ShardedLoss(Passes):
         Raises:
             ObjectiveError: The module cannot be differentiated twice.
         """
-        if self._copies > 1:
+        if self._copies > 1 or sharding.split_within(self._module):
             raise ObjectiveError(
-                "second derivatives are not right under tensor parallelism; use "
-                'operator="hessian", which is.'
+                "second derivatives are not right where ranks compute activations together "
+                '(tensor, context or expert parallelism): operator="exact" gathers whole '
+                'parameters; use operator="hessian", which is right, or reference="richardson".'
             )
         space = self.space
         own = [batch for batch, counted in self._batches() if counted]
@@ -247,18 +278,39 @@ class ShardedLoss(Passes):
         require_memory(self.space.device, need, what, cure)
 
     def value(self) -> float:
-        """Mean loss over all ranks at the present parameters, without a gradient."""
-        share = 0.0
-        with torch.no_grad(), self._recovered():
+        """Mean loss over all ranks at the present parameters, without its gradient.
+
+        Raises:
+            ObjectiveError: The number of terms is another than at the parameters where it was
+                measured; on all ranks alike.
+        """
+        share = counted_terms = 0.0
+
+        def come_to_rest() -> None:
+            # Forward alone leaves FSDP waiting for backward, and the root gathered as it is now.
+            sharding.recover(self._module)
+            self.refresh()
+
+        with (
+            borrowed(come_to_rest),
+            reachable(),
+            accumulating(self._module),
+            torch.enable_grad(),  # the loss may hold derivatives by its inputs, as forces are
+        ):
             for batch, counted in self._batches():
-                total, _ = self._terms(batch)
-                share += float(total) if counted else 0.0
-        # Forward alone leaves the root gathered, as it is now.
-        self.refresh()
-        share /= self._copies * self.weight
-        return float(
-            self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
-        )
+                total, weight = self._terms(batch)
+                share += float(total.detach()) if counted else 0.0
+                counted_terms += weight if counted else 0.0
+                del total  # and its graph, before the next one is made
+        shares = torch.tensor([share, counted_terms], dtype=torch.float64) / self._copies
+        total_loss, terms = self.space.reduce(shares.to(self.space.device)).tolist()
+        if abs(terms - self.weight) > 1e-6 * self.weight:  # sums over ranks round otherwise
+            raise ObjectiveError(
+                f"the number of terms that the loss function returns changes with the parameters, "
+                f"from {self.weight:.9g} to {terms:.9g}; return (summed loss, number of terms), "
+                "where the latter is the batch's own, such as its tokens."
+            )
+        return float(total_loss / self.weight)
 
     def _pass(self, out: Tensor, factor: float) -> tuple[float, float, int]:
         """Add factor * gradient of the summed loss.
@@ -268,14 +320,43 @@ class ShardedLoss(Passes):
             parameters a gradient reached.
         """
         with torch.enable_grad(), self.own_gradients(), self._routing.watched():
-            sums = self._backward(self._ranks * self._amplified)
+            sums = self._backward(self._spread * self._amplified)
             return *sums, self._collect(out, factor / self._amplified)
 
     def _collect(self, out: Tensor, factor: float) -> int:
         """Add the .grad fields to a vector; returns how many there were."""
+        self._sum_here()
         reached = 0
         for part, parameter in zip(self.space.split(out), self._parameters, strict=True):
-            if parameter.grad is not None:
-                part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
+            gradient = parameter.grad
+            if gradient is not None:
+                if isinstance(gradient, DTensor) and isinstance(parameter, DTensor):
+                    # Tensor parallelism without FSDP leaves them as they come out of backward:
+                    # as sums that are still to be made, say.
+                    gradient = gradient.redistribute(placements=parameter.placements)
+                part.add_(sharding.local(gradient).to(part.dtype), alpha=factor)
                 reached += 1
         return reached
+
+    def _sum_here(self) -> None:
+        """Average the gradients that nobody else does: of plain parameters that hessview keeps."""
+        kept = [p for p in self._parameters if sharding.summed_here(p)]
+        if not kept or not dist.is_initialized():
+            return
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in kept]
+        flat = torch.cat([part.to(self.space.dtype).flatten() for part in parts])
+        dist.all_reduce(flat)
+        flat.div_(dist.get_world_size())
+        for parameter, part in zip(kept, torch.split(flat, [p.numel() for p in kept]), strict=True):
+            parameter.grad = part.view(parameter.shape).to(parameter.dtype)
+
+
+def _usual(size: float) -> float:
+    """By what a mean loss of some size is amplified to that of a mean loss of 1."""
+    power = round(math.log2(_AMPLIFIED * _HEADROOM / size))
+    return 2.0 ** min(max(power, -_FARTHEST), _FARTHEST)
+
+
+def _least(size: float) -> float:
+    """Amplification below which a gradient that is not finite will not become so."""
+    return 2.0**-30 / max(1.0, size)

@@ -22,24 +22,28 @@ from hessview.commands import (
     command_from_json,
 )
 from hessview.errors import HessviewError, InputError, NotRestoredError
-from hessview.job import checks, sharding
+from hessview.job import checks, copies
 from hessview.job.acceptance import acceptance
 from hessview.job.accuracy import accuracy
 from hessview.job.agree import agree
 from hessview.job.as_found import as_found
 from hessview.job.benchmark import benchmark
 from hessview.job.blocks import job_blocks
+from hessview.job.coupled_ranks import coupling as coupling_of_ranks
 from hessview.job.coupling import coupling
 from hessview.job.density import density
 from hessview.job.ending import end_by
 from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.operator_of import operator_of
+from hessview.job.pieces import check_same_parameters
 from hessview.job.reduction import Reduction
+from hessview.job.sharing import agreed_sharing, mesh_of
 from hessview.job.starting import starting
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
+from hessview.job.wrappers import check_wrappers
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
 Readings = Generator[Reading, None, str | None]
@@ -82,17 +86,24 @@ class Worker:
         self._evaluation = evaluation
         with as_found(objective.module, evaluation=evaluation):
             with agree():
+                check_wrappers(objective.module)
+            check_same_parameters(objective.module)
+            sharing = agreed_sharing(objective)
+            with agree():
                 checks.check_mode(objective.module)
                 self.blocks = job_blocks(objective)
                 self._digest = objective.digest()
-                self.surface = ShardedLoss(objective, self.reduction)
+                self.surface = ShardedLoss(objective, self.reduction, sharing=sharing)
             self._neighbours = ranks_on_this_host()
             with agree():
                 _check_digests(self._digest)
             starting("checking that two passes agree, and the gradient with the slope of the loss")
-            checks.check_determinism(self.surface)
-            checks.check_gradient(self.surface)
-            self.notes = untied(self.surface)
+            copies.check_values(self.surface)
+            found = coupling_of_ranks(self.surface)
+            self.surface.share_out(found.sharing)
+            copies.check_gradients(self.surface)
+            numbers = checks.check_numbers(self.surface)
+            self.notes = found.notes | numbers | untied(self.surface)
         self.accept = acceptance(objective, self._sizes())
         """Raises InputError for commands that this objective cannot carry out."""
 
@@ -106,7 +117,9 @@ class Worker:
             parameters=surface.space.size,
             blocks={block: sum(sizes[n] for n in names) for block, names in self.blocks.items()},
             world_size=dist.get_world_size() if dist.is_initialized() else 1,
-            mesh=sharding.mesh_of(objective.module),
+            mesh=mesh_of(objective.module),
+            data_ranks=surface.sharing.ranks,
+            notes=self.notes,
             device=surface.space.device.type,
             dtype=_name(surface.dtype),
             compute_dtype=_name(surface.compute_dtype),
@@ -190,7 +203,12 @@ class Worker:
         if command.subset == Command.subset:
             return self.surface
         with agree(on_all=True):
-            return ShardedLoss(self.surface.objective, self.reduction, subset=command.subset)
+            return ShardedLoss(
+                self.surface.objective,
+                self.reduction,
+                subset=command.subset,
+                sharing=self.surface.sharing,
+            )
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""

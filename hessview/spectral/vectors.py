@@ -106,7 +106,7 @@ class Space:
                 part.addmv_(rows.T, subtract.to(part), alpha=-1)
             own = part[:counted]
             sums[:-1] += rows[:, :counted] @ own
-            sums[-1] += own @ own
+            sums[-1] += _square(own)
         return self.reduce(sums).cpu()
 
     def subtract(self, basis: Tensor, coefficients: Tensor, vector: Tensor) -> None:
@@ -129,7 +129,7 @@ class Space:
         sums = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
         for i, vector in enumerate(vectors):
             for part in torch.split(vector[: self._owned], CHUNK):
-                sums[i] += part @ part
+                sums[i] += _square(part)
         return sums
 
     def probe(self, seed: int, index: int) -> Tensor:
@@ -162,6 +162,12 @@ class Space:
                 vector[start:stop],
                 min(max(self._owned - start, 0), stop - start),
             )
+
+
+def _square(part: Tensor) -> Tensor:
+    # In float32, squares of numbers beyond 1e19, or below 1e-19, are infinite, or nothing.
+    wide = part.double()
+    return wide @ wide
 
 
 def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:

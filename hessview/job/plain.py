@@ -1,0 +1,188 @@
+"""Plain modules on several ranks, which the job shards itself."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed._composable.contract import _get_registry
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from hessview.errors import ObjectiveError
+from hessview.job import sharding
+from hessview.job.as_found import as_found
+from hessview.job.objective import Objective
+
+_WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel")
+
+
+def shard_plain(objective: Objective, *, checked: bool = True) -> None:
+    """Shard an objective's module over all ranks, unless it is sharded; called by all together.
+
+    Parameters are sharded by `sharding.shard`, so that vectors are too. What FSDP cannot take
+    stays whole on each rank, and hessview sums its gradients: scalars, a group's parameters of
+    another data type than its first, and all of a module whose parameters the loss uses without
+    calling the module (its children one by one, or a penalty on its parameters).
+
+    Args:
+        objective: Its module is changed in place.
+        checked: Whether ranks compare what they built; False where the others are not there.
+
+    Raises:
+        ObjectiveError: Ranks built unlike modules, or one without numbers (on "meta"); raised on
+            all ranks alike.
+    """
+    module = objective.module
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    if checked:
+        _check_alike(module)
+    if not _is_plain(module):
+        return
+    devices = {parameter.device.type for parameter in module.parameters()}
+    if "meta" in devices:
+        raise ObjectiveError(
+            "the module is on the meta device, so that its parameters hold no numbers; give it "
+            "memory by module.to_empty(device=...) and load its weights first."
+        )
+    if len(devices) != 1:
+        return  # nothing to shard, or what a single process would meet as well
+    misused = _used_from_outside(objective)
+    apart = [layer for layer in sharding.separate_layers(module) if layer not in misused]
+    whole = set(module.parameters()) if module in misused else _unfit(module, apart)
+    for parameter in whole:
+        parameter._summed_by_hessview = parameter.requires_grad  # type: ignore[attr-defined]
+    if module not in misused:
+        mesh = init_device_mesh(devices.pop(), (dist.get_world_size(),), mesh_dim_names=("shard",))
+        sharding.shard(module, mesh, apart=apart, ignored=whole)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether nobody has sharded or replicated a part of it."""
+    if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
+        return False
+    return not any(
+        type(child).__name__ in _WRAPPED
+        or {"fully_shard", "replicate"} & set(_get_registry(child) or ())
+        for child in module.modules()
+    )
+
+
+def _check_alike(module: nn.Module) -> None:
+    """Compare what the ranks built, before each keeps its own part of it only.
+
+    Raises:
+        ObjectiveError: They differ; raised on all ranks alike.
+    """
+    plain = _is_plain(module)
+    own = {"": str(plain)}
+    if plain:
+        named = (*module.named_parameters(), *module.named_buffers())
+        own |= {name: _digest(tensor) for name, tensor in named}
+    every: list[dict[str, str]] = [own] * dist.get_world_size()
+    dist.all_gather_object(every, own)
+    for rank, other in enumerate(every):
+        if other != every[0]:
+            name = next(n for n in every[0] | other if every[0].get(n) != other.get(n))
+            raise ObjectiveError(
+                f"rank {rank} built another module than rank 0, first of all in "
+                f"{name or 'whether it is sharded'!r}; build the same one on all ranks: seed what "
+                "is random in it (torch.manual_seed), or load one checkpoint."
+            )
+
+
+def _digest(tensor: Tensor) -> str:
+    if tensor.device.type == "meta":
+        return f"{tuple(tensor.shape)}"
+    plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+    told = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}".encode()
+    return hashlib.blake2b(plain.numpy().tobytes() + told, digest_size=16).hexdigest()
+
+
+def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
+    """Parameters that FSDP does not take in the groups that they would belong to."""
+    unfit: set[nn.Parameter] = set()
+    left = dict.fromkeys(module.parameters())
+    for group in (*apart, module):
+        own = [parameter for parameter in group.parameters() if parameter in left]
+        dtype = next((p.dtype for p in own if p.requires_grad and p.ndim), None)
+        for parameter in own:
+            del left[parameter]
+            another = parameter.requires_grad and parameter.dtype != dtype
+            if another or not parameter.ndim or not parameter.is_floating_point():
+                unfit.add(parameter)
+    return unfit
+
+
+class _Uses(TorchFunctionMode):
+    """Notes modules whose parameters are computed with while they are not being called.
+
+    Args:
+        owner: By parameter, the module in whose forward FSDP would gather it.
+        active: Modules that are being called.
+    """
+
+    def __init__(self, owner: dict[nn.Parameter, nn.Module], active: list[nn.Module]) -> None:
+        super().__init__()
+        self.owner, self.active = owner, active
+        self.misused: set[nn.Module] = set()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor | tuple | list):
+            for leaf in tree_leaves((args, kwargs)):
+                owner = self.owner.get(leaf) if isinstance(leaf, nn.Parameter) else None
+                if owner is not None and owner not in self.active:
+                    self.misused.add(owner)
+        return result
+
+
+def _used_from_outside(objective: Objective) -> set[nn.Module]:
+    """Modules that FSDP could not gather in time: those whose parameters others use.
+
+    Tried out on the first batch, which all ranks run alike.
+    """
+    module = objective.module
+    owner: dict[nn.Parameter, nn.Module] = {}
+    for group in (*sharding.separate_layers(module), module):
+        for parameter in group.parameters():
+            owner.setdefault(parameter, group)
+    active: list[nn.Module] = []
+    uses = _Uses(owner, active)
+    # What fails here fails again where it is told.
+    with (
+        _noting(set(owner.values()), active),
+        contextlib.suppress(Exception),
+        as_found(module, evaluation=False),
+        torch.enable_grad(),
+        uses,
+    ):
+        objective.loss(module, objective.batches[0])
+    return uses.misused
+
+
+@contextlib.contextmanager
+def _noting(modules: Iterable[nn.Module], active: list[nn.Module]) -> Iterator[None]:
+    """Keep a list of the modules whose forward is under way."""
+
+    def enter(child: nn.Module, _: Any) -> None:
+        active.append(child)
+
+    def leave(child: nn.Module, *_: Any) -> None:
+        active.remove(child)
+
+    handles = [module.register_forward_pre_hook(enter) for module in modules]
+    handles += [module.register_forward_hook(leave, always_call=True) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
