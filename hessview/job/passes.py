@@ -19,6 +19,7 @@ from hessview.job.lending import one_divisor, wide_reduction, without_gradient_h
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
 from hessview.job.sharing import Sharing, sharing_of
+from hessview.job.untrained import as_differentiated
 
 
 class Passes:
@@ -175,6 +176,7 @@ class Passes:
             one_divisor(self._module) as share,
             wide_reduction(self._module),
             without_gradient_hooks(self._trainable.values()),
+            as_differentiated(self._module),
         ):
             self._spread = self._ranks * share
             yield

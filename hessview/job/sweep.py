@@ -64,6 +64,7 @@ def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Re
             surface.space.reduce,
             subset=command.subset,
             sharing=surface.sharing,
+            held=surface.found,
         )
         part.measure()
         yield Reading(

@@ -43,6 +43,7 @@ from hessview.job.starting import starting
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
+from hessview.job.untrained import without_gradient
 from hessview.job.wrappers import check_wrappers
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
@@ -104,6 +105,11 @@ class Worker:
             copies.check_gradients(self.surface)
             numbers = checks.check_numbers(self.surface)
             self.notes = found.notes | numbers | untied(self.surface)
+            if silent := without_gradient(self.surface):
+                self.surface = ShardedLoss(
+                    objective, self.reduction, sharing=found.sharing, held=silent
+                )
+                self.surface.measure()
         self.accept = acceptance(objective, self._sizes())
         """Raises InputError for commands that this objective cannot carry out."""
 
@@ -136,9 +142,8 @@ class Worker:
         )
 
     def _sizes(self) -> dict[str, int]:
-        """How many numbers each differentiated parameter holds, by its name."""
-        pieces = self.surface.space.pieces
-        return {piece.name: torch.Size(piece.full_shape).numel() for piece in pieces}
+        """How many numbers of each parameter are differentiated, by its name."""
+        return {piece.name: piece.free for piece in self.surface.space.pieces}
 
     def execute(
         self,
@@ -194,7 +199,7 @@ class Worker:
             loss=surface.loss,
             gradient_norm=surface.gradient_norm,
             parameters=None if surface is self.surface else surface.space.size,
-            notes={"about_operator": about} | self.notes,
+            notes={"about_operator": about} | self.notes | surface.untrained(),
         )
         return (yield from ESTIMATORS[type(command)](command, surface))
 
@@ -208,6 +213,7 @@ class Worker:
                 self.reduction,
                 subset=command.subset,
                 sharing=self.surface.sharing,
+                held=self.surface.found,
             )
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
