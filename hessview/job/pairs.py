@@ -7,7 +7,6 @@ one more product, with its D, asks all of them at once: y'Hy has to be the Ritz 
 
 import math
 import time
-from typing import Literal
 
 import torch
 from scipy.linalg import eigh_tridiagonal
@@ -21,6 +20,7 @@ from hessview.operators.base import LossSurface, Operator, Product
 from hessview.operators.differences import Differences
 from hessview.spectral.lanczos import combine
 
+DOUBTFUL = 0.1  # D from which on a nearer step is worth trying
 ENDS = (-1, 0)  # the largest Ritz value is the last, the smallest the first
 
 
@@ -65,21 +65,19 @@ def pairs(
 def _pair(name: str, operator: Operator, surface: LossSurface, vector: Tensor) -> dict[str, float]:
     started = time.perf_counter()
     space = surface.space
-    # Of differences D is measured here, with what it says along y besides.
-    product = operator.matvec(vector, measure_error=not isinstance(operator, Differences))
-    error, change, spread = product.error, math.nan, math.nan
-    gradients = float(product.gradients)
     if isinstance(operator, Differences):
-        second = _at_twice(name, surface, product.epsilon, vector)
-        gradients += operator.gradients if second is None else float(second.gradients)
-        error = math.inf
-        if second is not None:
-            apart = second.vector.sub_(product.vector)
-            along, square = space.products(vector[None], apart).tolist()
-            size = product.norm
-            error = math.sqrt(square) / size if size > 0 else 0.0
-            spread = math.sqrt(float(space.reduce(space.squares(apart.mul_(vector)))))
-            change = along
+        # Of differences D is measured here, with what it says along y besides.
+        product = operator.matvec(vector)
+        error, change, spread, gradients = _changes(name, operator, surface, product, vector)
+        if error > DOUBTFUL:  # the operator knows how to look nearer by
+            gradients += product.gradients
+            product = operator.matvec(vector, measure_error=True)
+            *changes, more = _changes(name, operator, surface, product, vector)
+            error, change, spread = max(changes[0], product.error), changes[1], changes[2]
+            gradients += more
+    else:
+        product = operator.matvec(vector, measure_error=True)
+        error, change, spread, gradients = product.error, math.nan, math.nan, 0.0
     value = float(space.products(vector[None], product.vector)[0])
     left = product.vector.sub_(vector, alpha=value)
     return {
@@ -90,17 +88,28 @@ def _pair(name: str, operator: Operator, surface: LossSurface, vector: Tensor) -
         "pair_spread": spread,
         "pair_epsilon": product.epsilon,
         "pair_rho": product.rho,
-        "pair_gradients": gradients,
+        "pair_gradients": float(product.gradients) + gradients,
         "pair_seconds": time.perf_counter() - started,
     }
 
 
-def _at_twice(
-    name: str, surface: LossSurface, epsilon: float | Literal["auto"], vector: Tensor
-) -> Product | None:
-    """The product at twice a step; None where it is not finite, which all ranks meet alike."""
-    assert epsilon != "auto"
+def _changes(
+    name: str, operator: Differences, surface: LossSurface, product: Product, vector: Tensor
+) -> tuple[float, float, float, float]:
+    """How the product changes at twice its step.
+
+    Returns:
+        D; the change along the vector; the size of that change if the product's elements change
+        independently; and what it cost, in gradients.
+    """
+    space = surface.space
     try:
-        return operator_of(name, surface, 2 * epsilon).matvec(vector)
-    except ObjectiveError:
-        return None
+        second = operator_of(name, surface, 2 * product.epsilon).matvec(vector)
+    except ObjectiveError:  # not finite there, which all ranks meet alike
+        return math.inf, math.nan, math.nan, operator.gradients
+    apart = second.vector.sub_(product.vector)
+    along, square = space.products(vector[None], apart).tolist()
+    spread = math.sqrt(float(space.reduce(space.squares(apart.mul_(vector)))))
+    size = product.norm
+    error = math.sqrt(square) / size if size > 0 else math.inf if square > 0 else 0.0
+    return error, along, spread, float(second.gradients)

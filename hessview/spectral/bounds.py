@@ -192,8 +192,8 @@ def extreme(
         error, residual = min(pair.error, HOPELESS), pair.residual
         jump = JUMP * error * size if error >= 0 else 0.0
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
-        first, rest = floor, jump + floor + skew
-        if error >= 0:
+        first, rest = max(jump, floor), max(jump, floor) + skew
+        if not math.isnan(pair.change):
             first = max(floor, JUMP * abs(pair.change) + SPREADS * pair.spread)
         if skew > EXPLAINED * (jump + seen):
             first += skew  # D is blind to it, and so is the change at twice the step
@@ -215,7 +215,7 @@ def extreme(
         anew=pair is not None,
         copies=copies,
         twin=apart <= seen + skew,
-        withheld=_withheld(error, skew, size, scale, anew=pair is not None),
+        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None),
     )
 
 
@@ -301,9 +301,11 @@ def _weighted(values: Array, weights: Array) -> float:
     return float(np.sqrt((weights * values) @ (weights * values)))
 
 
-def _withheld(error: float, skew: float, size: float, scale: float, *, anew: bool) -> str:
+def _withheld(
+    error: float, certain: float, skew: float, size: float, scale: float, *, anew: bool
+) -> str:
     """Why there is no honest number, "" if there is one."""
-    if error >= NOT_A_DERIVATIVE and JUMP * error * size > MATTERS * scale:
+    if error >= NOT_A_DERIVATIVE and certain > MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
     if not anew and skew >= NOT_A_DERIVATIVE * size and skew > MATTERS * scale:
         return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"
