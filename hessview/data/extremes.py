@@ -19,11 +19,11 @@ COMMENT = (
     "largest and smallest: an eigenvalue lies within ± of the number. That is one sentence; that "
     "none lies beyond is another one, which follows from probes and steps: it holds in 99 of 100 "
     "draws of the probes (Kuczynski & Wozniakowski 1992, for starts drawn evenly from the sphere "
-    "and exact products). Of several probes that one counts whose interval surely reaches "
-    "furthest, since the outermost number may come from the worst products. The bound holds what "
+    "and exact products); one with no weight in any probe is missed. Of several probes that one "
+    "counts whose interval surely reaches furthest, since the outermost number may come from the worst products. The bound holds what "
     "Lanczos left (residual), the products' error D, measured anew along the Ritz vector where "
     "all vectors were kept, and otherwise |s_j| D_j |H q_j| summed over steps, the D of a "
-    "neighbour standing in where none was measured; the asymmetry of the products, which is seen "
+    "neighbour and the largest |H q| standing in where none was measured; the asymmetry of the products, which is seen "
     "within the Krylov space only, so that in a small model it is a good part of their error and "
     "in a large one a small part; and rounding. The residual enters squared over the gap to the "
     "next Ritz value once it falls from step to step; if an eigenvalue hides within that gap, "
@@ -93,7 +93,8 @@ def _of_probe(
 
 def _pair(ds: xr.Dataset, probe: int, place: int, length: int) -> Pair | None:
     """The Ritz vector of a probe measured anew; None if it is not, or not of these steps."""
-    if "pair_value" not in ds or "pair_steps" not in ds:
+    names = [f"pair_{name}" for name in (*_OF_PAIR, "steps")]
+    if not all(name in ds and ds[name].dims == ("probe", "end") for name in names):
         return None
     columns = {name: ds[f"pair_{name}"].values[probe, place] for name in (*_OF_PAIR, "steps")}
     if columns.pop("steps") != length or not np.isfinite(columns["value"]):

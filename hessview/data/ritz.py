@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import numpy as np
 import xarray as xr
@@ -51,7 +52,7 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
         )
     units = str(ds.alpha.attrs.get("units", "loss"))
     found = [
-        _of_probe(steps_of(ds, probe, int(length)), machine_epsilon(ds), keeps_all(ds))
+        quadrature_of(steps_of(ds, probe, int(length)), machine_epsilon(ds), keeps_all(ds))
         for probe, length in enumerate(lengths)
     ]
     shape = len(lengths), max(len(rule.nodes) for rule, _ in found)
@@ -80,8 +81,19 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
 
 
-def _of_probe(steps: Steps, epsilon: float, full: bool) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
-    """The quadrature of a probe with each eigenvalue once, and how many values each stands for."""
+def quadrature_of(
+    steps: Steps, epsilon: float, full: bool
+) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
+    """The quadrature of a probe with each eigenvalue once, and how many values each stands for.
+
+    Args:
+        steps: What its steps say.
+        epsilon: Machine epsilon of the data type in which products are computed.
+        full: Whether all vectors were kept: then there are no copies to be merged.
+
+    Returns:
+        The quadrature, and the number of Ritz values behind each node.
+    """
     count = len(steps.alpha)
     if not count:
         nothing = np.zeros(0)
@@ -153,8 +165,13 @@ _EPSILONS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfl
 def one_density(ds: xr.Dataset) -> xr.Dataset:
     """The dataset with dims (probe, step), if it is one of a density.
 
+    A spectrum of averaged coefficients is that of no operator, and looks like one. So what is
+    asked for is what a run's own dataset has and arithmetic loses: probes by their numbers, steps
+    from the first, settings above 0, and the first coefficients as they were recorded.
+
     Raises:
-        RecordError: It holds no coefficients, those of several spectra, or not every step.
+        RecordError: It holds no coefficients, those of several spectra, or not every step, or is
+            no run's dataset any more (averaged, masked, cut, joined).
     """
     if not all(name in ds and "step" in ds[name].dims for name in _COEFFICIENTS):
         raise RecordError(
@@ -167,13 +184,47 @@ def one_density(ds: xr.Dataset) -> xr.Dataset:
             f"ds.isel({beyond[0]}=0)."
         )
     first = np.arange(1, ds.sizes["step"] + 1)
-    if "step" in ds.coords and not np.array_equal(ds.step.values, first):
+    steps = ds.step.values if "step" in ds.coords else np.zeros(0)
+    if not np.array_equal(steps, first):
         raise RecordError(
-            f"steps {ds.step.values.tolist()} are not 1, 2, ... in order; a quadrature needs every "
+            f"steps {steps.tolist()} are not 1, 2, ... in order; a quadrature needs every "
             "step from the first: pass the whole dataset, and steps=n for the first n."
+        )
+    if doubt := _not_a_run(ds):
+        raise RecordError(
+            f"this is no run's dataset any more: {doubt}. Coefficients that were averaged, "
+            "filled in or joined have the spectrum of no operator; pass the run's own dataset, or "
+            "some of its probes, such as ds.isel(probe=[0]), and average what comes out."
         )
     ds = ds if "probe" in ds.dims else ds.expand_dims("probe")
     return ds.transpose("probe", "step", ...)
+
+
+def _not_a_run(ds: xr.Dataset) -> str:
+    """What tells that a dataset is not as a run left it, in words; "" if nothing does."""
+    if "probe" not in ds.coords:
+        return "its coordinate probe is gone"
+    probes = np.atleast_1d(ds.probe.values)
+    if not np.issubdtype(probes.dtype, np.integer) or len(np.unique(probes)) < len(probes):
+        return f"its probes {probes.tolist()} are not different whole numbers"
+    if set(ds.alpha.dims) != set(ds.beta.dims):
+        return f"alpha is over {list(ds.alpha.dims)} and beta over {list(ds.beta.dims)}"
+    if "epsilon" in ds and bool((ds.epsilon <= 0).any()):
+        return "epsilon is not above 0 everywhere"
+    if bool((ds.beta < 0).any()):
+        return "beta is below 0"
+    starts = json.loads(ds.attrs.get("first_coefficients", "[]"))
+    there = [ds[name].isel(step=0).values.reshape(-1) for name in _COEFFICIENTS]
+    for place, probe in enumerate(probes.tolist()):
+        now = [float(values[place]) for values in there]
+        was = starts[probe] if 0 <= probe < len(starts) else now
+        known = all(isinstance(value, float | int) for value in was)
+        if known and np.isfinite(now).all() and not np.allclose(now, was, rtol=SAME, atol=0):
+            return f"probe {probe} began with alpha, beta = {was}, and here with {now}"
+    return ""
+
+
+SAME = 1e-6  # relative: a dataset that was stored in float32 is still the same
 
 
 _COEFFICIENTS = ("alpha", "beta")

@@ -134,7 +134,7 @@ def _shortfall(whole: xr.Dataset, asked: int, band: float) -> str:
     """What keeps the quadrature from telling masses apart as finely as was asked, in words."""
     # The quadrature of a probe that broke down is exact: no residual is left.
     inexact = whole.isel(probe=(whole.residual > 0).any("node").values)
-    steps = int(inexact.node.count("node").max()) if inexact.sizes["probe"] else 0
+    steps = int(inexact.steps.max()) if inexact.sizes["probe"] else 0
     if not steps:
         return ""
     width = quadrature.default_sigma(whole.node.values, steps)

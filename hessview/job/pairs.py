@@ -5,6 +5,7 @@ one more product, with its D, asks all of them at once: y'Hy has to be the Ritz 
 (y'Hy) y| its residual, errors of the products included.
 """
 
+import dataclasses
 import math
 import time
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from hessview.job.operator_of import operator_of
 from hessview.messages import Reading
 from hessview.operators.base import LossSurface, Operator, Product
 from hessview.operators.differences import Differences
+from hessview.spectral.bounds import Pair
 from hessview.spectral.lanczos import combine
 
 DOUBTFUL = 0.1  # D from which on a nearer step is worth trying
@@ -34,9 +36,9 @@ def pairs(
     operator: Operator,
     surface: LossSurface,
     basis: Tensor,
-    coefficients: tuple[list[float], list[float]],
+    found: dict[str, list[float]],
     probe: int,
-) -> Reading:
+) -> tuple[Reading, list[Pair]]:
     """Measure the Ritz vectors of the largest and of the smallest Ritz value.
 
     Args:
@@ -44,13 +46,14 @@ def pairs(
         operator: Whose products the coefficients are made of.
         surface: The loss whose curvature is asked for.
         basis: Lanczos vectors, shape (step, local_size); the first two are overwritten.
-        coefficients: alpha and beta of the probe.
+        found: alpha and beta of the probe, among others.
         probe: Index of the probe.
 
     Returns:
-        A reading of the probe: y'Hy and what its products say, at both ends.
+        A reading of the probe, of y'Hy and what its products say, at both ends; and the same as
+        `spectral.bounds` takes it.
     """
-    alpha, beta = coefficients
+    alpha, beta = found["alpha"], found["beta"]
     _, vectors = eigh_tridiagonal(alpha, beta[:-1])
     chosen = ENDS[: len(alpha)]
     wanted = torch.from_numpy(vectors[:, list(chosen)].copy())
@@ -64,7 +67,9 @@ def pairs(
         key: [one[key] for one in measured] for key in measured[0]
     }
     values["pair_steps"] = [float(len(alpha))] * len(ENDS)
-    return Reading(index={"probe": probe}, values=values)
+    fields = [field.name for field in dataclasses.fields(Pair)]
+    anew = [Pair(**{name: one[f"pair_{name}"] for name in fields}) for one in measured]
+    return Reading(index={"probe": probe}, values=values), anew
 
 
 def _pair(name: str, operator: Operator, surface: LossSurface, vector: Tensor) -> dict[str, float]:

@@ -41,7 +41,7 @@ SPREADS = 2.0
 """How often the size that a sum of errors has if they are independent between parameters is added
 to what was seen of it, which may be small by chance; both count twice."""
 EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
-HOPELESS = 1e6  # for D = inf, of a product that was not finite at twice the step
+HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice the step
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
 FLOAT32 = 2.0**-23  # products without a step are computed in float32 or wider
@@ -66,6 +66,10 @@ class Steps:
     error: Array
     asymmetry: Array
     rho: Array
+
+    def first(self, count: int) -> "Steps":
+        """Only so many of the first steps."""
+        return Steps(*(getattr(self, field.name)[:count] for field in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,9 +140,10 @@ def product_sizes(steps: Steps) -> Array:
 def product_errors(steps: Steps, machine_epsilon: float) -> Array:
     """Norm of each product's error, as D and rounding tell it.
 
-    Where D was not measured, the larger D of the nearest steps before and after stands in;
-    products of a hundredth of the size are no neighbours, as what is left in a null space is
-    rounding.
+    Where D was not measured, the larger D of the nearest steps before and after stands in, of the
+    largest product: an error that sits on one eigenvector is small at all other steps. Products
+    of less than a hundredth of the largest are no neighbours, since in a null space nothing is
+    left but rounding.
 
     Args:
         steps: What the steps say.
@@ -148,18 +153,20 @@ def product_errors(steps: Steps, machine_epsilon: float) -> Array:
         Shape (step,), in units of the operator.
     """
     sizes = product_sizes(steps)
-    shares = np.zeros_like(sizes)
+    errors = np.zeros_like(sizes)
     known = np.flatnonzero(~np.isnan(steps.error))
+    near = known[sizes[known] >= FAINT * sizes.max()]
     for step, size in enumerate(sizes):
-        near = known[sizes[known] >= FAINT * size]
-        at = near[near == step]
-        around = at if at.size else np.concatenate([near[near < step][-1:], near[near > step][:1]])
-        shares[step] = min(np.max(steps.error[around], initial=0.0), HOPELESS)
+        if step in known:
+            errors[step] = min(steps.error[step], HOPELESS) * size
+            continue
+        around = np.concatenate([near[near < step][-1:], near[near > step][:1]])
+        errors[step] = min(np.max(steps.error[around], initial=0.0), HOPELESS) * sizes.max()
     floor = [
         _rounding(size, rho, machine_epsilon, float(sizes.max()))
         for size, rho in zip(sizes, steps.rho, strict=True)
     ]
-    return np.maximum(np.where(shares > 0, shares * sizes, 0.0), floor)
+    return np.maximum(errors, floor)
 
 
 def extreme(

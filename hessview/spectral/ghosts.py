@@ -80,7 +80,8 @@ def merged(
     stays = np.unique(place)
     residuals = np.full(len(place), np.inf)
     np.minimum.at(residuals, place, rule.residuals)
-    weights = np.bincount(place, rule.weights, minlength=len(place))
+    weights = np.zeros(len(place))
+    np.add.at(weights, place, rule.weights)
     copies = np.bincount(place, minlength=len(place))
     found = quadrature.Ritz(rule.nodes[stays], weights[stays], residuals[stays])
     return found, copies[stays]

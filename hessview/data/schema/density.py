@@ -91,6 +91,6 @@ DENSITY = Schema(
     descriptions={
         "probe": Variable(units="1", long_name="random probe vector"),
         "step": Variable(units="1", long_name="Lanczos step, counted from 1"),
-        "end": Variable(units="", long_name="end of the spectrum"),
+        "end": Variable(units="1", long_name="end of the spectrum"),
     },
 )
