@@ -20,14 +20,11 @@ from hessview.job.operator_of import operator_of
 from hessview.messages import Reading
 from hessview.operators.base import LossSurface, Operator, Product
 from hessview.operators.differences import Differences
-from hessview.spectral.bounds import Pair
+from hessview.spectral.bounds import TRUNCATION, Pair
 from hessview.spectral.lanczos import combine
 
 DOUBTFUL = 0.1  # D from which on a nearer step is worth trying
-_TRUNCATION = 0.5  # a third, and half of it for what else there is
-_HALF = 4 / 3
-_COHERENT = 0.75  # of rounding the changes' cosine is -0.4, since both hold the product's own error
-_RISES = 1.0
+HALF = 4 / 3  # truncation over its change at half the step, of second order
 ENDS = (-1, 0)  # the largest Ritz value is the last, the smallest the first
 
 
@@ -156,12 +153,13 @@ def _changes(
 def error_over_change(near: float, far: float, inner: float) -> float:
     """What a product's error is, over its change at twice the step.
 
-    Truncation of second order is a third of that change, to which the change at half the step is
-    parallel and a fourth. Rounding is 0.9 of it, and the two changes agree in nothing but the
-    product that they share. A jump of the gradient within the step keeps its direction and grows
-    as the step shrinks: then the change at half the step tells the error, be it that the jump is
-    still within (all of it) or that it is not; that change is 3/4 of what truncation is, and with
-    4/3 of it no kind of error is underrated.
+    Of truncation of second order, c h^2, the change at twice the step is 3 c h^2, and to it the
+    change at half the step is parallel and a fourth. Of rounding, s / h, the two are 1.1 and 2.2
+    s / h, at a cosine of -0.4, since both hold the product's own; at the rule's step there is some
+    truncation with it, which brings the two nearer to each other in size and direction. A jump of
+    the gradient within the step keeps its direction: as it is still within half the step, or is
+    not, the change at half the step is its error, and twice that at twice the step. 4/3 of the
+    change at half the step is no less than any of these errors.
 
     Args:
         near: Norm of the change from half the step to the step.
@@ -169,12 +167,13 @@ def error_over_change(near: float, far: float, inner: float) -> float:
         inner: Inner product of the two changes.
 
     Returns:
-        A number that is above 0.
+        A number that is above 0; `bounds.TRUNCATION` for nothing but truncation of second order.
     """
-    if far == 0:
+    if near == 0 or far == 0:
+        return 1.0 if near <= far else HALF * near / max(far, near * 1e-6)
+    ratio, cosine = near / far, inner / (near * far)
+    if ratio <= 0.35 and cosine > 0.5:
+        return TRUNCATION if ratio > 0.15 else max(HALF * ratio, 0.1)
+    if -0.65 < cosine < -0.2 or (ratio < 1.6 and -0.65 < cosine < 0.4):
         return 1.0
-    if abs(inner) < _COHERENT * near * far and near > _RISES * far:
-        return 1.0
-    if near <= far / 2 and inner > 0:
-        return _TRUNCATION
-    return max(1.0, _HALF * near / far)
+    return max(1.0, HALF * ratio)

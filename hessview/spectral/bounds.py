@@ -31,6 +31,8 @@ JUMP = 2.0
 """The most by which D underrates an error that it sees. A gradient that jumps by J within the
 step gives J / (2 h) where there is nothing, J / (4 h) at twice the step: D sees half. Rounding it
 sees 1.1 times, truncation 3 times."""
+TRUNCATION = 0.5
+"""`Pair.factor` of truncation of second order, a third of its change; half of it for the rest."""
 NOT_A_DERIVATIVE = 0.25
 """D from which on a product is none: half of it may be a jump. A product that is nothing but a
 jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
@@ -45,6 +47,7 @@ HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice 
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
 FLOAT32 = 2.0**-23  # products without a step are computed in float32 or wider
+NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
 SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
 FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
 
@@ -208,7 +211,9 @@ def extreme(
         first, rest = max(jump, floor), max(jump, floor) + skew
         again = pair.value
         if not math.isnan(pair.change):
-            if factor < 1:  # truncation of second order, a third of its change at twice the step
+            if (
+                factor == TRUNCATION
+            ):  # truncation of second order, a third of its change at twice the step
                 again -= pair.change / 3
                 first = max(floor, abs(pair.change) / 6 + pair.spread / 3)
             else:
@@ -316,7 +321,7 @@ def _least(gaps: Array) -> float:
 
 
 def _over(square: float, gap: float) -> float:
-    return square / gap if gap > 0 else math.inf
+    return NEARER * square / gap if gap > 0 else math.inf
 
 
 def _rounding(size: float, rho: float, machine_epsilon: float, largest: float) -> float:
