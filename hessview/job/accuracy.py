@@ -16,6 +16,7 @@ from hessview.named import named
 from hessview.operators import OPERATORS
 from hessview.operators.base import Operator, Product
 from hessview.operators.calibration import calibrate
+from hessview.operators.contradiction import contradiction
 from hessview.operators.perturbation import perturbation_error
 from hessview.operators.reference import Reference, check_exact, exact, richardson
 from hessview.operators.step_size import StepSize
@@ -27,7 +28,7 @@ STEPS = 16
 _HESSIANS = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "hessian_forward")
 
 
-def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, None]:
+def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, str]:
     """Hold products at many steps, and at the automatic one, against a reference.
 
     Args:
@@ -40,8 +41,12 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
         of products and not fitted to the errors; then a reading for each step, NaN where the
         loss is not finite.
 
+    Returns:
+        Why the reference is not the exact one that could be had, "" if it is, or was not sought.
+
     Raises:
         InputError: An operator without a step, or a reference that it cannot have.
+        ObjectiveError: The exact reference was asked for, and autograd does not see all of it.
     """
     measure = _Measurements(command, surface)
     for index, direction in enumerate(measure.directions()):
@@ -68,6 +73,7 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
                 index={"direction": index, "epsilon": place},
                 values={} if at is None else measure.compare(at, reference, direction, started),
             )
+    return measure.note
 
 
 class _Measurements:
@@ -85,6 +91,8 @@ class _Measurements:
             )
         self._least, self._most = StepSize(surface).bounds()
         self._exact = self._can_be_exact()
+        self._checked = False
+        self.note = ""
 
     def directions(self) -> Iterator[Tensor]:
         """Random probes, then the top eigenvector's direction; of unit norm."""
@@ -107,11 +115,12 @@ class _Measurements:
         """What is compared with."""
         if self._exact:
             try:
-                return exact(self._surface, direction)
-            except ObjectiveError:
+                return self._exactly(direction)
+            except ObjectiveError as error:
                 if self._command.reference == "exact":
                     raise
                 self._exact = False
+                self.note = f"the reference is extrapolated: {error}"
         return richardson(
             self._surface,
             self._vector_at(direction),
@@ -120,6 +129,16 @@ class _Measurements:
             least=self._least,
             most=self._most,
         )
+
+    def _exactly(self, direction: Tensor) -> Reference:
+        """The product by double backward, unless a difference contradicts it."""
+        reference = exact(self._surface, direction)
+        if not self._checked:
+            text, _ = contradiction(self._surface, direction, reference.vector)
+            if text:
+                raise ObjectiveError(f"{text}; use reference='richardson'.")
+            self._checked = True
+        return reference
 
     def theory(self, direction: Tensor, product: Product) -> dict[str, float]:
         """Noise and bend along a direction, from which the error at any step follows."""

@@ -18,6 +18,7 @@ from hessview.job import sharding
 from hessview.job.agree import agree
 from hessview.job.lending import without_hooks
 from hessview.job.objective import Objective
+from hessview.job.untrained import as_differentiated
 from hessview.operators.double_backward import second_derivative
 from hessview.spectral.vectors import Piece
 
@@ -48,7 +49,7 @@ def double_backward(
     _check(objective.module)
     names = [piece.name for piece in pieces]
     directions = _whole(pieces, direction)
-    with without_hooks(objective.module):
+    with without_hooks(objective.module), as_differentiated(objective.module):
         state = _state(objective.module, direction[0].dtype)
         plain = {sharding.plain_name(objective.module, key): key for key in state}
         leaves = [state[plain[name]].requires_grad_() for name in names]

@@ -14,6 +14,7 @@ from hessview.job import sharding
 from hessview.job.lending import averaging, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.routing import Routing
+from hessview.job.untrained import as_differentiated
 
 
 class Passes:
@@ -116,6 +117,7 @@ class Passes:
                 averaging(self._module),
                 wide_reduction(self._module),
                 without_gradient_hooks(parameters),
+                as_differentiated(self._module),
             ):
                 yield
         except BaseException:

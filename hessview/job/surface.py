@@ -1,7 +1,8 @@
 """The loss of an objective over the ranks' shards, with its gradient."""
 
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -16,14 +17,16 @@ from hessview.job.memory import require_memory
 from hessview.job.objective import Objective
 from hessview.job.passes import Passes
 from hessview.job.portion import BatchPortion
+from hessview.job.untrained import Elements, changes_gradients, padding_rows, positions
 from hessview.operators.base import Portion
-from hessview.spectral.vectors import Space
+from hessview.spectral.vectors import Piece, Space
 
 _AMPLIFIED = 2.0**14
 _HEADROOM = 2.0**6
 """Powers of two, so that float32 and float64 give the same numbers, bit by bit; displaced
 parameters have larger gradients than those that were measured."""
 _LEAST_AMPLIFIED = 2.0**-30
+_NOTHING = Elements(torch.empty(0, dtype=torch.int64), 0)
 _LEAST_SHARE = 0.01  # of all elements: one odd scalar does not make a step short
 
 
@@ -34,6 +37,8 @@ class ShardedLoss(Passes):
         objective: What is differentiated.
         reduce: Sums numbers over all ranks, shape (number,) to (number,).
         subset: Patterns of parameter names; the others stay where they are, as constants.
+        held: Elements that are held constant beside those that modules declare, as
+            `untrained.without_gradient` finds them.
 
     Raises:
         ObjectiveError: No parameter to differentiate, or one that is neither sharded nor
@@ -47,18 +52,19 @@ class ShardedLoss(Passes):
         reduce: Callable[[Tensor], Tensor],
         *,
         subset: Sequence[str] = ("*",),
+        held: Mapping[str, Elements] | None = None,
     ) -> None:
         super().__init__(objective)
         names = _matching(list(self._trainable), subset)
         self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
-        self.space = Space(
-            [piece for piece in sharding.pieces(self._module) if piece.name in names],
-            reduce=reduce,
-            dtype=wide,
-            device=sharding.local(self._parameters[0]).device,
-        )
+        pieces = [piece for piece in sharding.pieces(self._module) if piece.name in names]
+        device = sharding.local(self._parameters[0]).device
+        self.found = dict(held or {})
+        self.padding = padding_rows(self._module, self._trainable)
+        pieces, places = _held(pieces, self.padding, self.found)
+        self.space = Space(pieces, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
         self.compute_dtype = sharding.compute_dtype(self._module)
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
@@ -69,6 +75,7 @@ class ShardedLoss(Passes):
         self.gradient_norm = math.nan
         self.parameter_norm = math.nan
         self.least_norm = math.nan
+        self.element_sizes: list[float] = []  # root mean square, by piece
 
     def measure(self) -> None:
         """Evaluate at the present parameters: weight, loss, norms of gradient and parameters.
@@ -112,6 +119,11 @@ class ShardedLoss(Passes):
         self.gradient_norm = math.sqrt(sums[2]) / self.weight if sums[2] >= 0 else math.nan
         self.parameter_norm = math.sqrt(sum(numbers[4:]))
         self.least_norm = self._least_norm(numbers[4:])
+        self.element_sizes = [
+            math.sqrt(square / math.prod(piece.full_shape))
+            or self.least_norm / self.space.size**0.5
+            for square, piece in zip(numbers[4:], self.space.pieces, strict=True)
+        ]
         if not math.isfinite(self.loss) or not math.isfinite(self.gradient_norm):
             raise ObjectiveError(
                 f"the loss is {self.loss:g} and its gradient's norm {self.gradient_norm:g} at "
@@ -214,6 +226,30 @@ class ShardedLoss(Passes):
         parts = double_backward(self.objective, own, space.pieces, space.split(vector))
         for part, found in zip(space.split(out), parts, strict=True):
             part.add_(found, alpha=1 / self.weight)
+        space.hold(out)
+
+    def untrained(self) -> dict[str, str]:
+        """Notes on what the loss's gradient holds that training leaves out, or the reverse."""
+        texts = [
+            f"{name}: row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))} "
+            f"{'are' if len(rows) > 1 else 'is'} held constant (padding_idx)"
+            for name, rows in self.padding.items()
+            if any(piece.name == name for piece in self.space.pieces)
+        ]
+        texts += [
+            f"{piece.name}: {piece.held:,} of {math.prod(piece.full_shape):,} elements are held "
+            "constant (the loss depends on such, but they receive no gradient)"
+            for piece in self.space.pieces
+            if piece.name in self.found
+        ]
+        aside = changes_gradients(self._module, self._trainable)
+        notes = {"held_constant": "; ".join(texts)} if texts else {}
+        if aside:
+            shown = f"{', '.join(aside[:8])}{', ...' if aside[8:] else ''}"
+            notes["gradients_as_of_the_loss"] = (
+                f"hooks and factors that may change the gradients of {shown} are set aside"
+            )
+        return notes
 
     def choices(self) -> list[Tensor]:
         """Which experts the routers of a mixture chose in the latest pass; [] without routers."""
@@ -292,6 +328,7 @@ class ShardedLoss(Passes):
             if parameter.grad is not None:
                 part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
                 reached += 1
+        self.space.hold(out)
         return reached
 
 
@@ -304,3 +341,19 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
                 f"they are {some}."
             )
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def _held(
+    pieces: Sequence[Piece],
+    padding: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, Elements],
+) -> tuple[list[Piece], dict[str, Tensor]]:
+    """The pieces with the number of their elements that are held constant, and where these are."""
+    counted, places = [], {}
+    for piece in pieces:
+        rows, others = padding.get(piece.name, ()), found.get(piece.name, _NOTHING)
+        held = len(rows) * math.prod(piece.full_shape[1:]) + others.total
+        if held:
+            places[piece.name] = torch.cat([positions(piece, rows), others.positions.cpu()])
+        counted.append(dataclasses.replace(piece, held=held))
+    return counted, places

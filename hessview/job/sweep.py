@@ -63,6 +63,7 @@ def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Re
             dataclasses.replace(objective, batches=batches),
             surface.space.reduce,
             subset=command.subset,
+            held=surface.found,
         )
         part.measure()
         yield Reading(

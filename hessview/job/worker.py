@@ -36,6 +36,7 @@ from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
+from hessview.job.untrained import without_gradient
 from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
 
 Readings = Generator[Reading, None, str | None]
@@ -86,11 +87,14 @@ class Worker:
             checks.check_determinism(self.surface)
             checks.check_gradient(self.surface)
             self.notes = untied(self.surface)
+            if found := without_gradient(self.surface):
+                self.surface = ShardedLoss(objective, self.reduction, held=found)
+                self.surface.measure()
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""
         surface, objective = self.surface, self.surface.objective
-        sizes = {piece.name: torch.Size(piece.full_shape).numel() for piece in surface.space.pieces}
+        sizes = {piece.name: piece.free for piece in surface.space.pieces}
         return JobStarted(
             model=objective.name or type(objective.module).__name__,
             revision=objective.revision,
@@ -141,7 +145,7 @@ class Worker:
                 loss=surface.loss,
                 gradient_norm=surface.gradient_norm,
                 parameters=None if surface is self.surface else surface.space.size,
-                notes={"about_operator": about} | self.notes,
+                notes={"about_operator": about} | self.notes | surface.untrained(),
             )
             note = yield from ESTIMATORS[type(command)](command, surface)
         except RunCancelledError as error:
@@ -156,7 +160,12 @@ class Worker:
         if command.subset == Command.subset:
             return self.surface
         with agree():
-            return ShardedLoss(self.surface.objective, self.reduction, subset=command.subset)
+            return ShardedLoss(
+                self.surface.objective,
+                self.reduction,
+                subset=command.subset,
+                held=self.surface.found,
+            )
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.operators.base import LossSurface, Product
+from hessview.operators.contradiction import contradiction
 
 LARGEST = 20_000_000
 """Most parameters that are gathered: above, the graph of a double backward is the rank's end."""
 
+_ROUNDINGS = 100.0  # machine epsilons, where they cannot be measured: 10 times what is usual
 _COPIES = 6  # parameters, direction, gradient, its graph, product, and the sum over ranks
 
 
@@ -19,7 +21,8 @@ class ExactHessian:
     """Hv = grad <grad L, v>, exact up to rounding, in float32 or wider whatever the compute dtype.
 
     Every rank holds all parameters of the module, and the graph of a gradient; attention runs
-    in its mathematical form, as fused kernels have no second derivative.
+    in its mathematical form, as fused kernels have no second derivative. The first product is
+    held against a difference of gradients, since autograd does not see through every kernel.
 
     Args:
         surface: The loss to be differentiated.
@@ -35,32 +38,66 @@ class ExactHessian:
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         self._surface = surface
+        self._checked = False
         if surface.module_size > LARGEST:
             raise InputError(
                 f"operator 'exact' gathers all {surface.module_size:,} parameters on each rank; "
                 f'it allows up to {LARGEST:,}: use operator="hessian", and measure its error.'
             )
         surface.require_memory(
-            _COPIES * surface.module_size * surface.space.dtype.itemsize,
+            _COPIES * surface.module_size * torch.float64.itemsize,  # in which its error is told
             "operator 'exact' gathers all parameters on each rank",
             'use operator="hessian", and measure its error',
         )
 
     def matvec(self, vector: Tensor, *, measure_error: bool = False) -> Product:
-        """Product with a vector; there is no step, hence no D to measure."""
+        """Product with a unit-norm vector; see `Operator.matvec`.
+
+        There is no step, and no D: the error, if asked for, is what rounding does, from the
+        same product in another precision.
+
+        Raises:
+            ObjectiveError: It is not finite, or the first one contradicts a difference.
+        """
         product = torch.zeros_like(vector)
         self._surface.double_backward(product, vector)
-        square = float(self._surface.space.reduce(self._surface.space.squares(product)))
-        if not math.isfinite(square):
+        norm, cost = self._surface.space.norm(product), self.gradients
+        if not math.isfinite(norm):
             raise ObjectiveError(
                 "the second derivative of the loss is not finite at the given parameters; check "
                 "the weights and the data."
             )
+        if not self._checked:
+            text, extra = contradiction(self._surface, vector, product)
+            if text:
+                raise ObjectiveError(f'{text}; use operator="hessian".')
+            self._checked, cost = True, cost + extra
+        error = math.nan
+        if measure_error:
+            error, cost = self._rounding(vector, product, norm), cost + self.gradients
         return Product(
             vector=product,
-            norm=math.sqrt(square),
+            norm=norm,
             epsilon=math.nan,
             rho=math.nan,
-            error=math.nan,
-            gradients=self.gradients,
+            error=error,
+            gradients=cost,
         )
+
+    def _rounding(self, vector: Tensor, product: Tensor, norm: float) -> float:
+        """The product's relative error, from its distance to that of another precision.
+
+        A product in float32 is held against one in float64. For one in float64 it is the other
+        way round, and the error that of float32 times the ratio of both machine epsilons.
+        """
+        own, eps = product.dtype, torch.finfo(product.dtype).eps
+        wide = own == torch.float64
+        other = torch.zeros_like(product, dtype=torch.float32 if wide else torch.float64)
+        try:
+            self._surface.double_backward(other, vector.to(other.dtype))
+        except ObjectiveError:  # a module that runs in its own type only
+            return _ROUNDINGS * eps
+        ratio = eps / torch.finfo(torch.float32).eps if wide else 1.0
+        missed = self._surface.space.norm(other.double() - product.double())
+        # Two that agree by chance, as in one parameter, are rounded nevertheless.
+        return max(ratio * missed / norm, eps) if norm else 0.0

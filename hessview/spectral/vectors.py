@@ -7,7 +7,7 @@ against many vectors are matrix-vector products over one contiguous block of mem
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class Piece:
         offset: Index of the box's first element along each dimension.
         owned: Whether this rank is the one that counts these elements in sums; of several
             ranks that hold a replica, one does.
+        held: Number of elements of the whole parameter that are held constant.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Piece:
     shape: tuple[int, ...]
     offset: tuple[int, ...]
     owned: bool = True
+    held: int = 0
+
+    @property
+    def free(self) -> int:
+        """Number of elements of the whole parameter that are not held constant."""
+        return math.prod(self.full_shape) - self.held
 
     @property
     def numel(self) -> int:
@@ -47,11 +54,16 @@ class Piece:
 class Space:
     """The vector space of all parameters, as seen from one rank.
 
+    Elements that are held constant have their place in a vector, where it is zero, but are no
+    dimensions of the space.
+
     Args:
         pieces: Local part of every parameter; in the order that the space keeps.
         reduce: Sums a float64 vector of numbers over all ranks, shape (number,) to (number,).
         dtype: Data type of vectors; inner products go on in float64.
         device: Device of vectors.
+        held: Elements that are held constant: positions within the flattened local box, by the
+            name of its parameter; of all ranks together as many as the pieces say.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class Space:
         reduce: Callable[[Tensor], Tensor] = lambda numbers: numbers,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        held: Mapping[str, Tensor] | None = None,
     ) -> None:
         # Owned elements come first, so that sums run over one contiguous part.
         order = sorted(range(len(pieces)), key=lambda i: not pieces[i].owned)
@@ -68,7 +81,7 @@ class Space:
         self.reduce = reduce
         self.dtype = dtype
         self.device = torch.device(device)
-        self.size = sum(math.prod(piece.full_shape) for piece in pieces)
+        self.size = sum(piece.free for piece in pieces)
         self.local_size = sum(piece.numel for piece in pieces)
         self._owned = sum(piece.numel for piece in pieces if piece.owned)
         self._starts = [0] * len(pieces)
@@ -76,6 +89,13 @@ class Space:
         for i in order:
             self._starts[i] = start
             start += pieces[i].numel
+        starts = {piece.name: start for piece, start in zip(pieces, self._starts, strict=True)}
+        places = [starts[name] + own.to(self.device) for name, own in (held or {}).items()]
+        self._held = torch.cat(places) if places else None
+
+    def hold(self, vector: Tensor) -> Tensor:
+        """Set a vector to zero where elements are held constant, in place; returns it."""
+        return vector if self._held is None else vector.index_fill_(0, self._held, 0)
 
     def zeros(self, *rows: int) -> Tensor:
         """Zero vector, shape (*rows, local_size)."""
@@ -132,6 +152,10 @@ class Space:
                 sums[i] += part @ part
         return sums
 
+    def norm(self, vector: Tensor) -> float:
+        """Norm of a vector over all ranks."""
+        return math.sqrt(float(self.reduce(self.squares(vector))))
+
     def piece_squares(self, vector: Tensor) -> Tensor:
         """Local part of the squared norm of each piece of a vector, for a reduction.
 
@@ -152,6 +176,8 @@ class Space:
         the full parameter): any number of ranks and any sharding draw the same vector, and no
         rank makes more than its own elements.
 
+        Elements that are held constant are 0, and change no other's sign.
+
         Args:
             seed: Seed of the whole family.
             index: Which vector of the family.
@@ -164,7 +190,7 @@ class Space:
         for piece, part in zip(self.pieces, self.split(vector), strict=True):
             key = hashlib.blake2b(f"{seed}/{index}/{piece.name}".encode(), digest_size=8).digest()
             _fill_signs(part, piece, int.from_bytes(key, "little", signed=True))
-        return vector.mul_(scale)
+        return self.hold(vector).mul_(scale)
 
     def _sweep(self, basis: Tensor, vector: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Slices of basis and vector, and how many leading elements of each are counted."""
