@@ -37,7 +37,7 @@ from hessview.job.objective import Objective
 from hessview.job.surface import ShardedLoss
 from hessview.messages import Event, JobStarted, Payload, RunEnded, RunQueued, RunStarted
 
-STEPS, PROBES = 48, 2
+STEPS, PROBES = 64, 2
 NARROW = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 0.1}
 TIMES = 30.0
 TRAINED = 80  # steps of Adam
