@@ -226,6 +226,11 @@ class _Run:
 
     def dataset(self, attrs: dict[str, Any]) -> xr.Dataset:
         schema = self._schema
+        if self._dims.get("alpha") == ("probe", "step"):
+            # By these a reader knows the run's own coefficients from averages of them.
+            first = np.stack([self._arrays[name][:, 0] for name in ("alpha", "beta")], axis=1)
+            known = [[v if math.isfinite(v) else None for v in row] for row in first.tolist()]
+            attrs = {**attrs, "first_coefficients": json.dumps(known)}
         return xr.Dataset(
             {
                 name: (self._dims[name], self._arrays[name].copy(), variable.attrs)

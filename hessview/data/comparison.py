@@ -8,8 +8,8 @@ import xarray as xr
 
 from hessview.data.as_dataset import as_datasets
 from hessview.data.displacement import warn_of_rounding
+from hessview.data.extremes import extremes
 from hessview.data.ritz import ritz
-from hessview.data.summary import extremes
 from hessview.data.sweep import distance
 from hessview.errors import RecordError
 from hessview.spectral import quadrature
@@ -61,7 +61,7 @@ def comparison(runs: xr.DataTree | Iterable[xr.Dataset]) -> tuple[list[xr.Datase
     spectra = [ritz(ds) for ds in there]
     for ds in there:
         warn_of_rounding(ds)
-    numbers = [extremes(ds, found) for ds, found in zip(there, spectra, strict=True)]
+    numbers = [extremes(ds) for ds in there]
     apart = np.array(
         [_apart(ds, one, there[0], spectra[0]) for ds, one in zip(there, spectra, strict=True)]
     )

@@ -4,9 +4,15 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.ritz import ritz
+from hessview.data.ritz import (
+    keeps_all,
+    machine_epsilon,
+    one_density,
+    quadrature_of,
+    ritz,
+    steps_of,
+)
 from hessview.errors import InputError, RecordError
-from hessview.spectral import quadrature
 
 ENDS = ("largest", "smallest")
 
@@ -15,7 +21,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     """The largest and the smallest Ritz values of one probe after each Lanczos step.
 
     The largest only grow and the smallest only fall: the values of one step interlace with those
-    of the next.
+    of the next. Copies of an eigenvalue, which arise where old vectors are given up, count once.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
@@ -39,7 +45,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     if extremes < 1:
         raise InputError(f"extremes={extremes!r} is not allowed; use a whole number >= 1.")
     found = ritz(ds)
-    lengths = found.node.notnull().sum("node").values
+    lengths = found.steps.values
     known = found.probe.values.tolist()
     if probe is not None and probe not in known:
         raise InputError(f"probe={probe!r} is not allowed; use one of {known}, or None.")
@@ -50,12 +56,13 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
             f"no Lanczos step of probe={probe} is measured yet; wait for its first, or choose "
             f"one of {[known[one] for one in np.flatnonzero(lengths)]}."
         )
-    rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
-    alpha, beta = (rows[name].isel(probe=place).values[:length] for name in ("alpha", "beta"))
+    run = one_density(ds)
+    seen, epsilon, full = steps_of(run, place, length), machine_epsilon(run), keeps_all(run)
     columns = np.full((2, len(ENDS), extremes, length), np.nan)
     for step in range(1, length + 1):
-        rule = quadrature.ritz(alpha[:step], beta[:step])
-        there = min(extremes, max(step // 2, 1))  # others are not of this end rather than that
+        rule, _ = quadrature_of(seen.first(step), epsilon, full)
+        count = len(rule.nodes)
+        there = min(extremes, max(count // 2, 1))  # others are not of this end rather than that
         for row, values in enumerate((rule.nodes, rule.residuals)):
             columns[row, 0, :there, step - 1] = values[::-1][:there]
             columns[row, 1, :there, step - 1] = values[:there]

@@ -1,6 +1,8 @@
 """The quadrature of a density run, from the coefficients that are measured so far."""
 
+import dataclasses
 import functools
+import json
 
 import numpy as np
 import xarray as xr
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from hessview.data.as_dataset import as_dataset
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
-from hessview.spectral import quadrature
+from hessview.spectral import ghosts, quadrature
+from hessview.spectral.bounds import Steps, product_errors
 
 Array = NDArray[np.float64]
 
@@ -25,10 +28,12 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
         steps: Use only so many of the first steps; None uses all.
 
     Returns:
-        Variables weight and residual at the coordinate node, all over (probe, node), and
-        finished over (probe): whether the probe is whole and may enter an average. A probe is
-        whole when it has all steps or broke down; of a run that ended before it had a whole
-        one, the longest are.
+        Variables weight and residual at the coordinate node, all over (probe, node), and over
+        (probe): steps, how many count, and finished, whether the probe is whole and may enter an
+        average. A probe is whole when it has all steps or broke down; of a run that ended before
+        it had a whole one, the longest are. Where old vectors were given up (a window, or no
+        reorthogonalisation), copies of an eigenvalue count once, with their weights added, and
+        copies over (probe, node) says how many each value stands for.
 
     Raises:
         InputError: steps is below 1.
@@ -40,35 +45,64 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     ds = one_density(ds)
     alpha, beta = (ds[name].values[:, :steps] for name in _COEFFICIENTS)
     lengths = _lengths(alpha, beta)
-    nodes = int(lengths.max(initial=0))
-    if not nodes:
+    if not lengths.max(initial=0):
         raise RecordError(
             "no Lanczos step is measured yet; wait for the first reading, or read the run's "
             "error if it has ended."
         )
     units = str(ds.alpha.attrs.get("units", "loss"))
-    columns = {name: np.full((len(lengths), nodes), np.nan) for name in _DESCRIPTIONS}
-    for probe, length in enumerate(lengths):
-        if length:
-            found = _ritz(alpha[probe, :length].tobytes(), beta[probe, :length].tobytes())
-            columns["node"][probe, :length] = found.nodes
-            columns["weight"][probe, :length] = found.weights
-            columns["residual"][probe, :length] = found.residuals
+    found = [
+        quadrature_of(steps_of(ds, probe, int(length)), machine_epsilon(ds), keeps_all(ds))
+        for probe, length in enumerate(lengths)
+    ]
+    shape = len(lengths), max(len(rule.nodes) for rule, _ in found)
+    columns = {name: np.full(shape, np.nan) for name in _DESCRIPTIONS}
+    for probe, (rule, copies) in enumerate(found):
+        rows = (rule.nodes, rule.weights, rule.residuals, copies)
+        for name, row in zip(_DESCRIPTIONS, rows, strict=True):
+            columns[name][probe, : len(row)] = row
     variables = {
         name: (
             ("probe", "node"),
             columns[name],
-            {"units": "1" if name == "weight" else units, "long_name": long_name},
+            {"units": units if name in ("node", "residual") else "1", "long_name": long_name},
         )
         for name, long_name in _DESCRIPTIONS.items()
     }
-    finished = (
-        "probe",
-        _finished(lengths, beta, over=ds.attrs.get("state") in ENDED),
-        {"long_name": "the probe is whole and may enter an average"},
-    )
+    of_probes = {
+        "steps": ("probe", lengths, {"units": "1", "long_name": "Lanczos steps that count"}),
+        "finished": (
+            "probe",
+            _finished(lengths, beta, over=ds.attrs.get("state") in ENDED),
+            {"long_name": "the probe is whole and may enter an average"},
+        ),
+    }
     coords = {"probe": ds.probe, "node": variables.pop("node")}
-    return xr.Dataset({**variables, "finished": finished}, coords, ds.attrs)
+    return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
+
+
+def quadrature_of(
+    steps: Steps, epsilon: float, full: bool
+) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
+    """The quadrature of a probe with each eigenvalue once, and how many values each stands for.
+
+    Args:
+        steps: What its steps say.
+        epsilon: Machine epsilon of the data type in which products are computed.
+        full: Whether all vectors were kept: then there are no copies to be merged.
+
+    Returns:
+        The quadrature, and the number of Ritz values behind each node.
+    """
+    count = len(steps.alpha)
+    if not count:
+        nothing = np.zeros(0)
+        return quadrature.Ritz(nothing, nothing, nothing), np.zeros(0, dtype=np.intp)
+    rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
+    if full:
+        return rule, np.ones(count, dtype=np.intp)
+    errors = product_errors(steps, epsilon) + np.nan_to_num(steps.asymmetry)
+    return _merged(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
 
 
 @functools.lru_cache(maxsize=4096)  # probes; of 64 steps each, 12 MB
@@ -77,11 +111,67 @@ def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
     return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
 
 
+@functools.lru_cache(maxsize=4096)
+def _merged(alpha: bytes, beta: bytes, errors: bytes) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
+    """As `ghosts.merged`; kept likewise."""
+    _, place = ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))
+    return ghosts.merged(_ritz(alpha, beta), place)
+
+
+def steps_of(ds: xr.Dataset, probe: int, length: int | None = None) -> Steps:
+    """What the leading steps of a probe say of themselves.
+
+    Args:
+        ds: What `one_density` gave.
+        probe: Place along probe.
+        length: How many steps; None takes all that count.
+
+    Returns:
+        The steps; NaN stands for what the record lacks.
+    """
+    count = int(lengths_of(ds)[probe]) if length is None else length
+
+    def column(name: str) -> Array:
+        if name not in ds or set(ds[name].dims) != {"probe", "step"}:
+            return np.full(count, np.nan)
+        return np.ascontiguousarray(ds[name].values[probe, :count], dtype=np.float64)
+
+    return Steps(*(column(field.name) for field in dataclasses.fields(Steps)))
+
+
+def lengths_of(ds: xr.Dataset) -> NDArray[np.int64]:
+    """Leading steps of each probe that are measured, up to a breakdown, shape (probe,).
+
+    Args:
+        ds: What `one_density` gave.
+    """
+    return _lengths(*(ds[name].values for name in _COEFFICIENTS))
+
+
+def keeps_all(ds: xr.Dataset) -> bool:
+    """Whether the run kept all Lanczos vectors, so that no copies arise."""
+    kept = ds.attrs.get("reorthogonalize", "full")
+    return kept == "full" or (kept != "none" and int(kept) >= int(ds.sizes["step"]))
+
+
+def machine_epsilon(ds: xr.Dataset) -> float:
+    """Machine epsilon of the data type in which a run's products are computed."""
+    return _EPSILONS.get(str(ds.attrs.get("compute_dtype")), _EPSILONS["float32"])
+
+
+_EPSILONS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
 def one_density(ds: xr.Dataset) -> xr.Dataset:
     """The dataset with dims (probe, step), if it is one of a density.
 
+    A spectrum of averaged coefficients is that of no operator, and looks like one. So what is
+    asked for is what a run's own dataset has and arithmetic loses: probes by their numbers, steps
+    from the first, settings above 0, and the first coefficients as they were recorded.
+
     Raises:
-        RecordError: It holds no coefficients, those of several spectra, or not every step.
+        RecordError: It holds no coefficients, those of several spectra, or not every step, or is
+            no run's dataset any more (averaged, masked, cut, joined).
     """
     if not all(name in ds and "step" in ds[name].dims for name in _COEFFICIENTS):
         raise RecordError(
@@ -94,13 +184,47 @@ def one_density(ds: xr.Dataset) -> xr.Dataset:
             f"ds.isel({beyond[0]}=0)."
         )
     first = np.arange(1, ds.sizes["step"] + 1)
-    if "step" in ds.coords and not np.array_equal(ds.step.values, first):
+    steps = ds.step.values if "step" in ds.coords else np.zeros(0)
+    if not np.array_equal(steps, first):
         raise RecordError(
-            f"steps {ds.step.values.tolist()} are not 1, 2, ... in order; a quadrature needs every "
+            f"steps {steps.tolist()} are not 1, 2, ... in order; a quadrature needs every "
             "step from the first: pass the whole dataset, and steps=n for the first n."
+        )
+    if doubt := _not_a_run(ds):
+        raise RecordError(
+            f"this is no run's dataset any more: {doubt}. Coefficients that were averaged, "
+            "filled in or joined have the spectrum of no operator; pass the run's own dataset, or "
+            "some of its probes, such as ds.isel(probe=[0]), and average what comes out."
         )
     ds = ds if "probe" in ds.dims else ds.expand_dims("probe")
     return ds.transpose("probe", "step", ...)
+
+
+def _not_a_run(ds: xr.Dataset) -> str:
+    """What tells that a dataset is not as a run left it, in words; "" if nothing does."""
+    if "probe" not in ds.coords:
+        return "its coordinate probe is gone"
+    probes = np.atleast_1d(ds.probe.values)
+    if not np.issubdtype(probes.dtype, np.integer) or len(np.unique(probes)) < len(probes):
+        return f"its probes {probes.tolist()} are not different whole numbers"
+    if set(ds.alpha.dims) != set(ds.beta.dims):
+        return f"alpha is over {list(ds.alpha.dims)} and beta over {list(ds.beta.dims)}"
+    if "epsilon" in ds and bool((ds.epsilon <= 0).any()):
+        return "epsilon is not above 0 everywhere"
+    if bool((ds.beta < 0).any()):
+        return "beta is below 0"
+    starts = json.loads(ds.attrs.get("first_coefficients", "[]"))
+    there = [ds[name].isel(step=0).values.reshape(-1) for name in _COEFFICIENTS]
+    for place, probe in enumerate(probes.tolist()):
+        now = [float(values[place]) for values in there]
+        was = starts[probe] if 0 <= probe < len(starts) else now
+        known = all(isinstance(value, float | int) for value in was)
+        if known and np.isfinite(now).all() and not np.allclose(now, was, rtol=SAME, atol=0):
+            return f"probe {probe} began with alpha, beta = {was}, and here with {now}"
+    return ""
+
+
+SAME = 1e-6  # relative: a dataset that was stored in float32 is still the same
 
 
 _COEFFICIENTS = ("alpha", "beta")
@@ -108,6 +232,7 @@ _DESCRIPTIONS = {
     "node": "Ritz value",
     "weight": "quadrature weight",
     "residual": "distance within which an eigenvalue lies",
+    "copies": "Ritz values that this one stands for",
 }
 
 

@@ -61,7 +61,7 @@ def spectral_density(
         raise InputError(f"level={level!r} is not allowed; use a number between 0 and 1.")
     found = ritz(ds, steps=steps)
     nodes = found.node.values
-    width = quadrature.default_sigma(nodes, nodes.shape[1]) if sigma is None else sigma
+    width = quadrature.default_sigma(nodes, int(found.steps.max())) if sigma is None else sigma
     quadrature.check_sigma(width)
     at = _points(eigenvalue) if eigenvalue is not None else quadrature.grid(nodes, sigma=width)
     at = np.unique(at)

@@ -1,14 +1,13 @@
 """Headline numbers of a density run, each with its uncertainty."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.displacement import warn_of_rounding
+from hessview.data.extremes import COMMENT as OF_EXTREMES
+from hessview.data.extremes import Estimate, extremes
 from hessview.data.ritz import one_density, ritz
 from hessview.errors import InputError
 from hessview.spectral import quadrature
@@ -31,7 +30,7 @@ def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
 
     Returns:
         Variables value, uncertainty and basis (how the uncertainty was obtained) over quantity:
-        largest and smallest (extreme Ritz values over all probes), trace and frobenius_norm
+        largest and smallest (see `data.extremes`), trace and frobenius_norm
         (every probe with a first step), negative_mass and unresolved_mass (whole probes only;
         shares of the spectrum). NaN where there is nothing to tell from, such as a spread over
         1 probe. attrs["comment"] says what the uncertainties do not hold.
@@ -57,7 +56,7 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
     ds = one_density(ds)
     found = ritz(ds)
     quantities = {
-        **extremes(ds, found),
+        **extremes(ds),
         **_hutchinson(ds),
         **_masses(ds, found, resolution),
     }
@@ -80,11 +79,7 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
     )
 
 
-COMMENT = (
-    "largest and smallest: an eigenvalue of the operator as applied lies within the residual "
-    "bound, but one with no weight in any probe would be missed, so they bound the extremes from "
-    "inside; the product error is D times the largest |node| (Weyl). "
-    "D is the largest that was measured in the probe, which may be at its first step only. "
+COMMENT = OF_EXTREMES + (
     "trace and frobenius_norm: one standard error, itself rough for few probes (1/sqrt(2(n-1)) "
     "of it), and D times the value. "
     "negative_mass and unresolved_mass: shares of the spectrum by quadrature; the spread over "
@@ -92,43 +87,6 @@ COMMENT = (
     "resolution of zero has no known sign: the true negative mass can be larger by all of "
     "unresolved_mass."
 )
-
-
-class Estimate(NamedTuple):
-    """A number, its uncertainty (NaN where there is none to tell), and how that was obtained."""
-
-    value: float
-    uncertainty: float
-    basis: str
-
-
-def extremes(ds: xr.Dataset, found: xr.Dataset) -> dict[str, Estimate]:
-    """The part of `summary` that a comparison of many runs needs, at a tenth of the time.
-
-    Args:
-        ds: A density dataset.
-        found: Its quadrature, as `ritz` gives it.
-
-    Returns:
-        The largest and the smallest Ritz value, in units of the loss.
-    """
-    return {
-        "largest": _extreme(ds, found, np.nanargmax),
-        "smallest": _extreme(ds, found, np.nanargmin),
-    }
-
-
-def _extreme(ds: xr.Dataset, found: xr.Dataset, choose: Callable[[Array], np.intp]) -> Estimate:
-    nodes = found.node.values
-    probe, column = np.unravel_index(choose(nodes), nodes.shape)
-    error = _product_error(ds, int(probe))
-    scale = float(np.nanmax(np.abs(nodes[probe])))
-    return Estimate(
-        float(nodes[probe, column]),
-        # Both are bounds and may point the same way: they add.
-        float(found.residual.values[probe, column]) + (error or 0.0) * scale,
-        "residual bound" + _say(error, otherwise=_unmeasured(ds)),
-    )
 
 
 def _hutchinson(ds: xr.Dataset) -> dict[str, Estimate]:
@@ -176,7 +134,7 @@ def _shortfall(whole: xr.Dataset, asked: int, band: float) -> str:
     """What keeps the quadrature from telling masses apart as finely as was asked, in words."""
     # The quadrature of a probe that broke down is exact: no residual is left.
     inexact = whole.isel(probe=(whole.residual > 0).any("node").values)
-    steps = int(inexact.node.count("node").max()) if inexact.sizes["probe"] else 0
+    steps = int(inexact.steps.max()) if inexact.sizes["probe"] else 0
     if not steps:
         return ""
     width = quadrature.default_sigma(whole.node.values, steps)
@@ -208,14 +166,8 @@ def _product_error(ds: xr.Dataset, probe: int | None = None) -> float | None:
     return float(measured.max()) if measured.size else None
 
 
-def _say(error: float | None, otherwise: str = "") -> str:
+def _say(error: float | None) -> str:
     if error is None:
-        return otherwise
+        return ""
     doubt = ": not a derivative" if error >= NOT_A_DERIVATIVE else ""
     return f" and product error D = {error:.1e}{doubt}"
-
-
-def _unmeasured(ds: xr.Dataset) -> str:
-    if ds.attrs.get("operator") == "exact":
-        return "; exact products, which err by rounding alone"
-    return "; product error not measured"

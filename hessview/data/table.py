@@ -19,7 +19,11 @@ def format_summary(summary: xr.Dataset) -> str:
         Aligned lines without a trailing newline; values are rounded to their uncertainty.
     """
     rows = [
-        (str(name).replace("_", " "), _number(float(value), float(uncertainty)), str(basis))
+        (
+            str(name).replace("_", " "),
+            _number(float(value), float(uncertainty), str(basis)),
+            str(basis),
+        )
         for name, value, uncertainty, basis in zip(
             summary.quantity.values,
             summary.value.values,
@@ -34,9 +38,9 @@ def format_summary(summary: xr.Dataset) -> str:
     )
 
 
-def _number(value: float, uncertainty: float) -> str:
+def _number(value: float, uncertainty: float, basis: str) -> str:
     if math.isnan(value):
-        return "not measured"
+        return "withheld" if basis.startswith("withheld") else "not measured"
     if math.isnan(uncertainty) or uncertainty == 0:
         spread = " ± 0" if uncertainty == 0 else ""
         return f"{value:.{DIGITS_ALONE}g}{spread}"

@@ -1,18 +1,22 @@
 """Readings of a spectral density: Lanczos coefficients, probe by probe."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Generator
 
+import numpy as np
 from torch import Tensor
 
 from hessview.commands import Density
 from hessview.job.located import located
 from hessview.job.operator_of import operator_of
-from hessview.job.settling import Coefficients, settled
+from hessview.job.pairs import pairs
+from hessview.job.settling import Probe, settled
 from hessview.messages import Reading
 from hessview.operators.base import LossSurface, Operator, Product
-from hessview.spectral.lanczos import lanczos
+from hessview.spectral.bounds import ENDS, Pair, Steps, extreme
+from hessview.spectral.lanczos import LanczosStep, lanczos
 
 
 def density(command: Density, surface: LossSurface) -> Generator[Reading, None, str]:
@@ -24,47 +28,80 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
 
     Yields:
         A reading a Lanczos step: coefficients, and what made the product trustworthy. A probe
-        whose process broke down ends with beta = 0, before its last step.
+        whose process broke down ends with beta = 0, before its last step. Where errors are
+        measured and all vectors kept, a probe's last reading is of its extreme Ritz vectors.
 
     Returns:
         Why the run ended before its last probe, "" if it did not.
     """
     operator = operator_of(command.operator, surface, command.epsilon)
-    finished: list[Coefficients] = []
+    finished: list[Probe] = []
     for probe in range(command.probes):
-        finished.append(([], []))
+        found: dict[str, list[float]] = {field.name: [] for field in dataclasses.fields(Steps)}
         products = _Latest(operator, command.error_every, probe)
         started = time.perf_counter()
-        steps = lanczos(
-            products.matvec,
-            surface.space.probe(command.seed, probe),
-            command.steps,
-            space=surface.space,
-            reorthogonalize=command.reorthogonalize,
+        process = _Process(
+            lanczos(
+                products.matvec,
+                surface.space.probe(command.seed, probe),
+                command.steps,
+                space=surface.space,
+                reorthogonalize=command.reorthogonalize,
+            )
         )
-        for index, step in enumerate(steps):
+        for index, step in enumerate(process):
             now = time.perf_counter()
             product = products.latest
-            yield Reading(
-                index={"probe": probe, "step": index},
-                values={
-                    "alpha": step.alpha,
-                    "beta": step.beta,
-                    "epsilon": product.epsilon,
-                    "rho": product.rho,
-                    "error": product.error,
-                    "gradients": float(product.gradients),
-                    "perturbation_error": product.perturbation_error,
-                    "flips": product.flips,
-                    "seconds": now - started,
-                },
-            )
+            values = {
+                "alpha": step.alpha,
+                "beta": step.beta,
+                "asymmetry": step.asymmetry,
+                "epsilon": product.epsilon,
+                "rho": product.rho,
+                "error": product.error,
+                "gradients": float(product.gradients),
+                "perturbation_error": product.perturbation_error,
+                "flips": product.flips,
+                "seconds": now - started,
+            }
+            yield Reading(index={"probe": probe, "step": index}, values=dict(values))
             started = now
-            finished[-1][0].append(step.alpha)
-            finished[-1][1].append(step.beta)
+            for name, column in found.items():
+                column.append(values[name])
+        anew: list[Pair] = []
+        if command.error_every and process.basis is not None:
+            reading, anew = pairs(command.operator, operator, surface, process.basis, found, probe)
+            yield reading
+        full = process.basis is not None
+        del process  # and its basis, before the next one is made
+        finished.append(_probe(found, anew, surface.machine_epsilon, full=full))
         if probe + 1 < command.probes and (reason := settled(command, finished)):
             return reason
     return ""
+
+
+def _probe(
+    found: dict[str, list[float]], anew: list[Pair], machine_epsilon: float, *, full: bool
+) -> Probe:
+    """What a finished probe says."""
+    steps = Steps(**{name: np.array(column) for name, column in found.items()})
+    extremes = {
+        end: extreme(steps, end, machine_epsilon=machine_epsilon, pair=pair, full=full)
+        for end, pair in itertools.zip_longest(ENDS, anew)
+    }
+    return Probe(found["alpha"], found["beta"], extremes)
+
+
+class _Process:
+    """The steps of a Lanczos process, and the basis that it leaves."""
+
+    basis: Tensor | None = None
+
+    def __init__(self, steps: Generator[LanczosStep, None, Tensor | None]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Generator[LanczosStep, None, None]:
+        self.basis = yield from self._steps
 
 
 class _Latest:

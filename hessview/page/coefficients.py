@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from hessview.data.ritz import ritz
@@ -26,7 +25,7 @@ def coefficients(ds: xr.Dataset) -> Json:
     """
     found = ritz(ds)
     rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
-    lengths = np.isfinite(found.node.values).sum(axis=1).tolist()
+    lengths = found.steps.values.tolist()
     alpha, beta = (rows[name].transpose("probe", "step").values for name in ("alpha", "beta"))
     return {
         "steps": alpha.shape[1],

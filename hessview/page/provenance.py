@@ -61,7 +61,8 @@ NESTED = {
     *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
     *("operators", "depths", "runs"),
 }
-HIDDEN = {"weight_unit", "command", "asked"}  # part of other rows, or of the page's title
+# Part of other rows or of the page's title, or for readers of the dataset only.
+HIDDEN = {"weight_unit", "command", "asked", "first_coefficients"}
 
 
 def provenance(ds: xr.Dataset) -> list[list[str]]:

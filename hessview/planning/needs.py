@@ -58,10 +58,15 @@ def gradients_of(density: Density, seen: "Rehearsal") -> tuple[float, float]:
     """How many gradients a run takes, at the least and at the most."""
     products = density.steps * density.probes
     more = (0, 0)
+    if not _differs(seen) and density.error_every and rows_kept(density) == density.steps:
+        products += density.probes * min(2, density.steps)
     if _differs(seen):
         if every := density.error_every:
             # At steps 1 and 2, and from there at every so many.
             products += density.probes * (1 + math.ceil((density.steps - 1) / every))
+            if rows_kept(density) == density.steps:
+                # Both extreme Ritz vectors, at a step, at twice and at half of it.
+                products += density.probes * 3 * min(2, density.steps)
         more = _LADDER if density.epsilon == "auto" else more
     cost = float(getattr(seen.operator, "gradients", math.nan))
     return tuple(1 + cost * (products + extra) for extra in more)  # type: ignore[return-value]

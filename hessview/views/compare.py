@@ -50,7 +50,7 @@ def compare(
     nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
     on = broadening.axis(axis, nodes)
     width = sigma or max(
-        broadening.default_sigma(on, found.node.values, found.sizes["node"]) for found in spectra
+        broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
     )
     at = broadening.grid(on, nodes, width)
     drawn = [shown(found) for found in spectra]

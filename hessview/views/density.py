@@ -64,7 +64,7 @@ def density(
     found = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
     nodes = found.node.values
     on = broadening.axis(axis, nodes)
-    width = sigma or broadening.default_sigma(on, nodes, found.sizes["node"])
+    width = sigma or broadening.default_sigma(on, nodes, int(found.steps.max()))
     curves = _curves(found, on, width)
     heads = _heads(found, on, curves)
     bottom, top = _limits(curves, heads)

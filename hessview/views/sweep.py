@@ -63,7 +63,7 @@ def sweep(
     base = spectra[ds[setting].values.tolist().index(apart.attrs["reference"])]
     assert base is not None, "distances would have refused it"
     on = broadening.axis(axis, base.node.values)
-    width = sigma or broadening.default_sigma(on, base.node.values, base.sizes["node"])
+    width = sigma or broadening.default_sigma(on, base.node.values, int(base.steps.max()))
     there = [found for found in spectra if found is not None]
     nodes = _near(base.node.values, np.concatenate([found.node.values.ravel() for found in there]))
     at = broadening.grid(on, nodes, width)

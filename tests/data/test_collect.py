@@ -31,7 +31,7 @@ def test_what_is_not_measured_is_nan_from_the_start(events):
     collector.add(events[0])
     collector.add(events[1])
     ds = collector.dataset("a")
-    assert dict(ds.sizes) == {"probe": 3, "step": 5}
+    assert dict(ds.sizes) == {"probe": 3, "step": 5, "end": 2}
     assert all(ds[name].isnull().all() for name in DENSITY.variables)
     assert collector.state("a") == "queued"
     for event in events[2:4]:
@@ -83,6 +83,9 @@ def test_everything_has_units_and_a_long_name(events):
 
 def test_provenance_is_complete_and_plain(events):
     attrs = collect(events).dataset("a").attrs
+    first = json.loads(attrs.pop("first_coefficients"))
+    ds = collect(events).dataset("a")
+    assert first == [[float(ds.alpha[p, 0]), float(ds.beta[p, 0])] for p in range(3)]
     asked = command_from_json(json.loads(attrs.pop("asked")))
     assert asked == Density(steps=5, probes=3, seed=0, error_every=5)
     assert {key: attrs[key] for key in sorted(attrs)} == {

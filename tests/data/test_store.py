@@ -30,8 +30,8 @@ def run_dir(tmp_path, payloads):
 def test_a_record_opens_as_a_tree_of_its_runs(run_dir):
     tree = open_runs(run_dir)
     assert list(tree.children) == ["first", "b"]
-    assert dict(tree["first"].sizes) == {"probe": 2, "step": 6}
-    assert dict(tree["b"].sizes) == {"probe": 2, "step": 4}
+    assert dict(tree["first"].sizes) == {"probe": 2, "step": 6, "end": 2}
+    assert dict(tree["b"].sizes) == {"probe": 2, "step": 4, "end": 2}
     assert tree["first"].alpha.notnull().all()
     assert int(tree["b"].alpha.notnull().sum()) == 3
     assert tree["b"].attrs["error"] == "disk full"

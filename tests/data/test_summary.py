@@ -15,7 +15,8 @@ def density(measure, number):
     """Dataset of a density of a dense matrix."""
 
     def dataset(matrix, **options):
-        return collect(number(measure(matrix, **options))).dataset("a")
+        ds = collect(number(measure(matrix, **options))).dataset("a")
+        return ds.assign_attrs(dtype="float64", compute_dtype="float64")  # as numpy computes
 
     return dataset
 
@@ -134,7 +135,7 @@ def test_extremes_lie_within_their_residual_bound(steps, density, matrix):
         for name, expected in (("largest", spectrum[-1]), ("smallest", spectrum[0])):
             value, uncertainty, basis = row(found, name)
             assert abs(value - expected) <= uncertainty + 1e-12
-            assert basis == "residual bound; product error not measured"
+            assert basis.startswith("residual bound; product error not measured; the record lacks")
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -148,8 +149,8 @@ def test_extremes_allow_for_the_error_of_the_products(sign, density, matrix):
     for name, expected in (("largest", spectrum[-1]), ("smallest", spectrum[0])):
         value, uncertainty, basis = row(found, name)
         assert abs(value - expected) <= uncertainty + 1e-9
-        assert uncertainty == pytest.approx(noise * spectrum[-1], rel=1e-6)
-        assert basis == "residual bound and product error D = 1.0e-02"
+        assert uncertainty < 3 * noise * spectrum[-1]
+        assert basis.startswith("residual bound and product error D = 1.0e-02, of neighbours")
     assert abs(row(found, "smallest")[0] - spectrum[0]) > 2 * noise * abs(spectrum[0])
 
 
@@ -298,16 +299,20 @@ def test_probes_that_broke_down_leave_the_others_as_coarse_as_they_are(density, 
 def test_the_product_error_is_that_of_the_probe(density, matrix):
     ds = density(matrix, steps=5, probes=2)
     best = int(ritz(ds).node.max("node").values.argmax())
-    ds.error[best, [0, 4]] = [1e-3, 2e-3]
-    ds.error[1 - best, 0] = 0.7
-    assert row(summary(ds), "largest")[2] == "residual bound and product error D = 2.0e-03"
+    ds.error[best] = [1e-3, 2e-3, 2e-3, 1e-3, 2e-3]
+    ds.error[1 - best] = 0.2
+    value, uncertainty, basis = row(summary(ds), "largest")
+    assert value == ritz(ds).node.values[best].max()
+    assert uncertainty < 5e-3 * value
+    told = float(basis.removeprefix("residual bound and product error D = ").split(",")[0])
+    assert 1e-3 <= told <= 2e-3
 
 
 def test_exact_products_err_by_rounding_alone(density, matrix):
     ds = density(matrix, steps=5, probes=2)
     ds.attrs["operator"] = "exact"
     for name in ("largest", "smallest"):
-        assert row(summary(ds), name)[2] == (
+        assert row(summary(ds), name)[2].startswith(
             "residual bound; exact products, which err by rounding alone"
         )
     assert row(summary(ds), "trace")[2] == "standard error over 2 probes"
@@ -315,7 +320,12 @@ def test_exact_products_err_by_rounding_alone(density, matrix):
 
 def test_products_that_are_no_derivative_are_called_so(density, matrix):
     found = summary(density(matrix, steps=3, probes=2, noise=0.9))
-    for name in ("largest", "smallest", "trace", "frobenius_norm"):
+    for name in ("largest", "smallest"):
+        value, uncertainty, basis = row(found, name)
+        assert np.isnan(value)
+        assert np.isnan(uncertainty)
+        assert basis.startswith("withheld: not a derivative: product error D = 0.9")
+    for name in ("trace", "frobenius_norm"):
         assert row(found, name)[2].endswith("product error D = 9.0e-01: not a derivative")
 
 

@@ -67,7 +67,7 @@ def test_runs_of_other_sizes_are_padded_and_come_out_as_they_were():
         20: run_of(20, probes=2, steps=16, end="failed", stop=20),
     }
     joined = training(runs.values())
-    assert joined.sizes == {"training_step": 3, "probe": 4, "step": 16}
+    assert joined.sizes == {"training_step": 3, "probe": 4, "step": 16, "end": 2}
     assert joined.attrs["state"] == "running"
     assert joined.state.values.tolist() == ["done", "running", "failed"]
     for index, (step, ds) in enumerate(runs.items()):

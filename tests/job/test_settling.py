@@ -6,7 +6,7 @@ from toys import numbers, quadratic
 import hessview
 from hessview.commands import Density
 from hessview.errors import InputError
-from hessview.job.settling import FEWEST, settled
+from hessview.job.settling import FEWEST, Probe, settled
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def test_a_largest_eigenvalue_settles_by_its_residual_and_spread(session):
 
 def test_few_probes_are_not_believed_even_if_they_agree():
     command = Density(probes=9, tolerance=0.5)
-    agreeing = [([1.0], [0.1])] * FEWEST
+    agreeing = [Probe([1.0], [0.1], {})] * FEWEST
     assert settled(command, agreeing[:-1]) == ""
     assert settled(command, agreeing).startswith("trace settled to 0 of itself after 4 of 9")
 
 
 def test_the_frobenius_norm_has_the_error_of_its_square_halved():
     squares = np.array([4.0, 4.4, 3.6, 4.2])
-    probes = [([float(np.sqrt(square))], [0.0]) for square in squares]
+    probes = [Probe([float(np.sqrt(square))], [0.0], {}) for square in squares]
     relative = squares.std(ddof=1) / 2 / (2 * squares.mean())
     quantity = "frobenius_norm"
     assert settled(Density(probes=9, tolerance=relative * 1.01, quantity=quantity), probes)
