@@ -13,7 +13,7 @@ from hessview.data.sweep import setting_of, spectrum
 from hessview.data.training import QUANTITIES, history
 from hessview.page.comparison import comparison
 from hessview.page.convergence_panel import EXTREMES
-from hessview.page.wording import measured, number
+from hessview.page.wording import apart_by, measured, number
 from hessview.views.convergence import describe, product_error
 from hessview.views.sweep import SYMBOLS
 
@@ -71,10 +71,11 @@ def sweep_table(ds: xr.Dataset) -> Table:
         found = spectrum(part, setting, place)
         assert found is not None, "comparison left it out"
         one = apart.isel({setting: place})
-        numbers = [found.node.max(), found.node.min(), one.relative_distance, one.product_error]
-        rows.append([number(value), *(number(float(cell)) for cell in numbers)])
+        ends = (number(float(end)) for end in (found.node.max(), found.node.min()))
+        error = number(float(one.product_error))
+        rows.append([number(value), *ends, apart_by(one), error])
     caption = f"Distance to the spectrum at {SYMBOLS[setting]} {number(apart.attrs['reference'])}"
-    head = [setting, "largest eigenvalue", "smallest", "distance / range", "product error D"]
+    head = [setting, "largest Ritz value", "smallest", "distance / range", "product error D"]
     return Table(caption, head, rows)
 
 

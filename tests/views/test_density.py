@@ -203,7 +203,8 @@ def test_a_part_is_drawn_as_the_dataset_of_that_part(axis, steps, probes):
     for one, other in zip(drawn.data, expected.data, strict=True):
         np.testing.assert_array_equal(one.x, other.x)
         np.testing.assert_array_equal(one.y, other.y)
-        assert one.name == other.name
+        if one.meta["role"] != "extremes":  # of a part only the residual bound is known
+            assert one.name == other.name
     assert drawn.layout.meta == expected.layout.meta
 
 

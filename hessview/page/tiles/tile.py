@@ -34,3 +34,23 @@ def missing(label: str) -> Tile:
         The tile.
     """
     return tile(label, "–", "not measured")
+
+
+def withheld(label: str, reason: str) -> Tile:
+    """The tile of a number that is not given, with the reason in its place.
+
+    Args:
+        label: What the number is.
+        reason: Why, in words; what follows a colon or comma stands in the details only.
+
+    Returns:
+        The tile.
+    """
+    return tile(label, "–", brief(reason), reason)
+
+
+def brief(basis: str) -> str:
+    """What a tile has room for of how a number was obtained, or why there is none."""
+    text = basis.removeprefix("withheld: ")
+    start = "withheld: " if text != basis else ""
+    return start + text.split(";")[0].split(",")[0].split(":")[0]
