@@ -97,10 +97,23 @@ def coupling_table(ds: xr.Dataset) -> Table:
         one, line = found.isel(block=place), partners[place]
         best = int(np.nanargmax(line)) if np.isfinite(line).any() else -1
         most = f"{names[best]} ({number(float(line[best]), 2)})" if best >= 0 else "–"
-        error, noise = number(float(one.row_error)), number(float(one.row_noise), 1)
+        error = _with_error(one.row_error, one.row_uncertainty)
+        noise = number(float(one.row_noise), 1)
         rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
+    whole = [_of_all(found.sel(quantity=name)) for name in found["quantity"].values]
     head = ["block", "error", "noise", "verdict", "most coupled to (coefficient)"]
-    return Table("Block-diagonal product, by block", head, rows)
+    caption = "Block-diagonal product, by block (means over probes of ratios)"
+    return Table(caption, head, [*rows, *whole])
+
+
+def _of_all(one: xr.Dataset) -> list[str]:
+    """The row of a number of the whole block-diagonal product."""
+    name = str(one["quantity"].item())
+    kind = "mean of ratios" if name in ("block_error", "cosine") else "ratio of means"
+    words = name.removesuffix("_pooled").replace("_", " ")
+    noise = number(float(one.noise), 1)
+    value = _with_error(one.value, one.uncertainty)
+    return [f"all: {words}, {kind}", value, noise, str(one.verdict.item()), ""]
 
 
 def convergence_table(ds: xr.Dataset) -> Table:

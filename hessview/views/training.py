@@ -100,8 +100,8 @@ def _quantity(
             "color": LIGHT[colour],
             "symbol": np.where(noisy[there], "x", "circle").tolist(),
         },
-        "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}} ± %{{customdata[0]:.1~g}}"
-        "<br>%{customdata[1]}<extra></extra>",
+        "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}}, uncertainty "
+        "%{{customdata[0]:.2~g}}<br>%{customdata[1]}<extra></extra>",
     }
 
 

@@ -1,10 +1,10 @@
 """A headline number with what it is worth, as plain text."""
 
-from hessview.data.coupling import DOUBTED, TRUSTED, WORTHLESS
+from hessview.data.coupling import CONTRADICTED, DOUBTED, FEW, TRUSTED, WORTHLESS
 
 Tile = dict[str, str]
 
-TONES = {TRUSTED: "good", DOUBTED: "warn", WORTHLESS: "bad"}
+TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
 
 
 def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: str = "") -> Tile:
