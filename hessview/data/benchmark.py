@@ -22,8 +22,8 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         (gradients that the product computes, below which no ratio can lie; NaN if that is not
         known), reason (why a ratio is withheld, "" if it is not), seconds (their median),
         peak_memory in bytes, collectives by kind; over depth: overhead and its overhead_spread
-        (the farthest from the median), a Lanczos step's time beside its product, as a share of the first
-        operator's product. attrs["repetitions"] says over how many. A ratio below least by more
+        (the farthest from the median), a Lanczos step's time beside its product, as a share of
+        the first operator's product. attrs["repetitions"] says over how many. A ratio below least by more
         than its spread is withheld (NaN): something disturbed the machine.
 
     Raises:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_datasets
 from hessview.data.displacement import warn_of_rounding
+from hessview.data.extremes import extremes
 from hessview.data.interval import LEVEL
 from hessview.data.ritz import ritz
-from hessview.data.summary import extremes
 from hessview.data.sweep import Distance, Spectra, distance
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
@@ -85,10 +85,10 @@ def comparison(
     for ds in there:
         warn_of_rounding(ds)
     names = labels(there)
-    widths = [quadrature.default_sigma(one.node.values, one.sizes["node"]) for one in spectra]
+    widths = [quadrature.default_sigma(one.node.values, int(one.steps.max())) for one in spectra]
     coarse = [width > COARSE * min(widths) for width in widths]
     base = _reference(reference, names, there, coarse)
-    numbers = [extremes(ds, found) for ds, found in zip(there, spectra, strict=True)]
+    numbers = [extremes(ds) for ds in there]
     apart = [
         _apart(there[place], there[base], *((spectra[one], halves[one]) for one in (place, base)))
         for place in range(len(there))

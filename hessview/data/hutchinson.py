@@ -5,12 +5,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.interval import LEVEL, Interval, say_student, student, without
+from hessview.spectral.bounds import NOT_A_DERIVATIVE
 
 Array = NDArray[np.float64]
 
-JUMP = 0.4
-"""D from which a product is no derivative: a pure jump has D = 1/2 whatever its true error, and D
-scatters around that."""
 SKEWED = 0.1  # of the interval's reach, from which the widening for skewness is said
 
 
@@ -52,7 +50,7 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
     if np.isnan(parameters):
         return _both(without("the record lacks the number of parameters"))
     errors = first_errors(ds)[kept]
-    if (errors >= JUMP).any():
+    if (errors >= NOT_A_DERIVATIVE).any():
         return _both(without(say_jump(errors)))
     ds = ds.isel(probe=kept)
     alpha, beta = (ds[name].isel(step=0).values for name in ("alpha", "beta"))
@@ -87,7 +85,7 @@ def say_jump(errors: Array) -> str:
     """Why numbers are withheld where products are no derivatives.
 
     Args:
-        errors: D of first products, one at least >= JUMP.
+        errors: D of first products, one at least >= NOT_A_DERIVATIVE.
     """
     return (
         f"withheld: a first product has D = {float(np.nanmax(errors)):.1e}, so it is no derivative "

@@ -9,9 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from hessview.data.hutchinson import JUMP, first_errors, say_jump
+from hessview.data.hutchinson import first_errors, say_jump
 from hessview.data.interval import Interval, without
+from hessview.data.ritz import machine_epsilon, steps_of
 from hessview.spectral import quadrature
+from hessview.spectral.bounds import NOT_A_DERIVATIVE, product_errors
 
 Array = NDArray[np.float64]
 
@@ -26,7 +28,7 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
     The bounds hold three errors. That of the quadrature: of each probe's measure the bounds of
     Chebyshev, Markov and Stieltjes count, at the ends of the band. That of the products: these
     ends are shifted outward by sum_j |s_j| D_j |H q_j|, with s the eigenvector of the rule's node
-    there. And that of the probes: the mass mu of a Rademacher probe in a part of the spectrum
+    there, plus their asymmetry. And that of the probes: the mass mu of a Rademacher probe in a part of the spectrum
     with share s averages to s, with a variance of at most 2 s (1 - s) / P, so that no spread over
     probes is needed, nor more than one. At the end where the samples are skewed Chernoff's bound
     takes the place of the normal distribution: exp(-(n P / 2) (m - s - s log(m / s))) for a mean m
@@ -44,11 +46,11 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
     if not len(whole):
         return _both(without("no probe is finished yet"))
     errors = first_errors(ds)[whole]
-    if (errors >= JUMP).any():
+    if (errors >= NOT_A_DERIVATIVE).any():
         return _both(without(say_jump(errors)))
     nodes, weights = found.node.values[whole], found.weight.fillna(0).values[whole]
     band = resolution * float(np.nanmax(np.abs(nodes)))
-    steps = np.isfinite(nodes).sum(axis=1)
+    steps = found.steps.values[whole]
     ends = np.array([_cumulative(ds, p, n, band) for p, n in zip(whole, steps, strict=True)])
     below, above = ends[:, 0], ends[:, 1]  # each: least and greatest mass, shape (probe, 2)
     parameters = float(ds.attrs.get("parameters", np.nan))
@@ -70,9 +72,10 @@ def _both(one: Interval) -> dict[str, Interval]:
 
 def _cumulative(ds: xr.Dataset, probe: int, steps: int, band: float) -> list[tuple[float, float]]:
     """Least and greatest mass of a probe below each end of the band."""
-    alpha, beta = (ds[name].values[probe, :steps].tobytes() for name in ("alpha", "beta"))
-    errors = product_errors(ds, probe, steps).tobytes()
-    return [_below(alpha, beta, errors, end) for end in (-band, band)]
+    known = steps_of(ds, probe, steps)
+    errors = product_errors(known, machine_epsilon(ds)) + np.nan_to_num(known.asymmetry)
+    columns = known.alpha.tobytes(), known.beta.tobytes(), errors.tobytes()
+    return [_below(*columns, end) for end in (-band, band)]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -85,32 +88,6 @@ def _below(alpha: bytes, beta: bytes, errors: bytes, x: float) -> tuple[float, f
         return low, high
     least, greatest = (quadrature.mass_below(*rows, x + step) for step in (-shift, shift))
     return min(low, least[0]), max(high, greatest[1])
-
-
-def product_errors(ds: xr.Dataset, probe: int, steps: int) -> Array:
-    """Error |d_j| = D_j |H q_j| of each Lanczos product of a probe, in units of the loss.
-
-    Where D was not measured, that of the nearest step where it was stands in, or else the
-    largest of all probes; without any, the errors are 0.
-
-    Args:
-        ds: A density dataset over (probe, step).
-        probe: Its position.
-        steps: How many leading steps.
-
-    Returns:
-        Shape (steps,).
-    """
-    if "error" not in ds or not np.isfinite(ds.error.values).any():
-        return np.zeros(steps)
-    alpha, beta = (ds[name].values[probe, :steps] for name in ("alpha", "beta"))
-    norms = np.sqrt(alpha**2 + beta**2 + np.append(0.0, beta[:-1]) ** 2)
-    own = ds.error.values[probe, :steps]
-    (known,) = np.nonzero(np.isfinite(own))
-    if not len(known):
-        return np.asarray(norms * float(np.nanmax(ds.error.values)))
-    nearest = known[np.argmin(np.abs(np.arange(steps)[:, None] - known), axis=1)]
-    return np.asarray(norms * own[nearest])
 
 
 def _interval(values: Array, ends: Array, parameters: float, note: str) -> Interval:

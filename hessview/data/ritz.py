@@ -1,5 +1,6 @@
 """The quadrature of a density run, from the coefficients that are measured so far."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from hessview.data.as_dataset import as_dataset
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
-from hessview.spectral import quadrature
+from hessview.spectral import ghosts, quadrature
+from hessview.spectral.bounds import Steps, product_errors
 
 Array = NDArray[np.float64]
 
@@ -25,10 +27,12 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
         steps: Use only so many of the first steps; None uses all.
 
     Returns:
-        Variables weight and residual at the coordinate node, all over (probe, node), and
-        finished over (probe): whether the probe is whole and may enter an average. A probe is
-        whole when it has all steps or broke down; of a run that ended before it had a whole
-        one, the longest are.
+        Variables weight and residual at the coordinate node, all over (probe, node), and over
+        (probe): steps, how many count, and finished, whether the probe is whole and may enter an
+        average. A probe is whole when it has all steps or broke down; of a run that ended before
+        it had a whole one, the longest are. Where old vectors were given up (a window, or no
+        reorthogonalisation), copies of an eigenvalue count once, with their weights added, and
+        copies over (probe, node) says how many each value stands for.
 
     Raises:
         InputError: steps is below 1.
@@ -40,41 +44,112 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     ds = one_density(ds)
     alpha, beta = (ds[name].values[:, :steps] for name in _COEFFICIENTS)
     lengths = _lengths(alpha, beta)
-    nodes = int(lengths.max(initial=0))
-    if not nodes:
+    if not lengths.max(initial=0):
         raise RecordError(
             "no Lanczos step is measured yet; wait for the first reading, or read the run's "
             "error if it has ended."
         )
     units = str(ds.alpha.attrs.get("units", "loss"))
-    columns = {name: np.full((len(lengths), nodes), np.nan) for name in _DESCRIPTIONS}
-    for probe, length in enumerate(lengths):
-        if length:
-            found = _ritz(alpha[probe, :length].tobytes(), beta[probe, :length].tobytes())
-            columns["node"][probe, :length] = found.nodes
-            columns["weight"][probe, :length] = found.weights
-            columns["residual"][probe, :length] = found.residuals
+    found = [
+        _of_probe(steps_of(ds, probe, int(length)), machine_epsilon(ds), keeps_all(ds))
+        for probe, length in enumerate(lengths)
+    ]
+    shape = len(lengths), max(len(rule.nodes) for rule, _ in found)
+    columns = {name: np.full(shape, np.nan) for name in _DESCRIPTIONS}
+    for probe, (rule, copies) in enumerate(found):
+        rows = (rule.nodes, rule.weights, rule.residuals, copies)
+        for name, row in zip(_DESCRIPTIONS, rows, strict=True):
+            columns[name][probe, : len(row)] = row
     variables = {
         name: (
             ("probe", "node"),
             columns[name],
-            {"units": "1" if name == "weight" else units, "long_name": long_name},
+            {"units": units if name in ("node", "residual") else "1", "long_name": long_name},
         )
         for name, long_name in _DESCRIPTIONS.items()
     }
-    finished = (
-        "probe",
-        _finished(lengths, beta, over=ds.attrs.get("state") in ENDED),
-        {"long_name": "the probe is whole and may enter an average"},
-    )
+    of_probes = {
+        "steps": ("probe", lengths, {"units": "1", "long_name": "Lanczos steps that count"}),
+        "finished": (
+            "probe",
+            _finished(lengths, beta, over=ds.attrs.get("state") in ENDED),
+            {"long_name": "the probe is whole and may enter an average"},
+        ),
+    }
     coords = {"probe": ds.probe, "node": variables.pop("node")}
-    return xr.Dataset({**variables, "finished": finished}, coords, ds.attrs)
+    return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
+
+
+def _of_probe(steps: Steps, epsilon: float, full: bool) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
+    """The quadrature of a probe with each eigenvalue once, and how many values each stands for."""
+    count = len(steps.alpha)
+    if not count:
+        nothing = np.zeros(0)
+        return quadrature.Ritz(nothing, nothing, nothing), np.zeros(0, dtype=np.intp)
+    rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
+    if full:
+        return rule, np.ones(count, dtype=np.intp)
+    errors = product_errors(steps, epsilon) + np.nan_to_num(steps.asymmetry)
+    return _merged(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
 
 
 @functools.lru_cache(maxsize=4096)  # probes; of 64 steps each, 12 MB
 def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
     """As `quadrature.ritz`; kept, since a live page asks for whole probes again at each step."""
     return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
+
+
+@functools.lru_cache(maxsize=4096)
+def _merged(alpha: bytes, beta: bytes, errors: bytes) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
+    """As `ghosts.merged`; kept likewise."""
+    _, place = ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))
+    return ghosts.merged(_ritz(alpha, beta), place)
+
+
+def steps_of(ds: xr.Dataset, probe: int, length: int | None = None) -> Steps:
+    """What the leading steps of a probe say of themselves.
+
+    Args:
+        ds: What `one_density` gave.
+        probe: Place along probe.
+        length: How many steps; None takes all that count.
+
+    Returns:
+        The steps; NaN stands for what the record lacks.
+    """
+    count = int(lengths_of(ds)[probe]) if length is None else length
+
+    def column(name: str) -> Array:
+        if name not in ds or set(ds[name].dims) != {"probe", "step"}:
+            return np.full(count, np.nan)
+        return np.ascontiguousarray(ds[name].values[probe, :count], dtype=np.float64)
+
+    return Steps(*(column(field.name) for field in dataclasses.fields(Steps)))
+
+
+def lengths_of(ds: xr.Dataset) -> NDArray[np.int64]:
+    """Leading steps of each probe that are measured, up to a breakdown, shape (probe,).
+
+    Args:
+        ds: What `one_density` gave.
+    """
+    return _lengths(*(ds[name].values for name in _COEFFICIENTS))
+
+
+def keeps_all(ds: xr.Dataset) -> bool:
+    """Whether the run kept all Lanczos vectors, so that no copies arise."""
+    kept = ds.attrs.get("reorthogonalize", "full")
+    return kept == "full" or (kept != "none" and int(kept) >= int(ds.sizes["step"]))
+
+
+def machine_epsilon(ds: xr.Dataset) -> float:
+    """Machine epsilon of the data type in which a run's products are computed."""
+    known = _EPSILONS.get(str(ds.attrs.get("compute_dtype")), _EPSILONS["float32"])
+    # Double backward computes in float32 or wider, whatever the compute dtype.
+    return min(known, _EPSILONS["float32"]) if ds.attrs.get("operator") == "exact" else known
+
+
+_EPSILONS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def one_density(ds: xr.Dataset) -> xr.Dataset:
@@ -108,6 +183,7 @@ _DESCRIPTIONS = {
     "node": "Ritz value",
     "weight": "quadrature weight",
     "residual": "distance within which an eigenvalue lies",
+    "copies": "Ritz values that this one stands for",
 }
 
 

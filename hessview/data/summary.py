@@ -1,14 +1,13 @@
 """Headline numbers of a density run, each with its uncertainty."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.displacement import warn_of_rounding
+from hessview.data.extremes import COMMENT as OF_EXTREMES
+from hessview.data.extremes import extremes
 from hessview.data.hutchinson import hutchinson
 from hessview.data.interval import Interval
 from hessview.data.masses import masses
@@ -60,7 +59,7 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
     ds = one_density(ds)
     found = ritz(ds)
     quantities = {
-        **{name: _bound(*estimate) for name, estimate in extremes(ds, found).items()},
+        **{name: _bound(*estimate) for name, estimate in extremes(ds).items()},
         **hutchinson(ds),
         **masses(ds, found, resolution),
     }
@@ -89,11 +88,7 @@ def _bound(value: float, uncertainty: float, basis: str) -> Interval:
     return Interval(value, value - uncertainty, value + uncertainty, level, basis)
 
 
-COMMENT = (
-    "largest and smallest: an eigenvalue of the operator as applied lies within the residual "
-    "bound, but one with no weight in any probe would be missed, so they bound the extremes from "
-    "inside; the product error is D times the largest |node| (Weyl). "
-    "D is the largest that was measured in the probe, which may be at its first step only. "
+COMMENT = OF_EXTREMES + (
     "trace and frobenius_norm: intervals of Student's t over probes, to which the error D of the "
     "first products is added as it is. "
     "negative_mass and unresolved_mass: shares of the spectrum by quadrature. Their bounds hold "
@@ -101,62 +96,3 @@ COMMENT = (
     "of a partial reorthogonalisation does. Mass within resolution of zero is measured, but has no "
     "known sign."
 )
-
-
-class Estimate(NamedTuple):
-    """A number, its uncertainty (NaN where there is none to tell), and how that was obtained."""
-
-    value: float
-    uncertainty: float
-    basis: str
-
-
-def extremes(ds: xr.Dataset, found: xr.Dataset) -> dict[str, Estimate]:
-    """The part of `summary` that a comparison of many runs needs, at a tenth of the time.
-
-    Args:
-        ds: A density dataset.
-        found: Its quadrature, as `ritz` gives it.
-
-    Returns:
-        The largest and the smallest Ritz value, in units of the loss.
-    """
-    return {
-        "largest": _extreme(ds, found, np.nanargmax),
-        "smallest": _extreme(ds, found, np.nanargmin),
-    }
-
-
-def _extreme(ds: xr.Dataset, found: xr.Dataset, choose: Callable[[Array], np.intp]) -> Estimate:
-    nodes = found.node.values
-    probe, column = np.unravel_index(choose(nodes), nodes.shape)
-    error = _product_error(ds, int(probe))
-    scale = float(np.nanmax(np.abs(nodes[probe])))
-    return Estimate(
-        float(nodes[probe, column]),
-        # Both are bounds and may point the same way: they add.
-        float(found.residual.values[probe, column]) + (error or 0.0) * scale,
-        "residual bound" + _say(error, otherwise=_unmeasured(ds)),
-    )
-
-
-def _product_error(ds: xr.Dataset, probe: int | None = None) -> float | None:
-    """The largest measured D, of one place along probe or of all; None if none was measured."""
-    if "error" not in ds:
-        return None
-    errors = ds.error if probe is None or "probe" not in ds.dims else ds.error.isel(probe=probe)
-    measured = errors.values[np.isfinite(errors.values)]
-    return float(measured.max()) if measured.size else None
-
-
-def _say(error: float | None, otherwise: str = "") -> str:
-    if error is None:
-        return otherwise
-    doubt = ": not a derivative" if error >= NOT_A_DERIVATIVE else ""
-    return f" and product error D = {error:.1e}{doubt}"
-
-
-def _unmeasured(ds: xr.Dataset) -> str:
-    if ds.attrs.get("operator") == "exact":
-        return "; exact products, which err by rounding alone"
-    return "; product error not measured"

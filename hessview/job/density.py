@@ -9,10 +9,11 @@ from torch import Tensor
 from hessview.commands import Density
 from hessview.job.located import located
 from hessview.job.operator_of import operator_of
+from hessview.job.pairs import pairs
 from hessview.job.settling import Coefficients, settled
 from hessview.messages import Reading
 from hessview.operators.base import LossSurface, Operator, Product
-from hessview.spectral.lanczos import lanczos
+from hessview.spectral.lanczos import LanczosStep, lanczos
 
 
 def density(command: Density, surface: LossSurface) -> Generator[Reading, None, str]:
@@ -24,7 +25,8 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
 
     Yields:
         A reading a Lanczos step: coefficients, and what made the product trustworthy. A probe
-        whose process broke down ends with beta = 0, before its last step.
+        whose process broke down ends with beta = 0, before its last step. Where errors are
+        measured and all vectors kept, a probe's last reading is of its extreme Ritz vectors.
 
     Returns:
         Why the run ended before its last probe, "" if it did not.
@@ -35,14 +37,16 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
         finished.append(([], []))
         products = _Latest(operator, command.error_every, probe)
         started = time.perf_counter()
-        steps = lanczos(
-            products.matvec,
-            surface.space.probe(command.seed, probe),
-            command.steps,
-            space=surface.space,
-            reorthogonalize=command.reorthogonalize,
+        process = _Process(
+            lanczos(
+                products.matvec,
+                surface.space.probe(command.seed, probe),
+                command.steps,
+                space=surface.space,
+                reorthogonalize=command.reorthogonalize,
+            )
         )
-        for index, step in enumerate(steps):
+        for index, step in enumerate(process):
             now = time.perf_counter()
             product = products.latest
             yield Reading(
@@ -50,6 +54,7 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
                 values={
                     "alpha": step.alpha,
                     "beta": step.beta,
+                    "asymmetry": step.asymmetry,
                     "epsilon": product.epsilon,
                     "rho": product.rho,
                     "error": product.error,
@@ -62,9 +67,24 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
             started = now
             finished[-1][0].append(step.alpha)
             finished[-1][1].append(step.beta)
+        if command.error_every and process.basis is not None:
+            yield pairs(command.operator, operator, surface, process.basis, finished[-1], probe)
+        del process  # and its basis, before the next one is made
         if probe + 1 < command.probes and (reason := settled(command, finished)):
             return reason
     return ""
+
+
+class _Process:
+    """The steps of a Lanczos process, and the basis that it leaves."""
+
+    basis: Tensor | None = None
+
+    def __init__(self, steps: Generator[LanczosStep, None, Tensor | None]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Generator[LanczosStep, None, None]:
+        self.basis = yield from self._steps
 
 
 class _Latest:

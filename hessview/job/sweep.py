@@ -26,7 +26,7 @@ def epsilon_sweep(command: EpsilonSweep, surface: ShardedLoss) -> Generator[Read
     """
     for place, epsilon in enumerate(command.epsilons):
         for reading in density(_density(command, epsilon=epsilon), surface):
-            if math.isnan(float(reading.values["epsilon"])):  # type: ignore[arg-type]
+            if math.isnan(float(reading.values.get("epsilon", epsilon))):  # type: ignore[arg-type]
                 raise InputError(
                     f"operator {command.operator!r} has no step, so its spectrum is the same at "
                     'every epsilon; use operator="hessian", or density.'

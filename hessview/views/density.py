@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.extremes import extremes
 from hessview.data.ritz import ritz
-from hessview.data.summary import extremes
 from hessview.errors import InputError
 from hessview.messages import ENDED
 from hessview.views import broadening
@@ -92,7 +92,7 @@ def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple
         As `hessview.summary` has them; where it withholds one, or its bound, the Ritz value and
         its residual bound, since the curve is that of Ritz values.
     """
-    numbers = extremes(ds, found)
+    numbers = extremes(ds)
     low, high = (
         (one.value, one.uncertainty) if np.isfinite(one.value + one.uncertainty) else drawn
         for one, drawn in zip(

@@ -1,15 +1,30 @@
 """The form of spectra over the finite-difference step, and over parts of the data."""
 
+import dataclasses
+
 import numpy as np
 
 from hessview.commands import EpsilonSweep, FractionSweep
-from hessview.data.schema.density import DENSITY
+from hessview.data.schema.density import DENSITY, ends
 from hessview.data.schema.form import Coordinates, Schema, Variable
 from hessview.messages import JobStarted
 
 
 def _steps(command: EpsilonSweep | FractionSweep) -> Coordinates:
-    return {"probe": np.arange(command.probes), "step": np.arange(1, command.steps + 1)}
+    return {
+        "probe": np.arange(command.probes),
+        "step": np.arange(1, command.steps + 1),
+        **ends(),
+    }
+
+
+def _along(setting: str) -> dict[str, Variable]:
+    """The variables of a density at each setting."""
+    return {
+        name: dataclasses.replace(variable, dims=(setting, *(variable.dims or DENSITY.dims)))
+        for name, variable in DENSITY.variables.items()
+        if name != setting
+    }
 
 
 def _epsilons(command: EpsilonSweep, job: JobStarted | None) -> Coordinates:
@@ -23,8 +38,8 @@ def _fractions(command: FractionSweep, job: JobStarted | None) -> Coordinates:
 _FRACTION = ("fraction",)
 
 EPSILON_SWEEP = Schema(
-    dims=("epsilon", "probe", "step"),
-    variables={k: v for k, v in DENSITY.variables.items() if k != "epsilon"},
+    dims=("epsilon", *DENSITY.dims),
+    variables=_along("epsilon"),
     coordinates=_epsilons,
     descriptions={
         "epsilon": Variable(units="1", long_name="finite-difference step along a unit vector"),
@@ -33,9 +48,9 @@ EPSILON_SWEEP = Schema(
 )
 
 FRACTION_SWEEP = Schema(
-    dims=("fraction", "probe", "step"),
+    dims=("fraction", *DENSITY.dims),
     variables={
-        **DENSITY.variables,
+        **_along("fraction"),
         "batches": Variable(units="1", long_name="batches in this part", dims=_FRACTION),
         "part_weight": Variable(units="1", long_name="loss terms in this part", dims=_FRACTION),
         "part_loss": Variable(units="loss", long_name="mean loss of this part", dims=_FRACTION),

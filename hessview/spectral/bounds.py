@@ -1,0 +1,310 @@
+"""How far the extreme Ritz values of a probe can be from eigenvalues, products' errors included.
+
+A Lanczos run with products w_j = A q_j + f_j has A Q = Q T + beta_m q_{m+1} e_m' + Q E - F, with
+E the asymmetry of Q'W. So a Ritz value theta of T with eigenvector s leaves y = Q s a residual of
+
+    |A y - theta y| <= beta_m |s_m| + sum_j |s_j| (|f_j| + e_j),
+
+e_j the norm of E's column. |f_j| is D_j |A q_j|, as far as D tells it, and
+|A q_j|^2 = alpha_j^2 + beta_{j-1}^2 + beta_j^2 + e_j^2. An eigenvalue of A lies within such a
+residual (Parlett, The Symmetric Eigenvalue Problem, 1998, 4.5.1). Where the rest of the spectrum
+is a gap away, errors of the vector enter squared only: theta is off by y'Fs and by residual^2 /
+gap (Kato 1949, Temple 1928; Parlett, 11.7.1).
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh_tridiagonal
+
+from hessview.spectral import ghosts
+
+Array = NDArray[np.float64]
+End = Literal["largest", "smallest"]
+ENDS: tuple[End, ...] = ("largest", "smallest")
+
+JUMP = 2.0
+"""The most by which D underrates an error that it sees. A gradient that jumps by J within the
+step gives J / (2 h) where there is nothing, J / (4 h) at twice the step: D sees half. Rounding it
+sees 1.1 times, truncation 3 times."""
+NOT_A_DERIVATIVE = 0.25
+"""D from which on a product is none: half of it may be a jump. A product that is nothing but a
+jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
+MATTERS = 0.1
+"""Share of the largest |eigenvalue| below which an error, however large a part of a small
+product it is, leaves a bound that still says something."""
+SPREADS = 3.0  # standard deviations of a sum of errors that are independent between parameters
+EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
+HOPELESS = 1e6  # for D = inf, of a product that was not finite at twice the step
+FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
+ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
+SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
+FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """What the Lanczos steps of a probe say, each of shape (step,).
+
+    Attributes:
+        alpha: Diagonal of the Jacobi matrix.
+        beta: Off-diagonal; the last entry is the norm of what was left.
+        error: D of the product; NaN where it was not measured.
+        asymmetry: e of `spectral.lanczos`; NaN in records that have none.
+        rho: Relative change of the gradient within the step; NaN for products without a step.
+    """
+
+    alpha: Array
+    beta: Array
+    error: Array
+    asymmetry: Array
+    rho: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A Ritz vector y, measured anew by a product of its own.
+
+    Attributes:
+        value: y'Ay.
+        residual: |Ay - (y'Ay) y|, the product's errors included.
+        error: D of the product; NaN for products without a step.
+        change: Change of y'Ay at twice the step; NaN without a step.
+        spread: Root of the sum of (y_i d_i)^2, d the change of the product at twice the step:
+            the size that `change` has if errors are independent between parameters.
+        rho: Relative change of the gradient within the step; NaN without a step.
+    """
+
+    value: float
+    residual: float
+    error: float
+    change: float
+    spread: float
+    rho: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Extreme:
+    """An extreme Ritz value of a probe, and what is known of it.
+
+    Attributes:
+        value: The Ritz value.
+        bound: How far it is from an eigenvalue, if none hides between it and the next one that
+            was found.
+        certain: How far it is from an eigenvalue at the most, whatever hides.
+        residual: Part of it that Lanczos left.
+        error: D of the products that it is made of; NaN if none was measured.
+        asymmetry: Part of it that the asymmetry makes; NaN if it is not known.
+        anew: Whether its vector was measured anew.
+        copies: Copies (ghosts) that it was merged from; 1 for none.
+        twin: Whether the next Ritz value is too near to be told apart.
+        withheld: Why there is no number, "" if there is one.
+    """
+
+    value: float
+    bound: float
+    certain: float
+    residual: float
+    error: float
+    asymmetry: float
+    anew: bool
+    copies: int
+    twin: bool
+    withheld: str
+
+    def reach(self, end: End) -> float:
+        """The value that the eigenvalue surely reaches, of the largest and less the smallest."""
+        return (self.value if end == "largest" else -self.value) - self.bound
+
+
+def product_sizes(steps: Steps) -> Array:
+    """|A q_j| of each step, shape (step,), in units of the operator."""
+    before = np.concatenate([[0.0], steps.beta[:-1]])
+    squares = steps.alpha**2 + before**2 + steps.beta**2
+    return np.asarray(np.sqrt(squares + np.nan_to_num(steps.asymmetry) ** 2))
+
+
+def product_errors(steps: Steps, machine_epsilon: float) -> Array:
+    """Norm of each product's error, as D and rounding tell it.
+
+    Where D was not measured, the larger D of the nearest steps before and after stands in;
+    products of a hundredth of the size are no neighbours, as what is left in a null space is
+    rounding.
+
+    Args:
+        steps: What the steps say.
+        machine_epsilon: Of the data type in which products are computed.
+
+    Returns:
+        Shape (step,), in units of the operator.
+    """
+    sizes = product_sizes(steps)
+    shares = np.zeros_like(sizes)
+    known = np.flatnonzero(~np.isnan(steps.error))
+    for step, size in enumerate(sizes):
+        near = known[sizes[known] >= FAINT * size]
+        at = near[near == step]
+        around = at if at.size else np.concatenate([near[near < step][-1:], near[near > step][:1]])
+        shares[step] = min(np.max(steps.error[around], initial=0.0), HOPELESS)
+    floor = [
+        _rounding(size, rho, machine_epsilon, float(sizes.max()))
+        for size, rho in zip(sizes, steps.rho, strict=True)
+    ]
+    return np.maximum(np.where(shares > 0, shares * sizes, 0.0), floor)
+
+
+def extreme(
+    steps: Steps, end: End, *, machine_epsilon: float, pair: Pair | None = None, full: bool = True
+) -> Extreme:
+    """The largest or smallest Ritz value of a probe, and how far it is from an eigenvalue.
+
+    Args:
+        steps: What the Lanczos steps say; at least one.
+        end: Which.
+        machine_epsilon: Of the data type in which products are computed.
+        pair: Its vector, measured anew; it must be of all these steps.
+        full: Whether all vectors were kept; otherwise copies are merged first.
+
+    Returns:
+        What is known of it.
+    """
+    sign = 1.0 if end == "largest" else -1.0
+    errors = product_errors(steps, machine_epsilon)
+    asymmetry = np.nan_to_num(steps.asymmetry)
+    nodes, vectors, copies = _outermost(steps, sign, None if full else errors + asymmetry)
+    weights = np.abs(vectors[:, 0])
+    residuals = np.abs(steps.beta[-1] * vectors[-1])
+    seen, skew = float(weights @ errors), float(weights @ asymmetry)
+    sizes = product_sizes(steps)
+    size = float(np.sqrt(weights**2 @ sizes**2))
+    scale = float(np.abs(nodes).max())
+    if pair is None:
+        told = np.where(np.isnan(steps.error), 0.0, steps.error)
+        error = _weighted(errors, weights) / size if told.any() and size else math.nan
+        first, rest, residual = seen + skew, seen + skew, float(residuals[0])
+        off = 0.0
+    else:
+        size = math.hypot(pair.value, pair.residual)
+        error, residual = min(pair.error, HOPELESS), pair.residual
+        jump = JUMP * error * size if error >= 0 else 0.0
+        floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
+        first, rest = floor, jump + floor + skew
+        if error >= 0:
+            first = max(floor, JUMP * abs(pair.change) + SPREADS * pair.spread)
+        if skew > EXPLAINED * (jump + seen):
+            first += skew  # D is blind to it, and so is the change at twice the step
+        off = abs(float(nodes[0]) - pair.value)
+    certain = off + residual + rest
+    bound = certain
+    apart = abs(float(nodes[0] - nodes[1])) if len(nodes) > 1 else math.inf
+    if steps.beta[-1] == 0 or _settling(steps, sign, float(residuals[0]), scale):
+        gap = apart - (residuals[1] if len(nodes) > 1 else 0.0) - certain
+        if gap > 0:
+            bound = min(certain, off + first + (residual + rest) ** 2 / gap)
+    return Extreme(
+        value=float(nodes[0]),
+        bound=bound,
+        certain=certain,
+        residual=float(residuals[0]),
+        error=error,
+        asymmetry=skew if np.isfinite(steps.asymmetry).any() else math.nan,
+        anew=pair is not None,
+        copies=copies,
+        twin=apart <= seen + skew,
+        withheld=_withheld(error, skew, size, scale, anew=pair is not None),
+    )
+
+
+def furthest(found: Sequence[Extreme], end: End) -> Extreme:
+    """Of several probes' extremes the one that surely reaches furthest.
+
+    Each says that an eigenvalue lies within its bound; so the largest eigenvalue is at least the
+    greatest of all lower ends. The probe with the greatest Ritz value may be the one with the worst
+    products.
+
+    Args:
+        found: At least one.
+        end: Which end.
+
+    Returns:
+        One that is not withheld, if there is any.
+    """
+    good = [one for one in found if not one.withheld] or found
+    return max(good, key=lambda one: one.reach(end))
+
+
+def beyond(parameters: int, steps: Sequence[int], *, chance: float) -> float:
+    """How far the spectrum can go on beyond what probes found, as a share of its range.
+
+    For a start drawn evenly from the sphere, Lanczos in exact arithmetic misses the largest
+    eigenvalue by more than a share x of the range with a probability of at most
+    1.648 sqrt(n) exp(-(2 k - 1) sqrt(x)); probes miss it independently of each other.
+
+    Args:
+        parameters: n, the size of the space.
+        steps: k of each probe.
+        chance: With which probability it may go on further.
+
+    Returns:
+        x; infinite where no probe has a step, 0 for a space of one dimension.
+
+    Reference: Kuczynski & Wozniakowski (1992), theorem 4.2.
+    """
+    if parameters <= 1:
+        return 0.0
+    depth = sum(2 * count - 1 for count in steps if count > 0)
+    probes = sum(count > 0 for count in steps)
+    if not depth:
+        return math.inf
+    return float(
+        ((probes * math.log(1.648 * math.sqrt(parameters)) - math.log(chance)) / depth) ** 2
+    )
+
+
+def _outermost(steps: Steps, sign: float, errors: Array | None) -> tuple[Array, Array, int]:
+    """The outermost Ritz value and the next one that is told from it, with their vectors."""
+    nodes, vectors = eigh_tridiagonal(steps.alpha, steps.beta[:-1])
+    order = np.arange(len(nodes))[:: -1 if sign > 0 else 1]
+    copies = 1
+    if errors is not None:
+        _, place = ghosts.kept(steps.alpha, steps.beta, errors)
+        copies = int((place == place[order[0]]).sum())
+        order = np.array(list(dict.fromkeys(place[order])))
+    return nodes[order], vectors[:, order], copies
+
+
+def _settling(steps: Steps, sign: float, residual: float, scale: float) -> bool:
+    """Whether the residual still falls, or has nothing left to fall to."""
+    if residual <= ROUNDING * float(np.finfo(float).eps) * scale:
+        return True
+    before = len(steps.alpha) - SETTLING
+    if before < 1:
+        return False
+    _, vectors = eigh_tridiagonal(steps.alpha[:before], steps.beta[: before - 1])
+    last = vectors[-1, -1 if sign > 0 else 0]
+    return FALLS * residual <= abs(float(steps.beta[before - 1] * last))
+
+
+def _rounding(size: float, rho: float, machine_epsilon: float, largest: float) -> float:
+    """Rounding of a product: eps |g| / h, |g| / h = |A q| / rho; eps of the largest without h."""
+    least = machine_epsilon * largest
+    if math.isnan(rho):
+        return ROUNDING * least
+    return max(machine_epsilon * size / rho if rho > 0 else 0.0, least)
+
+
+def _weighted(values: Array, weights: Array) -> float:
+    return float(np.sqrt((weights * values) @ (weights * values)))
+
+
+def _withheld(error: float, skew: float, size: float, scale: float, *, anew: bool) -> str:
+    """Why there is no honest number, "" if there is one."""
+    if error >= NOT_A_DERIVATIVE and JUMP * error * size > MATTERS * scale:
+        return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
+    if not anew and skew >= NOT_A_DERIVATIVE * size and skew > MATTERS * scale:
+        return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"
+    return ""
