@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.as_run import as_run
 from hessview.data.table import written
 from hessview.errors import RecordError
 
@@ -23,17 +24,23 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         known), reason (why a ratio is withheld, "" if it is not), seconds (their median),
         peak_memory in bytes, collectives by kind; over depth: overhead and its overhead_spread
         (the farthest from the median), a Lanczos step's time beside its product, as a share of
-        the first operator's product. attrs["repetitions"] says over how many. A ratio below least by more
-        than its spread is withheld (NaN): something disturbed the machine.
+        the first operator's product. attrs["repetitions"] says over how many. A ratio below
+        least by more than its spread is withheld (NaN): something disturbed the machine.
 
     Raises:
-        RecordError: Not a benchmark, or nothing was timed yet.
+        RecordError: Not a benchmark, one that was averaged or cut, or nothing was timed yet.
     """
     ds = as_dataset(ds)
     if "orthogonalise_seconds" not in ds:
         raise RecordError(
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not seconds of gradients and "
             "products; pass the dataset of a benchmark run."
+        )
+    ds = as_run(ds, "seconds", ("repetition", "work"))
+    if "gradient" not in ds.work.values or ds.sizes["work"] < 2:
+        raise RecordError(
+            f"{list(map(str, ds.work.values))} is left of what was timed; a ratio needs the "
+            "gradient and a product: pass the whole dataset."
         )
     timed = ds.isel(repetition=ds.seconds.notnull().all("work").values)
     if not timed.sizes["repetition"]:

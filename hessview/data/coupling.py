@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.as_run import as_run, check_unmasked
 from hessview.data.interval import LEVEL, say_student, student
 from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.errors import RecordError
@@ -50,7 +51,7 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
         NaN is what was not measured, such as a spread over 1 probe.
 
     Raises:
-        RecordError: Not a coupling.
+        RecordError: Not a coupling, or one that was averaged, masked or cut.
     """
     ds = as_dataset(ds)
     if not {"response_norm", "disagreement"} <= set(ds):
@@ -58,6 +59,13 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not response_norm and "
             "disagreement; pass the dataset of a coupling run."
         )
+    ds = as_run(ds, "response_norm", ("probe", "block", "column"))
+    if list(ds.block.values) != list(ds.column.values):
+        raise RecordError(
+            f"{ds.sizes['block']} blocks and {ds.sizes['column']} columns are left, which are not "
+            "the same: a part of the matrix has no numbers of its own; pass the whole dataset."
+        )
+    check_unmasked(ds, "response_norm", ("probe", "column"))
     return xr.Dataset(
         {**_headline(ds), **_matrix(ds), **_rows(ds)},
         attrs={**ds.attrs, "level": LEVEL, "comment": COMMENT},

@@ -9,6 +9,7 @@ from hessview.spectral.bounds import NOT_A_DERIVATIVE
 
 Array = NDArray[np.float64]
 
+SKEW = 0.6  # see `hutchinson`
 SKEWED = 0.1  # of the interval's reach, from which the widening for skewness is said
 
 
@@ -21,8 +22,9 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
     The trace's interval is Student's t. Its samples are skewed where few eigenvalues carry them:
     like those of Gaussian probes, by g = 8 tr(A^3) / (2 tr(A^2))^(3/2) with A = H - tr(H)/P,
     which two Lanczos steps tell. On the side that such samples miss, the interval reaches
-    1 + |g| / (2 sqrt(n)) times as far (a linear correction as Hall's, which with few probes
-    outdoes itself; measured to hold the level from 2 probes on, also with one eigenvalue alone).
+    1 + 0.6 |g| / sqrt(n) times as far (linear in g / sqrt(n) as Hall's correction, which outdoes
+    itself with few probes; the factor is measured: the level holds from 2 probes on, also where
+    one eigenvalue carries all).
 
     That of the norm is the root of one of its square, whose samples cannot be negative: its
     upper end is m exp(t s / m), with mean m, standard error s, and t of half the risk, as a low
@@ -102,7 +104,7 @@ def _trace(samples: Array, skewness: float, own: float, note: str) -> Interval:
     if probes == 1:
         return without("1 probe: no spread, hence no interval", value)
     reach = student(probes, LEVEL) * float(samples.std(ddof=1)) / np.sqrt(probes)
-    wider = abs(skewness) / (2 * np.sqrt(probes))
+    wider = SKEW * abs(skewness) / np.sqrt(probes)
     below, above = (1.0, 1 + wider) if skewness > 0 else (1 + wider, 1.0)
     basis = say_student(probes, LEVEL)
     if wider >= SKEWED:

@@ -27,9 +27,10 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
 
     The bounds hold three errors. That of the quadrature: of each probe's measure the bounds of
     Chebyshev, Markov and Stieltjes count, at the ends of the band. That of the products: these
-    ends are shifted outward by sum_j |s_j| D_j |H q_j|, with s the eigenvector of the rule's node
-    there, plus their asymmetry. And that of the probes: the mass mu of a Rademacher probe in a part of the spectrum
-    with share s averages to s, with a variance of at most 2 s (1 - s) / P, so that no spread over
+    ends are shifted outward by sum_j |s_j| (|d_j| + e_j), with s the eigenvector of the rule's
+    node there, d_j and e_j error and asymmetry of the products (see `spectral.bounds`). And that
+    of the probes: the mass mu of a Rademacher probe in a part of the spectrum with share s
+    averages to s, with a variance of at most 2 s (1 - s) / P, so that no spread over
     probes is needed, nor more than one. At the end where the samples are skewed Chernoff's bound
     takes the place of the normal distribution: exp(-(n P / 2) (m - s - s log(m / s))) for a mean m
     over n probes, as of chi-squared, whose moments dominate those of Rademacher probes.
@@ -51,7 +52,12 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
     nodes, weights = found.node.values[whole], found.weight.fillna(0).values[whole]
     band = resolution * float(np.nanmax(np.abs(nodes)))
     steps = found.steps.values[whole]
-    ends = np.array([_cumulative(ds, p, n, band) for p, n in zip(whole, steps, strict=True)])
+    ends = np.array(
+        [
+            _cumulative(ds, int(probe), int(count), band)
+            for probe, count in zip(whole, steps, strict=True)
+        ]
+    )
     below, above = ends[:, 0], ends[:, 1]  # each: least and greatest mass, shape (probe, 2)
     parameters = float(ds.attrs.get("parameters", np.nan))
     note = _say(ds, found, whole, steps, parameters)

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.as_run import as_run
 from hessview.data.interval import LEVEL, student
 from hessview.data.ritz import ritz
 from hessview.errors import InputError, RecordError
@@ -45,11 +46,12 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         reference stands in attrs.
 
     Raises:
-        RecordError: Not a sweep, or the reference is not measured yet.
+        RecordError: Not a sweep, one that was averaged, or the reference is not measured yet.
         InputError: The reference is none of the settings.
     """
     ds = as_dataset(ds)
     setting = setting_of(ds)
+    ds = as_run(ds, "alpha", (setting, "probe", "step"))
     settings = ds[setting].values
     errors = ds.error.max(["probe", "step"])
     place = _reference(ds, setting, reference, errors)
