@@ -50,7 +50,7 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
     if (errors >= NOT_A_DERIVATIVE).any():
         return _both(without(say_jump(errors)))
     nodes, weights = found.node.values[whole], found.weight.fillna(0).values[whole]
-    band = resolution * float(np.nanmax(np.abs(nodes)))
+    band = resolution * float(np.nanmax(np.abs(nodes))) or 1.0  # of a zero operator any will do
     steps = found.steps.values[whole]
     ends = np.array(
         [
