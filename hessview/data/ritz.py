@@ -144,9 +144,7 @@ def keeps_all(ds: xr.Dataset) -> bool:
 
 def machine_epsilon(ds: xr.Dataset) -> float:
     """Machine epsilon of the data type in which a run's products are computed."""
-    known = _EPSILONS.get(str(ds.attrs.get("compute_dtype")), _EPSILONS["float32"])
-    # Double backward computes in float32 or wider, whatever the compute dtype.
-    return min(known, _EPSILONS["float32"]) if ds.attrs.get("operator") == "exact" else known
+    return _EPSILONS.get(str(ds.attrs.get("compute_dtype")), _EPSILONS["float32"])
 
 
 _EPSILONS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}

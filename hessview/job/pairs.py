@@ -7,7 +7,7 @@ one more product, with its D, asks all of them at once: y'Hy has to be the Ritz 
 
 import math
 import time
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from scipy.linalg import eigh_tridiagonal
@@ -21,6 +21,11 @@ from hessview.operators.base import LossSurface, Operator, Product
 from hessview.operators.differences import Differences
 from hessview.spectral.lanczos import combine
 
+DOUBTFUL = 0.1  # D from which on a nearer step is worth trying
+_TRUNCATION = 0.5  # a third, and half of it for what else there is
+_HALF = 4 / 3
+_COHERENT = 0.75  # of rounding the changes' cosine is -0.4, since both hold the product's own error
+_RISES = 1.0
 ENDS = (-1, 0)  # the largest Ritz value is the last, the smallest the first
 
 
@@ -65,42 +70,106 @@ def pairs(
 def _pair(name: str, operator: Operator, surface: LossSurface, vector: Tensor) -> dict[str, float]:
     started = time.perf_counter()
     space = surface.space
-    # Of differences D is measured here, with what it says along y besides.
-    product = operator.matvec(vector, measure_error=not isinstance(operator, Differences))
-    error, change, spread = product.error, math.nan, math.nan
-    gradients = float(product.gradients)
     if isinstance(operator, Differences):
-        second = _at_twice(name, surface, product.epsilon, vector)
-        gradients += operator.gradients if second is None else float(second.gradients)
-        error = math.inf
-        if second is not None:
-            apart = second.vector.sub_(product.vector)
-            along, square = space.products(vector[None], apart).tolist()
-            size = product.norm
-            error = math.sqrt(square) / size if size > 0 else 0.0
-            spread = math.sqrt(float(space.reduce(space.squares(apart.mul_(vector)))))
-            change = along
+        # Of differences D is measured here, with what it says along y besides.
+        product = operator.matvec(vector)
+        seen = _changes(name, operator, surface, product, vector)
+        gradients = seen.gradients
+        if seen.error > DOUBTFUL:  # the operator knows how to look nearer by
+            gradients += product.gradients
+            product = operator.matvec(vector, measure_error=True)
+            seen = _changes(name, operator, surface, product, vector)
+            gradients += seen.gradients
+            seen = seen._replace(error=max(seen.error, product.error))
+    else:
+        product = operator.matvec(vector, measure_error=True)
+        seen, gradients = _Changes(product.error, math.nan, math.nan, math.nan, 0.0), 0.0
     value = float(space.products(vector[None], product.vector)[0])
     left = product.vector.sub_(vector, alpha=value)
     return {
         "pair_value": value,
         "pair_residual": math.sqrt(float(space.reduce(space.squares(left)))),
-        "pair_error": error,
-        "pair_change": change,
-        "pair_spread": spread,
+        "pair_error": seen.error,
+        "pair_factor": seen.factor,
+        "pair_change": seen.change,
+        "pair_spread": seen.spread,
         "pair_epsilon": product.epsilon,
         "pair_rho": product.rho,
-        "pair_gradients": gradients,
+        "pair_gradients": float(product.gradients) + gradients,
         "pair_seconds": time.perf_counter() - started,
     }
 
 
-def _at_twice(
-    name: str, surface: LossSurface, epsilon: float | Literal["auto"], vector: Tensor
-) -> Product | None:
-    """The product at twice a step; None where it is not finite, which all ranks meet alike."""
-    assert epsilon != "auto"
-    try:
-        return operator_of(name, surface, 2 * epsilon).matvec(vector)
-    except ObjectiveError:
-        return None
+class _Changes(NamedTuple):
+    """How a product changes with its step.
+
+    Attributes:
+        error: D, its change at twice the step over its norm.
+        factor: The product's error over that change, by its change at half the step.
+        change: The change at twice the step along the vector.
+        spread: The size of that, if the elements of the product change independently.
+        gradients: What it cost.
+    """
+
+    error: float
+    factor: float
+    change: float
+    spread: float
+    gradients: float
+
+
+def _changes(
+    name: str, operator: Differences, surface: LossSurface, product: Product, vector: Tensor
+) -> _Changes:
+    """Compare a product with those at twice and at half its step."""
+    space = surface.space
+
+    def at(step: float) -> Tensor | None:
+        try:
+            return operator_of(name, surface, step).matvec(vector).vector
+        except ObjectiveError:  # not finite there, which all ranks meet alike
+            return None
+
+    far = at(2 * product.epsilon)
+    if far is None:
+        return _Changes(math.inf, math.nan, math.nan, math.nan, operator.gradients)
+    far.sub_(product.vector)
+    change, square = space.products(vector[None], far).tolist()
+    near = at(product.epsilon / 2)
+    factor = math.nan
+    if near is not None:
+        near.sub_(product.vector).neg_()
+        inner, near_square = space.products(far[None], near).tolist()
+        factor = error_over_change(math.sqrt(near_square), math.sqrt(square), inner)
+    del near
+    spread = math.sqrt(float(space.reduce(space.squares(far.mul_(vector)))))
+    size = product.norm
+    error = math.sqrt(square) / size if size > 0 else math.inf if square > 0 else 0.0
+    return _Changes(error, factor, change, spread, 2 * operator.gradients)
+
+
+def error_over_change(near: float, far: float, inner: float) -> float:
+    """What a product's error is, over its change at twice the step.
+
+    Truncation of second order is a third of that change, to which the change at half the step is
+    parallel and a fourth. Rounding is 0.9 of it, and the two changes agree in nothing but the
+    product that they share. A jump of the gradient within the step keeps its direction and grows
+    as the step shrinks: then the change at half the step tells the error, be it that the jump is
+    still within (all of it) or that it is not; that change is 3/4 of what truncation is, and with
+    4/3 of it no kind of error is underrated.
+
+    Args:
+        near: Norm of the change from half the step to the step.
+        far: Norm of the change from the step to twice the step.
+        inner: Inner product of the two changes.
+
+    Returns:
+        A number that is above 0.
+    """
+    if far == 0:
+        return 1.0
+    if abs(inner) < _COHERENT * near * far and near > _RISES * far:
+        return 1.0
+    if near <= far / 2 and inner > 0:
+        return _TRUNCATION
+    return max(1.0, _HALF * near / far)

@@ -24,6 +24,7 @@ _HEADROOM = 2.0**6
 """Powers of two, so that float32 and float64 give the same numbers, bit by bit; displaced
 parameters have larger gradients than those that were measured."""
 _LEAST_AMPLIFIED = 2.0**-30
+_LEAST_SHARE = 0.01  # of all elements: one odd scalar does not make a step short
 
 
 class ShardedLoss(Passes):
@@ -67,6 +68,7 @@ class ShardedLoss(Passes):
         self.loss = math.nan
         self.gradient_norm = math.nan
         self.parameter_norm = math.nan
+        self.least_norm = math.nan
 
     def measure(self) -> None:
         """Evaluate at the present parameters: weight, loss, norms of gradient and parameters.
@@ -86,10 +88,10 @@ class ShardedLoss(Passes):
         while True:
             gradient = self.space.zeros()
             total, weight, reached = self._pass(gradient, 1.0)
-            squares = self.space.squares(gradient, where)
+            squares = self.space.squares(gradient)
             shares = squares.new_tensor([total, weight, reached])
-            packed = torch.cat([shares[:2], squares, shares[2:]])
-            *sums, reached = self.space.reduce(packed).tolist()
+            packed = torch.cat([shares[:2], squares, shares[2:], self.space.piece_squares(where)])
+            *sums, reached = (numbers := self.space.reduce(packed).tolist())[:4]
             hopeless = not math.isfinite(sums[0]) or self._amplified < _LEAST_AMPLIFIED
             if math.isfinite(sums[2]) or hopeless:
                 break
@@ -108,7 +110,8 @@ class ShardedLoss(Passes):
             )
         self.loss = sums[0] / self.weight
         self.gradient_norm = math.sqrt(sums[2]) / self.weight if sums[2] >= 0 else math.nan
-        self.parameter_norm = math.sqrt(sums[3])
+        self.parameter_norm = math.sqrt(sum(numbers[4:]))
+        self.least_norm = self._least_norm(numbers[4:])
         if not math.isfinite(self.loss) or not math.isfinite(self.gradient_norm):
             raise ObjectiveError(
                 f"the loss is {self.loss:g} and its gradient's norm {self.gradient_norm:g} at "
@@ -259,6 +262,17 @@ class ShardedLoss(Passes):
         return float(
             self.space.reduce(torch.tensor([share], dtype=torch.float64, device=self.space.device))
         )
+
+    def _least_norm(self, squares: Sequence[float]) -> float:
+        """See `LossSurface.least_norm`; from the squared norm of each whole parameter."""
+        pairs = zip(squares, self.space.pieces, strict=True)
+        sizes = [(s / math.prod(p.full_shape), math.prod(p.full_shape)) for s, p in pairs if s > 0]
+        counted = 0
+        for mean_square, count in sorted(sizes):
+            counted += count
+            if counted >= _LEAST_SHARE * self.space.size:
+                return math.sqrt(mean_square * self.space.size)
+        return self.parameter_norm
 
     def _pass(self, out: Tensor, factor: float) -> tuple[float, float, int]:
         """Add factor * gradient of the summed loss.

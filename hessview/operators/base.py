@@ -35,6 +35,9 @@ class LossSurface(Protocol):
         loss: Mean loss at the undisplaced parameters.
         gradient_norm: Norm of the gradient at the undisplaced parameters.
         parameter_norm: Norm of the undisplaced parameters.
+        least_norm: The norm that they would have if all elements were as small (in the root mean
+            square) as those of the parameters of smallest elements are, zeros aside; not above
+            parameter_norm, and far below it where one layer outweighs the others.
         module_size: Number of parameters of the whole module, differentiated or not.
     """
 
@@ -43,6 +46,7 @@ class LossSurface(Protocol):
     loss: float
     gradient_norm: float
     parameter_norm: float
+    least_norm: float
     module_size: int
 
     def shards(self) -> list[Tensor]:

@@ -18,6 +18,10 @@ RUNG = 4.0
 # Rounding is not quite 1 / h: from rung to rung it may rise by a third, where truncation rises
 # by 16. So a rise by less than this is not yet the end of the ladder.
 _RISE = 2.0
+# Where the gradient is bounded, far out, products fall like 1 / h, and so do their changes: the
+# quietest of all would be those of the longest steps. Such products keep their direction, and
+# lose as much length as they change, where rounding, which falls alike, changes by 1.37 times that.
+_SHRINKS, _KEEPS_DIRECTION = 0.6, 1.2
 _MOST_PRODUCTS = 16  # enough for a factor of a hundred million between |g| and what it should be
 
 ProductAt = Callable[[float], Tensor | None]
@@ -66,7 +70,7 @@ def calibrate(
     products = 2
     while products < _MOST_PRODUCTS and max(changes.values()) > 0:
         lowest, highest = min(changes), max(changes)
-        quietest = min(changes, key=lambda rung: changes[rung])
+        quietest = min(changes, key=lambda rung: (changes[rung], rung))
         if quietest == lowest and start * RUNG ** (lowest - 1) >= least:
             bottom, above = product_at(start * RUNG ** (lowest - 1)), bottom
             changes[lowest - 1] = _change(norm, bottom, above)
@@ -78,7 +82,7 @@ def calibrate(
         else:
             break
         products += 1
-    quietest = min(changes, key=lambda rung: changes[rung])
+    quietest = min(changes, key=lambda rung: (changes[rung], rung))
     middle = start * RUNG ** (quietest + 0.5)
     low, high = changes.get(quietest - 1, math.nan), changes.get(quietest + 1, math.nan)
     noise, bend = _fit(low, high, start * RUNG ** (quietest - 1), order)
@@ -93,7 +97,12 @@ def calibrate(
 
 
 def _change(norm: Norm, near: Tensor | None, far: Tensor | None) -> float:
-    return math.inf if near is None or far is None else norm(far - near)
+    """How much the product changes from one step to the next; infinite where it only fades."""
+    if near is None or far is None:
+        return math.inf
+    change, lost = norm(far - near), norm(near) - norm(far)
+    fades = lost > (1 - _SHRINKS) * norm(near) and change < _KEEPS_DIRECTION * lost
+    return math.inf if fades else change
 
 
 def _fit(low: float, high: float, step: float, order: int) -> tuple[float, float]:

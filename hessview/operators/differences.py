@@ -13,6 +13,14 @@ from hessview.operators.displaced import Move, displaced
 from hessview.operators.perturbation import perturbation_error
 from hessview.operators.step_size import ATTEMPTS, StepSize
 
+_DOUBTFUL = 0.1
+"""D from which on a third step is worth its price: such products are an exception, but in
+bfloat16, where D is measured at one in sixteen of a Lanczos process."""
+_LOOKS = 8  # products for one D, at the most
+_FALLS = 0.75
+"""Change from h/2 to h over that from h to 2h: 1/4 by truncation of second order, 1/2 of first,
+2 by a kink."""
+
 
 class Tally(NamedTuple):
     """A rank's share of what was seen on the way to a product; shares add up over ranks.
@@ -30,6 +38,15 @@ class Tally(NamedTuple):
     size: float = 0.0
     flipped: float = 0.0
     routed: float = 0.0
+
+
+class _Found(NamedTuple):
+    """A product at a step, its norm, and what was seen on the way."""
+
+    product: Tensor
+    step: float
+    norm: float
+    tally: Tally
 
 
 def flips(ahead: list[Tensor], behind: list[Tensor]) -> dict[str, float]:
@@ -95,12 +112,16 @@ class Differences(abc.ABC):
                 )
             extra = 0
             if not self._step_size.calibrated and norm > 0:
-                step, extra = self._calibrate(move, product, vector, step, speed)
+                step, extra = self._calibrate(move, product, vector, step)
                 norm, tally = self._attempt(move, vector, step, product)
                 speed = self._speed(norm, tally)
-            error = math.nan
+                self._step_size.settle(step, speed)
+            error, looks = math.nan, 0
             if measure_error:
-                error = self._error(move, vector, step, product, norm)
+                found = _Found(product, step, norm, tally)
+                found, error, looks = self._doubt(move, vector, found)
+                product, step, norm, tally = found
+                speed = self._speed(norm, tally)
         moved = perturbation_error(self._surface, vector, step) if measure_error else math.nan
         return Product(
             vector=product,
@@ -108,13 +129,13 @@ class Differences(abc.ABC):
             epsilon=step,
             rho=self._step_size.rho(step, speed),
             error=error,
-            gradients=self.gradients * (attempt + extra + measure_error),
+            gradients=self.gradients * (attempt + extra + looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
         )
 
     def _calibrate(
-        self, move: Move, product: Tensor, vector: Tensor, step: float, speed: float
+        self, move: Move, product: Tensor, vector: Tensor, step: float
     ) -> tuple[float, int]:
         """Find the best step along a vector; returns it, and the products that this takes."""
 
@@ -122,7 +143,7 @@ class Differences(abc.ABC):
             out = torch.empty_like(product)
             return None if math.isnan(self._attempt(move, vector, where, out)[0]) else out
 
-        found = self._step_size.calibrate(product_at, self._norm, step, speed)
+        found = self._step_size.calibrate(product_at, self._norm, step)
         return found.step, found.products + 1
 
     def _attempt(self, move: Move, vector: Tensor, step: float, out: Tensor) -> tuple[float, Tally]:
@@ -136,14 +157,51 @@ class Differences(abc.ABC):
         tally = Tally(*sums)
         return math.sqrt(square) if math.isfinite(square + sum(sums)) else math.nan, tally
 
-    def _error(
-        self, move: Move, vector: Tensor, step: float, product: Tensor, norm: float
-    ) -> float:
-        """D, the relative difference to the product at twice the step."""
-        second = torch.empty_like(product)
-        if math.isnan(self._attempt(move, vector, 2 * step, second)[0]):
-            return math.inf
-        return self._norm(second.sub_(product)) / norm if norm > 0 else 0.0
+    def _doubt(self, move: Move, vector: Tensor, found: "_Found") -> tuple["_Found", float, int]:
+        """Measure D, and where it is large, look nearer by.
+
+        Where the product changes far less from h to h/2 than from 2h to h, it errs by truncation,
+        and the nearer one takes its place, unless the step was given. Where it changes as much,
+        and to the same side, there is a kink within the step, whose share grows like 1 / h: of a
+        pure jump the change from h to 2h is half of the product only, and that from h/2 to h is
+        all of it, as is its error. Rounding is another one at each step, and is left as it is.
+
+        Returns:
+            The product to be taken, its D, and how many products this took.
+        """
+        far = torch.empty_like(found.product)
+        if math.isnan(self._attempt(move, vector, 2 * found.step, far)[0]):
+            return found, math.inf, 1
+        change = self._norm(far.sub_(found.product))
+        error, looks = _ratio(change, found.norm), 1
+        least, _ = self._step_size.bounds()
+        while error > _DOUBTFUL and looks < _LOOKS and found.step / 2 >= least:
+            nearer = torch.empty_like(far)
+            norm, tally = self._attempt(move, vector, found.step / 2, nearer)
+            looks += 1
+            if math.isnan(norm):
+                break
+            near = found.product - nearer
+            nearer_change = self._norm(near)
+            coherent = self._norm(far.add_(near)) > math.hypot(change, nearer_change)
+            if not coherent:
+                break
+            if nearer_change > _FALLS * change:
+                error = max(error, _ratio(nearer_change, found.norm))
+                break
+            if self._step_size.fixed:
+                break
+            found = _Found(nearer, found.step / 2, norm, tally)
+            far, change = near, nearer_change
+            error = _ratio(change, norm)
+        return found, error, looks
 
     def _norm(self, vector: Tensor) -> float:
         return math.sqrt(float(self._surface.space.reduce(self._surface.space.squares(vector))))
+
+
+def _ratio(change: float, norm: float) -> float:
+    """A change relative to a product; what changes from nothing is not known at all."""
+    if norm > 0:
+        return change / norm
+    return math.inf if change > 0 else 0.0

@@ -5,6 +5,12 @@ steps share, within a factor of two, is how far the gradient changes, h |Hv|. Ho
 calibrated along the first direction (`calibration`), and starts from rho = h |Hv| / |g| = tau =
 eps_m^(1/3), which is good as long as |g| is not small: on the way to a minimum the best rho
 rises to thousands of tau.
+
+That holds where |Hv| is large. Along a direction of little curvature the gradient's change would
+be kept by a step that grows without bound, while truncation, which is made of third derivatives,
+does not care how small |Hv| is: products were up to 970 times worse than at the best step. So no
+step is longer than the one that was best along the first direction, a random one in all
+estimators; products of less curvature than usual then have the absolute error of a usual one.
 """
 
 import math
@@ -43,6 +49,7 @@ class StepSize:
         self._latest = math.nan
         self._typical = math.nan
         self._change = math.nan
+        self._longest = math.inf
         self.tau = math.pow(surface.machine_epsilon, 1 / (order + 1))
 
     def first(self) -> float:
@@ -50,8 +57,8 @@ class StepSize:
         if self._fixed is not None:
             return self._fixed
         if self._latest > 0:
-            return self._bounded(self.change() / self._latest)
-        return _COLD * self.tau * self._reach()
+            return self._wanted(self._latest)
+        return _COLD * self.tau * (self._surface.least_norm or 1.0)
 
     def rho(self, step: float, norm: float) -> float:
         """Relative gradient change of a product of this norm at this step."""
@@ -72,35 +79,47 @@ class StepSize:
         self._latest = norm
         if math.isnan(self._typical):
             self._typical = norm
-        change = self.change()
-        ratio = step * norm / change if change > 0 else 1.0
-        if _LEAST <= ratio <= _MOST:
+        if not self.change() > 0:
             return None
-        factor = min(max(1 / ratio, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE) if ratio else 64.0
+        factor = self._wanted(norm) / step
+        if 1 / _MOST <= factor <= 1 / _LEAST:
+            return None
+        factor = min(max(factor, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)
         changed = self._bounded(step * factor)
         return None if changed == step else changed
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every product is to be taken at the step that was given."""
+        return self._fixed is not None
 
     @property
     def calibrated(self) -> bool:
         """Whether nothing is left to be learnt about the step."""
         return self._fixed is not None or self._change > 0
 
-    def calibrate(self, product_at: ProductAt, norm: Norm, step: float, speed: float) -> Errors:
-        """Learn from one direction how far the gradient should change, for all of them.
+    def calibrate(self, product_at: ProductAt, norm: Norm, step: float) -> Errors:
+        """Find the best step along one direction; `settle` then takes it as the measure of all.
 
         Args:
             product_at: The product at a step, None where it is not finite.
             norm: Norm of a vector over all ranks.
             step: A step that `next` took.
-            speed: Norm of the change per unit step there, > 0.
 
         Returns:
             What was found, with the step to use along this direction.
         """
         least, most = self.bounds()
-        found = calibrate(product_at, norm, step, least=least, most=most, order=self._order)
-        self._change = found.step * speed
-        return found
+        return calibrate(product_at, norm, step, least=least, most=most, order=self._order)
+
+    def settle(self, step: float, speed: float) -> None:
+        """Learn from one direction how far the gradient should change, for all of them.
+
+        Args:
+            step: The best step along it.
+            speed: Norm of the change per unit step there.
+        """
+        self._change, self._longest = step * speed, step
 
     def change(self) -> float:
         """How far the gradient should change on either side, h |Hv|."""
@@ -110,19 +129,23 @@ class StepSize:
         """The |g| to start from, which does not vanish at a stationary point.
 
         Where the gradient does, rounding of the parameters is what is left of the noise: it
-        moves the gradient by eps_m |theta| times the typical |Hv|, the one of the first,
-        random direction. The factor keeps this out of the way wherever |g| is not small.
+        moves the gradient by eps_m |theta| times the typical |Hv|, the one of the first, random
+        direction. The factor keeps this out of the way wherever |g| is not small, and the norm is
+        `least_norm`, since a layer that outweighs the others may well have no curvature.
         """
-        floor = _STATIONARY * self._surface.parameter_norm * self._typical
+        floor = _STATIONARY * self._surface.least_norm * self._typical
         return max(self._surface.gradient_norm, 0.0 if math.isnan(floor) else floor)
 
-    def _reach(self) -> float:
-        return self._surface.parameter_norm or 1.0
+    def _wanted(self, norm: float) -> float:
+        """The step along a direction of such a product, within bounds."""
+        step = self.change() / norm if norm > 0 else math.inf
+        return self._bounded(min(step, self._longest))
 
     def _bounded(self, step: float) -> float:
         least, most = self.bounds()
         return min(max(step, least), most)
 
     def bounds(self) -> tuple[float, float]:
-        """No nearer than the parameters can resolve, no further than they are long."""
-        return torch.finfo(self._surface.space.dtype).eps * self._reach(), self._reach()
+        """No nearer than the smallest parameters can resolve, no further than all are long."""
+        least = torch.finfo(self._surface.space.dtype).eps * (self._surface.least_norm or 1.0)
+        return least, self._surface.parameter_norm or 1.0

@@ -37,11 +37,14 @@ jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
 MATTERS = 0.1
 """Share of the largest |eigenvalue| below which an error, however large a part of a small
 product it is, leaves a bound that still says something."""
-SPREADS = 3.0  # standard deviations of a sum of errors that are independent between parameters
+SPREADS = 2.0
+"""How often the size that a sum of errors has if they are independent between parameters is added
+to what was seen of it, which may be small by chance; both count twice."""
 EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
 HOPELESS = 1e6  # for D = inf, of a product that was not finite at twice the step
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
+FLOAT32 = 2.0**-23  # products without a step are computed in float32 or wider
 SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
 FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
 
@@ -73,6 +76,7 @@ class Pair:
         value: y'Ay.
         residual: |Ay - (y'Ay) y|, the product's errors included.
         error: D of the product; NaN for products without a step.
+        factor: The product's error over D, as its change at half the step tells; NaN if unknown.
         change: Change of y'Ay at twice the step; NaN without a step.
         spread: Root of the sum of (y_i d_i)^2, d the change of the product at twice the step:
             the size that `change` has if errors are independent between parameters.
@@ -82,6 +86,7 @@ class Pair:
     value: float
     residual: float
     error: float
+    factor: float
     change: float
     spread: float
     rho: float
@@ -190,21 +195,31 @@ def extreme(
     else:
         size = math.hypot(pair.value, pair.residual)
         error, residual = min(pair.error, HOPELESS), pair.residual
-        jump = JUMP * error * size if error >= 0 else 0.0
+        factor = JUMP if math.isnan(pair.factor) else pair.factor
+        jump = factor * error * size if error >= 0 else 0.0
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
-        first, rest = floor, jump + floor + skew
-        if error >= 0:
-            first = max(floor, JUMP * abs(pair.change) + SPREADS * pair.spread)
+        first, rest = max(jump, floor), max(jump, floor) + skew
+        again = pair.value
+        if not math.isnan(pair.change):
+            if factor < 1:  # truncation of second order, a third of its change at twice the step
+                again -= pair.change / 3
+                first = max(floor, abs(pair.change) / 6 + pair.spread / 3)
+            else:
+                first = max(floor, 2 * factor * (abs(pair.change) + SPREADS * pair.spread))
         if skew > EXPLAINED * (jump + seen):
             first += skew  # D is blind to it, and so is the change at twice the step
-        off = abs(float(nodes[0]) - pair.value)
+        off = abs(float(nodes[0]) - again)
     certain = off + residual + rest
     bound = certain
-    apart = abs(float(nodes[0] - nodes[1])) if len(nodes) > 1 else math.inf
+    gaps = np.abs(nodes[1:] - nodes[0])
+    apart = float(gaps[0]) if gaps.size else math.inf
     if steps.beta[-1] == 0 or _settling(steps, sign, float(residuals[0]), scale):
-        gap = apart - (residuals[1] if len(nodes) > 1 else 0.0) - certain
-        if gap > 0:
-            bound = min(certain, off + first + (residual + rest) ** 2 / gap)
+        # Vectors that have converged lie within the Krylov space, where the asymmetry tells what
+        # errors do between them; the rest of an error meets vectors that have not.
+        free = gaps - residuals[1:] - certain
+        outer = _least(free[residuals[1:] > rest])
+        within = min(skew, _over(skew**2, _least(free)))
+        bound = min(certain, off + first + within + _over((residual + rest) ** 2, outer))
     return Extreme(
         value=float(nodes[0]),
         bound=bound,
@@ -215,7 +230,7 @@ def extreme(
         anew=pair is not None,
         copies=copies,
         twin=apart <= seen + skew,
-        withheld=_withheld(error, skew, size, scale, anew=pair is not None),
+        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None),
     )
 
 
@@ -289,21 +304,30 @@ def _settling(steps: Steps, sign: float, residual: float, scale: float) -> bool:
     return FALLS * residual <= abs(float(steps.beta[before - 1] * last))
 
 
+def _least(gaps: Array) -> float:
+    return max(float(np.min(gaps, initial=math.inf)), 0.0)
+
+
+def _over(square: float, gap: float) -> float:
+    return square / gap if gap > 0 else math.inf
+
+
 def _rounding(size: float, rho: float, machine_epsilon: float, largest: float) -> float:
     """Rounding of a product: eps |g| / h, |g| / h = |A q| / rho; eps of the largest without h."""
-    least = machine_epsilon * largest
     if math.isnan(rho):
-        return ROUNDING * least
-    return max(machine_epsilon * size / rho if rho > 0 else 0.0, least)
+        return ROUNDING * min(machine_epsilon, FLOAT32) * largest
+    return max(machine_epsilon * size / rho if rho > 0 else 0.0, machine_epsilon * largest)
 
 
 def _weighted(values: Array, weights: Array) -> float:
     return float(np.sqrt((weights * values) @ (weights * values)))
 
 
-def _withheld(error: float, skew: float, size: float, scale: float, *, anew: bool) -> str:
+def _withheld(
+    error: float, certain: float, skew: float, size: float, scale: float, *, anew: bool
+) -> str:
     """Why there is no honest number, "" if there is one."""
-    if error >= NOT_A_DERIVATIVE and JUMP * error * size > MATTERS * scale:
+    if error >= NOT_A_DERIVATIVE and certain > MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
     if not anew and skew >= NOT_A_DERIVATIVE * size and skew > MATTERS * scale:
         return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"

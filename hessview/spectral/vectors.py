@@ -132,6 +132,19 @@ class Space:
                 sums[i] += part @ part
         return sums
 
+    def piece_squares(self, vector: Tensor) -> Tensor:
+        """Local part of the squared norm of each piece of a vector, for a reduction.
+
+        Returns:
+            Shape (piece,), float64, in the pieces' order; not summed over ranks yet.
+        """
+        sums = torch.zeros(len(self.pieces), dtype=torch.float64, device=self.device)
+        for i, (start, piece) in enumerate(zip(self._starts, self.pieces, strict=True)):
+            if piece.owned:
+                for part in torch.split(vector[start : start + piece.numel], CHUNK):
+                    sums[i] += part @ part
+        return sums
+
     def probe(self, seed: int, index: int) -> Tensor:
         """Random vector of unit norm with entries +-1/sqrt(size) (Rademacher).
 

@@ -576,7 +576,8 @@ def _median(values: list[float]) -> float:
 def table(title: str, groups: dict[str, list[Found]]) -> str:
     """A line for each group."""
     lines = [
-        f"{title:24} extremes  hold: now before  narrow: now before  withheld  bound/error: now before"
+        f"{title:24} extremes  hold: now before  narrow: now before  withheld"
+        "  bound/error: now before"
     ]
     for name, rows in groups.items():
         if rows:

@@ -93,3 +93,16 @@ def test_along_training_the_step_stays_near_the_best(surface_of, relative, dtype
         assert error < 3 * best
         assert 0.5 * error < product.error < 8 * error
         vector = (exact / exact.norm()).to(dtype)
+
+
+@pytest.mark.parametrize("away", [0.1, 1.0, 30.0, 1e3])
+def test_products_that_only_fade_are_not_taken_for_quiet_ones(away):
+    # d/dx log cosh x = tanh x, which is bounded: far out, products and their changes fall like 1/h.
+    step = 3e-3 * away
+
+    def at(where):
+        noise = toys.numbers(3, seed=int(1e6 * where)) * 1e-8 / where
+        return torch.tensor([math.tanh(where) / where, 0.0, 0.0]).double() + noise
+
+    found = calibrate(at, norm, step, least=1e-9, most=1e9)
+    assert 1e-3 < found.step < 2e-2  # noise and truncation meet at (3e-8 / 2)^(1/3)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 import toys
 
 from hessview.job.objective import Objective
@@ -129,6 +130,98 @@ def test_a_linear_loss_has_no_curvature(surface_of, dtype):
     assert (product.norm, product.rho, product.error) == (0, 0, 0)
     assert math.isfinite(product.epsilon)
     assert product.epsilon <= surface.parameter_norm
+
+
+class OfVeryUnequalLayers(torch.nn.Module):
+    """A layer whose size means nothing, as its outputs are normalised, and one of usual size."""
+
+    def __init__(self, scale):
+        super().__init__()
+        torch.manual_seed(0)
+        self.large, self.usual = torch.nn.Linear(12, 16), torch.nn.Linear(16, 4)
+        with torch.no_grad():
+            self.large.weight.mul_(scale)
+            self.large.bias.mul_(scale)
+
+    def forward(self, x):
+        return self.usual(torch.tanh(F.layer_norm(self.large(x), [16])))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4, 1e6])
+def test_a_layer_that_outweighs_the_others_does_not_set_the_step(surface_of, relative, scale):
+    inputs, labels = toys.numbers(64, 12), torch.arange(64) % 4
+
+    def loss(module, _):
+        return F.cross_entropy(module(inputs.to(module.usual.weight.dtype)), labels)
+
+    objective = Objective(OfVeryUnequalLayers(scale), loss, [None])
+    surface = surface_of(objective)
+    twin = Objective(OfVeryUnequalLayers(scale).double(), loss, [None])
+    for parameter, own in zip(twin.module.parameters(), objective.module.parameters(), strict=True):
+        parameter.data.copy_(own.data)
+    matrix = toys.dense_hessian(twin)
+    operator = Hessian(surface)
+    for vector in (surface.space.probe(0, 0), torch.linalg.eigh(matrix)[1][:, -1].float()):
+        product = operator.matvec(vector.contiguous(), measure_error=True)
+        assert relative(product.vector, matrix @ vector.double()) < 1e-3
+        assert product.error < 1e-3
+
+
+@pytest.mark.parametrize("which", [500, 704, 1060])
+def test_along_little_curvature_products_have_the_absolute_error_of_a_usual_one(
+    surface_of, gpt_hessian, gpt_eigen, which
+):
+    surface = surface_of(toys.gpt(dtype=torch.float32))
+    operator = Hessian(surface)
+
+    def miss(vector):
+        product = operator.matvec(vector, measure_error=True)
+        error = float((product.vector.double() - gpt_hessian @ vector.double()).norm())
+        return error, product.error * product.norm
+
+    usual, _ = miss(surface.space.probe(0, 0))
+    assert abs(float(gpt_eigen[0][which])) < 0.05 * float(gpt_eigen[0][-1])
+    error, told = miss(gpt_eigen[1][:, which].float().contiguous())
+    assert error < 3 * usual  # of steps without a limit: 20 and 50 times, at 500 and at 1060
+    assert 0.5 * error < told < 8 * error
+
+
+def test_a_step_that_is_too_long_for_a_direction_is_shortened_where_d_is_measured(surface_of):
+    # sum cosh(k x) / k^2: curvature 1 along both, the fourth derivative 1 and 1e6.
+    rates = torch.tensor([1.0, 1000.0], dtype=torch.float64)
+    objective = Objective(
+        toys.Point(torch.zeros(2, dtype=torch.float64)),
+        lambda module, _: (torch.cosh(rates * module()) / rates**2).sum() + module().sum(),
+        [None],
+    )
+    surface = surface_of(objective)
+    operator = Hessian(surface)
+    first, second = torch.eye(2, dtype=torch.float64)
+    operator.matvec(first)
+    blind = operator.matvec(second)
+    operator._step_size.settle(3e-3, 1.0)  # a step that is far too long for the second
+    product = operator.matvec(second, measure_error=True)
+    assert abs(blind.norm - 1) < 1e-3
+    assert product.epsilon < 1e-3
+    assert abs(product.norm - 1) < product.error < 0.1
+    given = Hessian(surface, 3e-3).matvec(second, measure_error=True)
+    assert given.epsilon == 3e-3
+    assert given.error > 1
+
+
+def test_a_jump_is_no_derivative_whatever_the_step(surface_of):
+    # |x| beside x^2 / 2, at 1e-9 from its kink: |Hv(h) - Hv(2h)| is half of a product that is
+    # nothing but the jump over 2h, and so that jump's error of 100 % would pass for one of 50 %.
+    objective = Objective(
+        toys.Point(torch.tensor([1e-9, 1.0], dtype=torch.float64)),
+        lambda module, _: module()[0].abs() + 0.5 * module().square().sum(),
+        [None],
+    )
+    surface = surface_of(objective)
+    for step in (1e-6, 1e-3):
+        product = Hessian(surface, step).matvec(torch.eye(2).double()[0], measure_error=True)
+        assert product.norm == pytest.approx(1 + 1 / step)
+        assert product.error == pytest.approx(1, rel=2e-3)
 
 
 def test_kinks_are_told_by_the_measured_error(surface_of):

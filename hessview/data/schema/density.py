@@ -66,6 +66,9 @@ DENSITY = Schema(
         "pair_error": Variable(
             units="1", long_name="relative error D of Hy, by a second step", dims=_END
         ),
+        "pair_factor": Variable(
+            units="1", long_name="error of Hy over that by D, as half the step tells", dims=_END
+        ),
         "pair_change": Variable(
             units="loss", long_name="change of y'Hy at twice the step", dims=_END
         ),
