@@ -52,25 +52,37 @@ def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
     return headline(ds, resolution=resolution)
 
 
-def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
-    """As `summary`, without its warning: for those who say `displacement.rounding` beside it."""
+def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION, shares: bool = True) -> xr.Dataset:
+    """As `summary`, without its warning: for those who say `displacement.rounding` beside it.
+
+    Without shares the masses are left out, which take most of the time.
+    """
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
     ds = one_density(ds)
     found = ritz(ds)
+    bounds = extremes(ds)
     quantities = {
-        **{name: _bound(*estimate) for name, estimate in extremes(ds).items()},
+        **{name: _bound(*estimate) for name, estimate in bounds.items()},
         **hutchinson(ds),
-        **masses(ds, found, resolution),
+        **(masses(ds, found, resolution) if shares else {}),
     }
     loss = str(found.node.attrs["units"])
     numbers = {
         name: ("quantity", np.array([getattr(one, name) for one in quantities.values()]))
-        for name in ("value", "uncertainty", "low", "high", "level")
+        for name in ("value", "low", "high", "level")
     }
+    stated = [
+        bounds[name].uncertainty if name in bounds else one.uncertainty
+        for name, one in quantities.items()
+    ]
     bases = np.array([one.basis for one in quantities.values()], dtype=object)
     return xr.Dataset(
-        {**numbers, "basis": ("quantity", bases)},
+        {
+            **numbers,
+            "uncertainty": ("quantity", np.array(stated)),
+            "basis": ("quantity", bases),
+        },
         {
             "quantity": np.array(list(quantities), dtype=object),
             "units": (

@@ -13,6 +13,7 @@ from hessview.data.sweep import setting_of, spectrum
 from hessview.data.training import QUANTITIES, history
 from hessview.page.comparison import comparison
 from hessview.page.convergence_panel import EXTREMES
+from hessview.page.tiles.tile import brief
 from hessview.page.wording import apart_by, measured, number
 from hessview.views.convergence import describe, product_error
 from hessview.views.sweep import SYMBOLS
@@ -150,16 +151,21 @@ def training_table(ds: xr.Dataset) -> Table:
         ds: What `hessview.training` joined.
 
     Returns:
-        The table; a dash where nothing is measured yet.
+        The table; a dash where nothing is measured yet, the reason where a number is withheld.
     """
     found = history(ds).sel(quantity=list(QUANTITIES))
     rows = [
-        [str(step), *map(_with_error, one.value, one.uncertainty)]
+        [str(step), *map(_or_reason, one.value, one.uncertainty, one.basis)]
         for place, step in enumerate(found.training_step.values.tolist())
         for one in [found.isel(training_step=place)]
     ]
     head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]
     return Table("Curvature during training", head, rows)
+
+
+def _or_reason(value: xr.DataArray, error: xr.DataArray, basis: xr.DataArray) -> str:
+    reason = str(basis.item())
+    return brief(reason) if reason.startswith("withheld") else _with_error(value, error)
 
 
 def _with_error(value: xr.DataArray, error: xr.DataArray) -> str:

@@ -62,7 +62,9 @@ def test_no_share_reads_as_nothing_or_as_all_unless_it_is(value):
 
 
 def test_intervals_of_shares_are_rounded_outward():
-    assert between(0.00017, 0.9301) == "0.017 – 93.1 %" or between(0.00017, 0.9301) == "0.017 – 94 %"
+    assert (
+        between(0.00017, 0.9301) == "0.017 – 93.1 %" or between(0.00017, 0.9301) == "0.017 – 94 %"
+    )
     assert between(0.0, 1.0) == "0 – 100 %"
     assert between(0.0, 0.0) == "0 %"
 
