@@ -5,6 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.as_run import as_run
 from hessview.errors import RecordError
 
 RESOLVED = 2.0
@@ -37,7 +38,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
         the product, not of the reference). NaN where noise or bend could not be told.
 
     Raises:
-        RecordError: Not an accuracy.
+        RecordError: Not an accuracy, or one that was averaged.
     """
     ds = as_dataset(ds)
     if not {"relative_error", "noise", "bend"} <= set(ds):
@@ -45,6 +46,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
             f"the dataset holds {sorted(map(str, ds.data_vars))}, not relative_error, noise and "
             "bend; pass the dataset of an accuracy run."
         )
+    as_run(ds, "relative_error", ("direction", "epsilon"))
     at = (
         ds.epsilon
         if epsilons is None

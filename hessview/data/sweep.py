@@ -1,21 +1,32 @@
 """How far spectra of a sweep lie apart."""
 
+from typing import NamedTuple
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.as_run import as_run
+from hessview.data.interval import LEVEL, student
 from hessview.data.ritz import ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 
+Array = NDArray[np.float64]
+
 SETTINGS = ("epsilon", "fraction")
 
 COMMENT = (
-    "distance: first Wasserstein distance between the quadratures of the same probe at a setting "
-    "and at the reference, so that what probes differ by cancels; relative_distance: over the "
-    "range of the reference's Ritz values. spread: standard error over probes, NaN for one. "
-    "product_error: the largest D of the setting; where it is near 1, its spectrum is noise. The "
-    "quadrature of m steps itself lies about 1e-3 of the range from the exact spectrum."
+    "distance: first Wasserstein distance between the mean spectra over probes at a setting and at "
+    "the reference. Few probes overestimate it, since what they differ by does not cancel. So it "
+    "is the mean of two numbers: this overestimate, and an underestimate in which each probe is "
+    "weighed by the sign of the others' difference (cross-validation). low and high: Student's t "
+    "below the one and above the other, and resolution beyond both; NaN for one probe. resolution: "
+    "by how much half of the Lanczos steps would change the number. relative: over the range of "
+    "the reference's Ritz values. product_error: the largest D of the setting; where it is near 1, "
+    "its spectrum is noise. The spectra are those of the operators as applied: what products err "
+    "by is in them."
 )
 
 
@@ -28,16 +39,19 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
             whose products have the least error D.
 
     Returns:
-        Over the setting (epsilon or fraction): distance (mean over probes that are whole at
-        both settings, in units of the loss), spread, relative_distance, relative_spread, and
-        product_error (the largest D). The reference stands in attrs.
+        Over the setting (epsilon or fraction): distance (of the probes that are whole at both
+        settings, in units of the loss), low and high, between which it lies at the level in attrs,
+        resolution (what half of the steps would change), the same over the reference's range
+        (relative_distance, relative_low, relative_high), and product_error (the largest D). The
+        reference stands in attrs.
 
     Raises:
-        RecordError: Not a sweep, or the reference is not measured yet.
+        RecordError: Not a sweep, one that was averaged, or the reference is not measured yet.
         InputError: The reference is none of the settings.
     """
     ds = as_dataset(ds)
     setting = setting_of(ds)
+    ds = as_run(ds, "alpha", (setting, "probe", "step"))
     settings = ds[setting].values
     errors = ds.error.max(["probe", "step"])
     place = _reference(ds, setting, reference, errors)
@@ -49,15 +63,24 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
             "it, or choose another reference."
         )
     width = quadrature.extent(base.node.values) or np.nan
-    rows = np.array([distance(found, base) for found in spectra])
-    attrs = {**ds.attrs, "reference": float(settings[place]), "comment": COMMENT}
-    units = str(ds.alpha.attrs.get("units", "loss"))
+    half = max(ds.sizes["step"] // 2, 1)
+    coarse = [spectrum(ds, setting, index, steps=half) for index in range(len(settings))]
+    apart = [
+        distance((one, rough), (base, coarse[place]))
+        for one, rough in zip(spectra, coarse, strict=True)
+    ]
+    rows = np.array([(one.distance, one.low, one.high, one.resolution) for one in apart])
+    attrs = {**ds.attrs, "reference": float(settings[place]), "level": LEVEL, "comment": COMMENT}
+    units = {"units": str(ds.alpha.attrs.get("units", "loss"))}
+    names = ("distance", "low", "high")
     return xr.Dataset(
         {
-            "distance": (setting, rows[:, 0], {"units": units}),
-            "spread": (setting, rows[:, 1], {"units": units}),
-            "relative_distance": (setting, rows[:, 0] / width, {"units": "1"}),
-            "relative_spread": (setting, rows[:, 1] / width, {"units": "1"}),
+            **{name: (setting, rows[:, i], units) for i, name in enumerate(names)},
+            **{
+                f"relative_{name}": (setting, rows[:, i] / width, {"units": "1"})
+                for i, name in enumerate(names)
+            },
+            "resolution": (setting, rows[:, 3], units),
             "product_error": (setting, errors.values, {"units": "1"}),
         },
         {setting: ds[setting]},
@@ -80,31 +103,106 @@ def setting_of(ds: xr.Dataset) -> str:
     )
 
 
-def spectrum(ds: xr.Dataset, setting: str, index: int) -> xr.Dataset | None:
+def spectrum(
+    ds: xr.Dataset, setting: str, index: int, *, steps: int | None = None
+) -> xr.Dataset | None:
     """Quadrature of all probes at a setting, as `data.ritz.ritz` gives it; None before it."""
     one = ds.isel({setting: index})
-    return ritz(one) if bool(np.isfinite(one.alpha.isel(step=0)).any()) else None
+    return ritz(one, steps=steps) if bool(np.isfinite(one.alpha.isel(step=0)).any()) else None
 
 
-def distance(found: xr.Dataset | None, base: xr.Dataset) -> tuple[float, float]:
-    """Wasserstein distance of two spectra of the same probes.
+class Distance(NamedTuple):
+    """How far two spectra lie apart, in units of the loss; NaN where nothing tells.
+
+    Attributes:
+        distance: The estimate.
+        low: Lower end of what it may be, at `LEVEL`.
+        high: Upper end.
+        resolution: By how much half of the Lanczos steps would change the estimate.
+    """
+
+    distance: float
+    low: float
+    high: float
+    resolution: float
+
+
+NOTHING = Distance(np.nan, np.nan, np.nan, np.nan)
+
+Spectra = tuple[xr.Dataset | None, xr.Dataset | None]
+"""Quadratures of a run as `data.ritz.ritz` gives them: of all steps, and of half of them."""
+
+
+def distance(found: Spectra, base: Spectra) -> Distance:
+    """Wasserstein distance of two spectra, each the mean over probes.
+
+    Of independent differences d_i between cumulative distributions the integral of |mean d_i| is
+    too large on average (Jensen). That of sign(sum of the other d_j) d_i is too small on average,
+    as no function with slopes of at most 1 tells the spectra further apart than their distance
+    (Kantorovich and Rubinstein). The truth lies between what both average to.
 
     Args:
-        found: Quadrature as `data.ritz.ritz` gives it, or None for one not measured yet.
-        base: The other, of the same probes in the same order.
+        found: Spectra of a run; None for what is not measured yet.
+        base: Those of the other. Probes are paired in order: of the same probe in both, what it
+            scatters by cancels.
 
     Returns:
-        Mean over the probes that are whole in both, and its standard error, in units of the
-        loss; NaN where there are too few.
+        Of the probes that are whole in both. One probe has no ends.
     """
-    if found is None:
-        return np.nan, np.nan
-    both = np.flatnonzero(found.finished.values & base.finished.values).tolist()
-    each = [quadrature.wasserstein(_rule(found, probe), _rule(base, probe)) for probe in both]
-    if not each:
-        return np.nan, np.nan
-    spread = np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan
-    return float(np.mean(each)), float(spread)
+    whole = _whole(found[0], base[0])
+    pairs = _pairs(found[0], base[0], whole)
+    if not pairs:
+        return NOTHING
+    over, each, under = _estimates(pairs)
+    if len(pairs) == 1:
+        return Distance(over, np.nan, np.nan, np.nan)
+    rough, _, _ = _estimates(_pairs(found[1], base[1], whole))
+    resolution = abs(over - rough)
+    below, above = (
+        student(len(pairs), LEVEL) * float(samples.std(ddof=1)) / np.sqrt(len(pairs))
+        for samples in (under, each)
+    )
+    least = max(float(under.mean()), 0.0)
+    return Distance(
+        (over + least) / 2,
+        max(float(under.mean()) - below - resolution, 0.0),
+        over + above + resolution,
+        resolution,
+    )
+
+
+Pair = tuple[quadrature.Ritz, quadrature.Ritz]
+
+
+def _whole(found: xr.Dataset | None, base: xr.Dataset | None) -> list[int]:
+    """Positions of the probes that are whole in both."""
+    if found is None or base is None:
+        return []
+    count = min(found.sizes["probe"], base.sizes["probe"])
+    both = found.finished.values[:count] & base.finished.values[:count]
+    return [int(place) for place in np.flatnonzero(both)]
+
+
+def _pairs(found: xr.Dataset | None, base: xr.Dataset | None, probes: list[int]) -> list[Pair]:
+    if found is None or base is None:
+        return []
+    return [(_rule(found, probe), _rule(base, probe)) for probe in probes]
+
+
+def _estimates(pairs: list[Pair]) -> tuple[float, Array, Array]:
+    """The distance of the means, those of each pair, and each by the sign of the others."""
+    at = np.unique(np.concatenate([rule.nodes for pair in pairs for rule in pair]))
+    gaps = np.diff(at)
+    excess = np.array([_cumulative(a, at) - _cumulative(b, at) for a, b in pairs])[:, :-1]
+    total = excess.sum(axis=0)
+    over = float(np.abs(total) @ gaps) / len(pairs)
+    return over, np.abs(excess) @ gaps, (np.sign(total - excess) * excess) @ gaps
+
+
+def _cumulative(rule: quadrature.Ritz, at: Array) -> Array:
+    """Weight of the nodes up to each point, shape of at."""
+    sums = np.concatenate([[0.0], np.cumsum(rule.weights)])
+    return np.asarray(sums[np.searchsorted(rule.nodes, at, side="right")])
 
 
 def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.DataArray) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.as_dataset import as_datasets
-from hessview.data.summary import summary
+from hessview.data.displacement import warn_of_rounding
+from hessview.data.summary import headline
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
 
@@ -15,6 +16,7 @@ QUANTITIES = ("largest", "smallest", "trace")
 SAME = ("model", "parameters", "operator", "subset", "digest")
 """What runs must share for their spectra to be those of one training."""
 
+_ENDS = ("uncertainty", "low", "high", "level")
 _PER_RUN = ("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes")
 
 
@@ -113,8 +115,8 @@ def history(ds: xr.Dataset) -> xr.Dataset:
         ds: What `training` gave.
 
     Returns:
-        value, uncertainty and basis over (quantity, training_step), as `hessview.summary` gives
-        them; NaN where nothing is measured yet.
+        value, uncertainty, low, high, level and basis over (quantity, training_step), as
+        `hessview.summary` gives them; NaN where nothing is measured yet, or a number withheld.
 
     Raises:
         RecordError: Not joined by `training`.
@@ -126,13 +128,14 @@ def history(ds: xr.Dataset) -> xr.Dataset:
 
 def _summary(ds: xr.Dataset) -> xr.Dataset:
     try:
-        return summary(ds).sel(quantity=list(QUANTITIES)).drop_attrs()
+        warn_of_rounding(ds)
+        return headline(ds, shares=False).sel(quantity=list(QUANTITIES)).drop_attrs()
     except RecordError:
         shape = len(QUANTITIES)
         return xr.Dataset(
             {
                 "value": ("quantity", np.full(shape, np.nan)),
-                "uncertainty": ("quantity", np.full(shape, np.nan)),
+                **{name: ("quantity", np.full(shape, np.nan)) for name in _ENDS},
                 "basis": ("quantity", np.array(["nothing is measured yet"] * shape, object)),
             },
             {

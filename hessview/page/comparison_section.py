@@ -3,20 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.comparison import comparison
+from hessview.data.ritz import ritz
 from hessview.errors import RecordError
 from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
 from hessview.page.wording import measured, number
 from hessview.views import theme
-from hessview.views.compare import bare
+from hessview.views.compare import bare, ends, say_mixed
 
 Json = dict[str, Any]
 
-HEAD = ["run", "distance to the first", "largest eigenvalue", "smallest eigenvalue", "whole probes"]
+HEAD = [
+    "run",
+    "distance to the reference",
+    "largest eigenvalue",
+    "smallest eigenvalue",
+    "whole probes",
+    "its matrix",
+]
 
 
 def comparison_sections(
@@ -44,7 +53,8 @@ def comparison_sections(
         return []
     left = int(apart.attrs["left_out"])
     note = f"{left} of them left out: nothing is measured" if left else ""
-    subtitle = " · ".join(filter(None, [f"{len(densities)} density runs", note]))
+    parts = [f"{len(densities)} density runs", note, say_mixed(apart)]
+    subtitle = " · ".join(filter(None, parts))
     counts = {"done": len(there), "total": len(densities), "unit": "runs", "left": ""}
     return [
         {
@@ -68,25 +78,46 @@ def _panel(there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int]
     return {
         "kind": "comparison",
         "title": "Spectra over each other",
-        "subtitle": "Mean over whole probes of each run, one kernel width for all",
+        "subtitle": "Mean over whole probes of each run, drawn as far as its eigenvalues reach; "
+        "one kernel width for all but runs of too few steps for it",
         "message": "",
         "again": None,
         "figure": {"data": figure["data"], "layout": plain(go.Layout(layout).to_plotly_json())},
         "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
         "runs": [
-            {"label": label, **(coefficients(ds) if places is None else {"at": places[id(ds)]})}
-            for label, ds in zip(labels, there, strict=True)
+            {
+                "label": label,
+                "coarse": bool(apart.coarse[place]),
+                "ends": ends(apart.isel(run=place), ritz(ds)),
+                **(coefficients(ds) if places is None else {"at": places[id(ds)]}),
+            }
+            for place, (label, ds) in enumerate(zip(labels, there, strict=True))
         ],
         "head": HEAD,
-        "rows": [_row(label, apart.isel(run=place)) for place, label in enumerate(labels)],
+        "rows": [
+            _row(label, apart.isel(run=place), str(apart.attrs["reference"]))
+            for place, label in enumerate(labels)
+        ],
     }
 
 
-def _row(label: str, one: xr.Dataset) -> list[str]:
-    distance, spread = measured(float(one.distance), float(one.spread))
-    apart = number(float(one.distance), 2) if not spread else f"{distance} {spread}"
+def _row(label: str, one: xr.Dataset, reference: str) -> list[str]:
     extremes = [
         " ".join(measured(float(one[name]), float(one[f"{name}_uncertainty"]))).strip()
         for name in ("largest", "smallest")
     ]
-    return [label, apart, *extremes, str(int(one.whole))]
+    own = "the reference" if reference == label else "the same"
+    words = f"differs in {one.matrix.item()}" if one.matrix.item() else own
+    if one.coarse:
+        words += "; too few steps for the others' kernel width"
+    return [label, _distance(one, reference == label), *extremes, str(int(one.whole)), words]
+
+
+def _distance(one: xr.Dataset, is_reference: bool) -> str:
+    if is_reference:
+        return "0"
+    text = number(float(one.distance), 2)
+    if not np.isfinite(one.distance_high):
+        return text
+    low, high = (number(float(one[f"distance_{end}"]), 2) for end in ("low", "high"))
+    return f"{text} ({low} – {high})"

@@ -7,7 +7,7 @@ import xarray as xr
 from hessview.data.ritz import ritz
 from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
-from hessview.views.density import density, describe
+from hessview.views.density import density, describe, marks
 
 Json = dict[str, Any]
 
@@ -19,9 +19,10 @@ def density_panel(ds: xr.Dataset) -> Json:
         ds: Dataset of a density run, also a half-done one.
 
     Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), all (the probes
-        that were asked for), and what `page.coefficients` gives, in which Ritz values and weights
-        are computed.
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), marks (smallest
+        and largest eigenvalue of the whole run, each with its uncertainty), all (the probes that
+        were asked for), and what `page.coefficients` gives, in which Ritz values and weights are
+        computed.
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -30,6 +31,7 @@ def density_panel(ds: xr.Dataset) -> Json:
     return {
         "subtitle": describe(found),
         "figure": _bare(ds),
+        "marks": marks(ds, found),
         "all": found.probe.values.tolist(),
         **coefficients(ds),
     }
@@ -40,7 +42,8 @@ def _bare(ds: xr.Dataset) -> Json:
     made = density(ds, steps=1).to_plotly_json()
     arrays = ("x", "y", "customdata")
     traces = [
-        {key: value for key, value in trace.items() if key not in arrays} for trace in made["data"]
+        plain({key: value for key, value in trace.items() if key not in arrays})
+        for trace in made["data"]
     ]
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     return {"data": traces, "layout": plain(layout)}

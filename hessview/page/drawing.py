@@ -13,6 +13,7 @@ from hessview.views import theme
 
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 708, 10, 262  # the plotting area
+ROOM = 0.03  # share of the range beside the curve
 
 Scale = Callable[[float], float]
 
@@ -39,6 +40,13 @@ def drawing(figure: go.Figure) -> Markup:
             f'<polyline points="{points}" fill="none" stroke="{theme.LIGHT[colour]}" '
             f'stroke-width="1.6" stroke-dasharray="{dash}"/>'
         )
+    extremes = traces["extremes"]
+    bars = zip(extremes.x, extremes.error_x.arrayminus, extremes.error_x.array, strict=True)
+    for x, below, above in bars:
+        marks.append(
+            f'<path d="M{x_of(x - below):.1f} {BOTTOM - 3}H{x_of(x + above):.1f}'
+            f'M{x_of(x):.1f} {BOTTOM}v-6" stroke="{theme.LIGHT["ink"]}" stroke-width="1.5"/>'
+        )
     for x, y in zip(traces["located"].x, traces["located"].y, strict=True):
         marks.append(
             f'<circle cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="2.5" fill="{theme.LIGHT["ritz"]}"/>'
@@ -56,8 +64,7 @@ def drawing(figure: go.Figure) -> Markup:
 
 def _scales(figure: go.Figure, traces: dict[str, Any]) -> tuple[Scale, Scale]:
     """Maps from eigenvalue and density to the drawing."""
-    at = max((trace.x for trace in traces.values()), key=len)
-    left, right = float(np.nanmin(at)), float(np.nanmax(at))
+    left, right = _ends(traces)
     low, high = map(float, figure.layout.yaxis.range)
 
     def x_of(value: float) -> float:
@@ -68,6 +75,14 @@ def _scales(figure: go.Figure, traces: dict[str, Any]) -> tuple[Scale, Scale]:
         return BOTTOM - (BOTTOM - TOP) * max(share, -0.1)
 
     return x_of, y_of
+
+
+def _ends(traces: dict[str, Any]) -> tuple[float, float]:
+    """Eigenvalues at the left and the right of the plotting area."""
+    at = np.concatenate([np.asarray(trace.x, dtype=float) for trace in traces.values()])
+    low, high = float(np.nanmin(at)), float(np.nanmax(at))
+    room = ROOM * ((high - low) or abs(high) or 1.0)
+    return low - room, high + room
 
 
 def _points(trace: Any, x_of: Scale, y_of: Scale) -> list[str]:
@@ -96,8 +111,7 @@ def _axes(figure: go.Figure, traces: dict[str, Any], x_of: Scale, y_of: Scale) -
             f'<text x="{LEFT - 6}" y="{y_of(10.0**power) + 4:.1f}" text-anchor="end">'
             f'10<tspan dy="-4" font-size="9">{_signed(power)}</tspan></text>'
         )
-    at = max((trace.x for trace in traces.values()), key=len)
-    for value in _round_numbers(float(np.nanmin(at)), float(np.nanmax(at))):
+    for value in _round_numbers(*_ends(traces)):
         parts.append(
             f'<text x="{x_of(value):.1f}" y="{BOTTOM + 16}" text-anchor="middle">'
             f"{_signed(value)}</text>"

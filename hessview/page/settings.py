@@ -7,7 +7,7 @@ import xarray as xr
 
 from hessview.data.accuracy import theory
 from hessview.data.sweep import setting_of
-from hessview.page.wording import number, share
+from hessview.page.wording import apart_by, number
 
 Json = dict[str, Any]
 
@@ -50,10 +50,9 @@ def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Json:
     rows = []
     for value in part[setting].values.tolist():
         one = apart.sel({setting: value})
-        distance, spread = share(float(one.relative_distance), float(one.relative_spread))
         own = value == apart.attrs["reference"]
-        words = "the reference itself" if own else f"{distance} {spread} of the range"
-        rows.append([[words.replace("  ", " "), number(float(one.product_error), 2)]])
+        words = "the reference itself" if own else f"{apart_by(one)} of the range"
+        rows.append([[words, number(float(one.product_error), 2)]])
     head = [f"distance to {number(float(apart.attrs['reference']))}", "D ≤"]
     return _over(setting, "x2", part[setting].values, head, rows)
 

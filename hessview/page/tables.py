@@ -13,7 +13,8 @@ from hessview.data.sweep import setting_of, spectrum
 from hessview.data.training import QUANTITIES, history
 from hessview.page.comparison import comparison
 from hessview.page.convergence_panel import EXTREMES
-from hessview.page.wording import measured, number
+from hessview.page.tiles.tile import brief
+from hessview.page.wording import apart_by, measured, number
 from hessview.views.convergence import describe, product_error
 from hessview.views.sweep import SYMBOLS
 
@@ -71,10 +72,11 @@ def sweep_table(ds: xr.Dataset) -> Table:
         found = spectrum(part, setting, place)
         assert found is not None, "comparison left it out"
         one = apart.isel({setting: place})
-        numbers = [found.node.max(), found.node.min(), one.relative_distance, one.product_error]
-        rows.append([number(value), *(number(float(cell)) for cell in numbers)])
+        ends = (number(float(end)) for end in (found.node.max(), found.node.min()))
+        error = number(float(one.product_error))
+        rows.append([number(value), *ends, apart_by(one), error])
     caption = f"Distance to the spectrum at {SYMBOLS[setting]} {number(apart.attrs['reference'])}"
-    head = [setting, "largest eigenvalue", "smallest", "distance / range", "product error D"]
+    head = [setting, "largest Ritz value", "smallest", "distance / range", "product error D"]
     return Table(caption, head, rows)
 
 
@@ -96,10 +98,23 @@ def coupling_table(ds: xr.Dataset) -> Table:
         one, line = found.isel(block=place), partners[place]
         best = int(np.nanargmax(line)) if np.isfinite(line).any() else -1
         most = f"{names[best]} ({number(float(line[best]), 2)})" if best >= 0 else "–"
-        error, noise = number(float(one.row_error)), number(float(one.row_noise), 1)
+        error = _with_error(one.row_error, one.row_uncertainty)
+        noise = number(float(one.row_noise), 1)
         rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
+    whole = [_of_all(found.sel(quantity=name)) for name in found["quantity"].values]
     head = ["block", "error", "noise", "verdict", "most coupled to (coefficient)"]
-    return Table("Block-diagonal product, by block", head, rows)
+    caption = "Block-diagonal product, by block (means over probes of ratios)"
+    return Table(caption, head, [*rows, *whole])
+
+
+def _of_all(one: xr.Dataset) -> list[str]:
+    """The row of a number of the whole block-diagonal product."""
+    name = str(one["quantity"].item())
+    kind = "mean of ratios" if name in ("block_error", "cosine") else "ratio of means"
+    words = name.removesuffix("_pooled").replace("_", " ")
+    noise = number(float(one.noise), 1)
+    value = _with_error(one.value, one.uncertainty)
+    return [f"all: {words}, {kind}", value, noise, str(one.verdict.item()), ""]
 
 
 def convergence_table(ds: xr.Dataset) -> Table:
@@ -136,16 +151,21 @@ def training_table(ds: xr.Dataset) -> Table:
         ds: What `hessview.training` joined.
 
     Returns:
-        The table; a dash where nothing is measured yet.
+        The table; a dash where nothing is measured yet, the reason where a number is withheld.
     """
     found = history(ds).sel(quantity=list(QUANTITIES))
     rows = [
-        [str(step), *map(_with_error, one.value, one.uncertainty)]
+        [str(step), *map(_or_reason, one.value, one.uncertainty, one.basis)]
         for place, step in enumerate(found.training_step.values.tolist())
         for one in [found.isel(training_step=place)]
     ]
     head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]
     return Table("Curvature during training", head, rows)
+
+
+def _or_reason(value: xr.DataArray, error: xr.DataArray, basis: xr.DataArray) -> str:
+    reason = str(basis.item())
+    return brief(reason) if reason.startswith("withheld") else _with_error(value, error)
 
 
 def _with_error(value: xr.DataArray, error: xr.DataArray) -> str:

@@ -107,5 +107,7 @@ def _tiles(ds: xr.Dataset) -> list[Tile]:
         value, note = measured(float(last.value), float(last.uncertainty))
         before, _ = measured(float(first.value), float(first.uncertainty))
         at = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
+        if str(one.basis.values[-1]).startswith("withheld"):
+            at += "; withheld since, as products are no derivatives"
         made.append(tile(label, value, f"{note} {at}".strip(), str(last.basis.item())))
     return made

@@ -3,6 +3,10 @@
 import datetime
 import math
 
+import xarray as xr
+
+from hessview.data.digits import per_cent, rounded
+
 MOST_DIGITS = 6  # more cannot be compared at a glance
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -29,38 +33,51 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def measured(value: float, uncertainty: float) -> tuple[str, str]:
-    """A value rounded to its uncertainty, and the uncertainty.
+    """A value rounded to its uncertainty, and the uncertainty, as `data.digits` rounds both.
 
     Args:
         value: Any number.
         uncertainty: Its uncertainty, NaN if it is not known.
 
     Returns:
-        Texts such as ("41.30", "± 0.02"); the second is "" if it is not known.
+        Texts such as ("41.30", "± 0.13"); the second is "" if it is not known.
     """
-    if not (math.isfinite(value) and math.isfinite(uncertainty)):
+    if not math.isfinite(value) or math.isnan(uncertainty):
         return number(value), ""
-    if value == 0 or uncertainty <= 0:
-        return number(value, 4), f"± {number(uncertainty, 1)}"
-    power, last = (int(f"{part:.0e}".split("e")[1]) for part in (value, uncertainty))
-    if power - last > MOST_DIGITS:
-        return number(value, MOST_DIGITS), f"± {number(uncertainty, 1)}"
-    if -4 < power < 6:
-        scale, decimals, suffix = 1.0, max(-last, 0), ""
-    else:  # both in the same power of ten
-        scale, decimals, suffix = 10.0**power, max(power - last, 0), _power(power)
-    texts = [_signed(f"{part / scale:,.{decimals}f}") for part in (value, uncertainty)]
+    if math.isinf(uncertainty):
+        return number(value), "± ∞"
+    text, doubt, power = rounded(value, uncertainty, most=MOST_DIGITS)
+    suffix = _power(power) if power else ""
+    texts = [_signed(_thousands(part)) for part in (text, doubt)]
     return f"{texts[0]}{suffix}", f"± {texts[1]}{suffix}"
 
 
-def share(value: float, uncertainty: float = math.nan) -> tuple[str, str]:
-    """A share of one as per cent, and its uncertainty; both as `measured` gives them."""
-    if 0 < abs(value) < 1e-4:
-        return measured(value, uncertainty)
-    text, spread = measured(100 * value, 100 * uncertainty)
+def share(value: float) -> str:
+    """A share of one as per cent; neither 0 nor 100 % unless it is."""
     if not math.isfinite(value):
-        return text, spread
-    return f"{text} %", f"{spread} %" if spread else ""
+        return "–"
+    if 0 < value < 1e-6 or value > 1:  # noise may lie beyond the range
+        return number(100 * value, 2) + " %"
+    return f"{per_cent(value)} %"
+
+
+def between(low: float, high: float) -> str:
+    """An interval of shares as per cent, rounded outward, such as "0.017 – 93 %"."""
+    if high > 1:
+        return f"{number(100 * low, 2)} – {number(100 * high, 2)} %"
+    ends = [per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
+    return f"{ends[0]} %" if ends[0] == ends[1] else f"{ends[0]} – {ends[1]} %"
+
+
+def apart_by(one: xr.Dataset) -> str:
+    """A distance over the range with its interval, such as "1.2 % (0.8 – 1.9 %)".
+
+    Args:
+        one: A setting's entry of `data.sweep.distances`.
+    """
+    text = share(float(one.relative_distance))
+    ends = float(one.relative_low), float(one.relative_high)
+    return f"{text} ({between(*ends)})" if math.isfinite(ends[1]) else text
 
 
 def span(low: float, high: float) -> str:
@@ -90,6 +107,11 @@ def count(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:,.0f}"
+
+
+def _thousands(text: str) -> str:
+    whole, dot, rest = text.partition(".")
+    return f"{int(whole):,}{dot}{rest}" if int(whole) else text
 
 
 def _power(exponent: int) -> str:

@@ -18,6 +18,7 @@ LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen ha
 LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve there agrees to 0.1 %
 PADDING = 0.03  # share of the range that stays free at either end
 REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
+ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,3 +206,44 @@ def extent(nodes: ArrayLike) -> float:
     low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
     rounding = 64 * float(np.finfo(np.float64).eps) * max(abs(low), abs(high))
     return high - low if high - low > rounding else 0.0
+
+
+def mass_below(alpha: ArrayLike, beta: ArrayLike, x: float) -> tuple[float, float, Array]:
+    """Bounds of a probe's spectral measure below a point, whatever lies beyond its moments.
+
+    The inequalities of Chebyshev, Markov and Stieltjes: of all measures with the moments that
+    Lanczos found (up to 2 m), none has less below x than the Gauss-Radau rule that has a node at
+    x counts on its other nodes there, and none has more, x included, than it counts with that
+    node. Where the Krylov space is exhausted (the last beta is 0), the measure itself is known.
+
+    Args:
+        alpha: Diagonal of the Jacobi matrix, shape (step,), in units of the operator.
+        beta: Off-diagonal, as of `ritz`.
+        x: The point, in units of the operator.
+
+    Returns:
+        Least and greatest mass, and the node's unit eigenvector, shape (step,): where the matrix
+        changes by a small E, the bounds are those at a point shifted by up to s' |E| s.
+
+    Reference: Akhiezer, The Classical Moment Problem (1965), 2.5; Golub & Meurant, Matrices,
+    Moments and Quadrature (2010), 6.2 for the rule.
+    """
+    diagonal = np.asarray(alpha, dtype=np.float64)
+    coupling = np.asarray(beta, dtype=np.float64)
+    nodes, vectors = eigh_tridiagonal(diagonal, coupling[:-1])
+    size = max(float(np.abs(nodes).max()), float(np.abs(coupling).max()))
+    gaps = nodes - x
+    near = int(np.argmin(np.abs(gaps)))
+    if coupling[-1] == 0 or abs(gaps[near]) <= ON_A_NODE * size:  # that of Gauss has such a node
+        here = np.abs(gaps) <= ON_A_NODE * size
+        low, there = vectors[0, (gaps < 0) & ~here], vectors[0, here]
+        least = float(low @ low)
+        return least, least + float(there @ there), vectors[:, near]
+    last = coupling[-1] * vectors[-1]
+    # Golub's bordering: the new entry makes x an eigenvalue.
+    bordered = np.append(diagonal, x + float(np.sum(last**2 / gaps)))
+    nodes, vectors = eigh_tridiagonal(bordered, coupling)
+    near = int(np.argmin(np.abs(nodes - x)))
+    weights = vectors[0] ** 2
+    least = float(weights[:near].sum())
+    return least, least + float(weights[near]), vectors[:-1, near]

@@ -10,56 +10,76 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.comparison import comparison
+from hessview.data.digits import span
 from hessview.data.ritz import ritz
+from hessview.data.table import written
 from hessview.views import broadening
-from hessview.views.heading import LINE, heading
-from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
+from hessview.views.heading import BAR, LINE, heading
+from hessview.views.overlay import MARGIN, density_axis, limits, mean, seen, shown
 from hessview.views.theme import SERIES, strip, template
 
 Array = NDArray[np.float64]
 
 
 def compare(
-    runs: xr.DataTree | Iterable[xr.Dataset], *, sigma: float | None = None, axis: str = "linear"
+    runs: xr.DataTree | Iterable[xr.Dataset],
+    *,
+    sigma: float | None = None,
+    axis: str = "linear",
+    reference: str | None = None,
 ) -> go.Figure:
     """Spectral densities of several runs over one eigenvalue axis, with one kernel width.
 
     A curve is the mean over whole probes of a run; of a run without one, its longest probe,
-    dotted. A curve's name says what tells its run from the others, such as operator, training
-    step, model or ε; hovering also tells its Wasserstein distance to the first.
+    dotted. It ends where the run's spectrum was seen to end. A curve's name says what tells its
+    run from the others, such as operator, training step, model or ε; hovering also tells its
+    Wasserstein distance to the reference, and in what its matrix differs from the reference's.
+    A run of so few steps that it resolves far less than the finest (see `data.comparison`) is
+    drawn with a kernel of its own width, and says so.
 
     Args:
         runs: Datasets of density runs, half-done ones too, or the tree of `hessview.open_runs`.
             Runs in which nothing is measured are left out, and the figure says so.
-        sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes the widest of
-            what each run's number of steps supports. On a symlog axis it is the width at zero.
+        sigma: Width of the Gaussian kernel in units of the eigenvalue, for all runs; None takes
+            the widest of what each run's number of steps supports, coarse runs aside. On a symlog
+            axis it is the width at zero.
         axis: "linear" or "symlog" eigenvalue axis, as of `views.density`.
+        reference: Label or identity of the run that distances refer to; None takes the first
+            that is not coarse.
 
     Returns:
         The figure; each trace says in `meta["run"]` which run it is.
 
     Raises:
-        InputError: sigma not > 0, or an unknown axis.
+        InputError: sigma not > 0, an unknown axis, or a reference that is none of the runs.
         RecordError: No density run has a measured step.
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) for the density.
     """
     broadening.check_sigma(sigma)
-    there, apart = comparison(runs)
+    there, apart = comparison(runs, reference=reference)
     spectra = [ritz(ds) for ds in there]
     nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
     on = broadening.axis(axis, nodes)
-    width = sigma or max(
+    own = [
         broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
-    )
+    ]
+    coarse = apart.coarse.values
+    width = sigma or max(one for one, rough in zip(own, coarse, strict=True) if not rough)
+    widths = [
+        max(one, width) if rough and sigma is None else width
+        for one, rough in zip(own, coarse, strict=True)
+    ]
     at = broadening.grid(on, nodes, width)
     drawn = [shown(found) for found in spectra]
-    curves = [mean(found, on, at, width) for found in drawn]
+    curves = [mean(found, on, at, one) for found, one in zip(drawn, widths, strict=True)]
     bottom, top = limits(curves, drawn, on, at)
     figure = bare(apart, broadening.say_sigma(on, width))
     eigenvalues = on.eigenvalue(at)
-    for trace, curve in zip(figure["data"], curves, strict=True):
-        trace |= {"x": at, "y": np.maximum(curve, bottom / MARGIN), "customdata": eigenvalues}
+    for place, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
+        kept = seen(on, at, ends(apart.isel(run=place), spectra[place]))
+        y = np.maximum(curve[kept], bottom / MARGIN)
+        trace |= {"x": at[kept], "y": y, "customdata": eigenvalues[kept]}
     layout = figure["layout"]
     layout["xaxis"] |= broadening.ticks(on, nodes)
     layout |= {
@@ -68,6 +88,22 @@ def compare(
         "shapes": [strip(float(on.coordinate(on.scale)), on.scale)],
     }
     return go.Figure(figure)
+
+
+def ends(one: xr.Dataset, found: xr.Dataset) -> tuple[float, float]:
+    """Between which eigenvalues a run's spectrum was seen.
+
+    Args:
+        one: The run's row of `data.comparison`.
+        found: Its quadrature, as `data.ritz.ritz` gives it.
+
+    Returns:
+        Its extremes with their uncertainties, and the outermost Ritz values.
+    """
+    low, high = float(np.nanmin(found.node.values)), float(np.nanmax(found.node.values))
+    least = float(one.smallest - one.smallest_uncertainty)
+    most = float(one.largest + one.largest_uncertainty)
+    return float(np.fmin(low, least)), float(np.fmax(high, most))  # NaN where it is withheld
 
 
 def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
@@ -81,15 +117,14 @@ def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
         data, a trace for each run without arrays, and layout, in which ranges and ticks of the
         axes and the place of the strip around zero are still to be set.
     """
-    columns = zip(apart.run.values, apart.distance.values, apart.whole.values, strict=True)
+    rows = [apart.isel(run=place) for place in range(apart.sizes["run"])]
     left = int(apart.attrs["left_out"])
     counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
     missing = f"{left} left out, nothing measured" if left else ""
-    subtitle = " · ".join(filter(None, [counted, missing, words]))
+    subtitle = " · ".join(filter(None, [counted, missing, say_mixed(apart), words]))
     return {
         "data": [
-            _trace(str(name), place, float(far), whole=bool(whole))
-            for place, (name, far, whole) in enumerate(columns)
+            _trace(row, place, str(apart.attrs["reference"])) for place, row in enumerate(rows)
         ],
         "layout": {
             "template": template(),
@@ -105,15 +140,44 @@ def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     }
 
 
-def _trace(name: str, place: int, distance: float, *, whole: bool) -> dict[str, Any]:
-    dash = ("solid", "dash")[place // len(SERIES) % 2] if whole else "dot"
-    far = f"{distance:.2g}" if np.isfinite(distance) else "not known yet"
+def say_mixed(apart: xr.Dataset) -> str:
+    """That not all runs measured one matrix, if so, and which run is set apart.
+
+    Args:
+        apart: How the runs compare, as `data.comparison` gives it.
+
+    Returns:
+        Plain text, "" where there is nothing to say.
+    """
+    differing = [str(text) for text in apart.matrix.values if text]
+    parts = []
+    if differing:
+        names = ", ".join(dict.fromkeys(word for text in differing for word in text.split(", ")))
+        parts.append(f"{len(differing)} differ from {apart.attrs['reference']!r} in {names}")
+    if count := int(apart.coarse.sum()):
+        parts.append(f"{count} of too few steps for this width, with its own")
+    return BAR.join(parts)
+
+
+def _trace(one: xr.Dataset, place: int, reference: str) -> dict[str, Any]:
+    name, whole = str(one.run.item()), bool(one.whole)
+    dash = ("solid", "dash")[place // len(SERIES) % 2] if whole and not one.coarse else "dot"
+    far = "not known yet"
+    if np.isfinite(one.distance):
+        far = written(float(one.distance), float(one.distance_high - one.distance))
+        if np.isfinite(one.distance_low):
+            far = " to ".join(span(float(one.distance_low), float(one.distance_high)))
+    note = "" if whole else " (no whole probe yet)"
+    if one.coarse:
+        note += " (coarse, own σ)"
+    other = f"<br>differs in {html.escape(str(one.matrix.item()))}" if one.matrix.item() else ""
     return {
         "type": "scatter",
-        "name": html.escape(name, quote=False) + ("" if whole else " (no whole probe yet)"),
+        "name": html.escape(name, quote=False) + note,
         "meta": {"role": "density", "run": name},
         "mode": "lines",
         "line": {"color": SERIES[place % len(SERIES)], "width": 1.75, "dash": dash},
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
-        f"distance to the first {far}<extra>%{{fullData.name}}</extra>",
+        f"distance to {html.escape(reference, quote=False)} {far}{other}"
+        "<extra>%{fullData.name}</extra>",
     }

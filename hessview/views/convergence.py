@@ -116,7 +116,7 @@ def _values(one: xr.Dataset, end: str, colour: str, axis: str, label: str) -> di
             "symbol": np.where(located, "circle", "circle-open").tolist(),
         },
         "hovertemplate": f"step %{{x}}, number %{{customdata[0]}} of the {end}<br>"
-        "λ %{customdata[2]:.5~g} ± %{customdata[1]:.1~g}<extra></extra>",
+        "λ %{customdata[2]:.5~g}, residual bound %{customdata[1]:.1~g}<extra></extra>",
     }
 
 

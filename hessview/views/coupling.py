@@ -7,10 +7,11 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.coupling import DOUBTED, WORTHLESS, coupling_summary
+from hessview.data.coupling import CONTRADICTED, DOUBTED, FEW, WORTHLESS, coupling_summary
+from hessview.data.table import written
 from hessview.views.coupling_row import COLOURS, coupling_row
 from hessview.views.coupling_scale import Shown, as_is, block_axis, shown, turned
-from hessview.views.heading import heading
+from hessview.views.heading import BAR, heading
 from hessview.views.theme import LIGHT, template
 
 ROW = 22  # pixels
@@ -59,13 +60,19 @@ def headline(found: xr.Dataset) -> str:
     """
     if not np.isfinite(found.value).any():
         return "block-diagonal product: no probe is finished yet"
-    parts = []
-    for name, word in (("block_error", "error"), ("cosine", "cosine"), ("kappa", "κ")):
-        row = found.sel(quantity=name)
-        spread = f" ± {float(row.spread):.1g}" if np.isfinite(row.spread) else ""
-        parts.append(f"{word} {float(row.value):.3g}{spread}")
+    texts = {
+        name: written(
+            float(found.value.sel(quantity=name)), float(found.uncertainty.sel(quantity=name))
+        )
+        for name in found["quantity"].values
+    }
     noise = float(found.noise.sel(quantity="block_error"))
-    return f"block-diagonal product: {', '.join(parts)} · noise {noise:.1g}"
+    return (
+        f"block-diagonal product: error {texts['block_error_pooled']} (ratio of means), "
+        f"{texts['block_error']} (mean of ratios){BAR}"
+        f"cosine {texts['cosine_pooled']} (ratio of means), {texts['cosine']} (mean of ratios){BAR}"
+        f"κ {texts['kappa']}{BAR}noise {noise:.1g}"
+    )
 
 
 def warning(found: xr.Dataset) -> str:
@@ -78,11 +85,24 @@ def warning(found: xr.Dataset) -> str:
         Plain text.
     """
     words = [str(word) for word in found.verdict.values]
+    kappa = found.sel(quantity="kappa")
     if WORTHLESS in words:
         return (
             "Dominated by noise: two computations of Hv differ by "
             f"{float(found.noise.sel(quantity='block_error')):.0%} of it, so these numbers say "
             "nothing about the model."
+        )
+    if CONTRADICTED in words:
+        return (
+            f"κ is {written(float(kappa.value), float(kappa.uncertainty))}, where exact products "
+            "average to 1: products err in a way that the noise does not show, or chance did it, "
+            "once in a hundred runs. Measure more probes, or with another seed."
+        )
+    if FEW in words:
+        names = [str(name) for name in found["quantity"].values[found.verdict.values == FEW]]
+        return (
+            f"Too few probes to tell {', '.join(name.replace('_', ' ') for name in names)}: the "
+            f"{100 * found.attrs['level']:g} % intervals reach further than a tenth."
         )
     if DOUBTED in words:
         return "Blurred by noise: the spread over probes is not the whole error."
@@ -118,7 +138,7 @@ def _heatmap(found: xr.Dataset, on: Shown) -> dict[str, Any]:
         "hoverongaps": False,
         "hovertemplate": "%{customdata[0]} responds to %{customdata[1]}<br>"
         "coefficient %{customdata[2]:.3~g}<br>"
-        "norm %{customdata[3]:.4~g} ± %{customdata[4]:.2~g}<br>"
+        "norm %{customdata[3]:.4~g}, standard error %{customdata[4]:.2~g}<br>"
         "noise %{customdata[5]:.2~g}: %{customdata[6]}<extra></extra>",
     }
 
@@ -154,9 +174,10 @@ def _noisy(found: xr.Dataset) -> dict[str, Any]:
 
 
 def _rows(found: xr.Dataset) -> dict[str, Any]:
-    error, spread, noise = (found[name].values for name in ("row_error", "row_spread", "row_noise"))
+    names = ("row_error", "row_uncertainty", "row_spread", "row_noise")
+    error, uncertainty, spread, noise = (found[name].values for name in names)
     words = [str(word) for word in found.verdict_of_row.values]
-    names = np.array([as_is(str(name)) for name in found.block.values], dtype=object)
+    blocks = np.array([as_is(str(name)) for name in found.block.values], dtype=object)
     return {
         "type": "scatter",
         "x": error,
@@ -169,29 +190,29 @@ def _rows(found: xr.Dataset) -> dict[str, Any]:
         },
         "error_x": {
             "type": "data",
-            "array": np.nan_to_num(np.hypot(np.nan_to_num(spread), noise)),
+            "array": np.nan_to_num(np.where(np.isfinite(uncertainty), uncertainty, noise)),
             "color": LIGHT["muted"],
             "thickness": 1,
             "width": 3,
         },
-        "customdata": np.stack([names, spread, noise, np.array(words, dtype=object)], axis=-1),
+        "customdata": np.stack([blocks, spread, noise, np.array(words, dtype=object)], axis=-1),
         "meta": {"role": "rows"},
         "showlegend": False,
-        "hovertemplate": "%{customdata[0]}: error %{x:.3~g}<br>spread %{customdata[1]:.2~g}, "
-        "noise %{customdata[2]:.2~g}: %{customdata[3]}<extra></extra>",
+        "hovertemplate": "%{customdata[0]}: error %{x:.3~g}<br>standard error "
+        "%{customdata[1]:.2~g}, noise %{customdata[2]:.2~g}: %{customdata[3]}<extra></extra>",
     }
 
 
 def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
     names = [str(name) for name in found.block.values]
-    bars = found.row_error + np.hypot(found.row_spread.fillna(0), found.row_noise.fillna(0))
+    bars = found.row_error + found.row_uncertainty.fillna(found.row_noise).fillna(0)
     reach = float(bars.fillna(0).max())
     along, slanted = block_axis(names), turned(names)
     doubt, numbers = warning(found), headline(found)
     what = "coefficients" if normalised else "Frobenius norms"
     height = 94 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted
     words = f"{what} of {len(names)} blocks · {numbers}"
-    colour = "bad" if WORTHLESS in found.verdict.values else "warn"
+    colour = "bad" if {WORTHLESS, CONTRADICTED} & {*found.verdict.values} else "warn"
     return {
         "template": template(),
         **heading(

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.coupling import DOUBTED, NOT_MEASURED, TRUSTED, WORTHLESS, coupling_summary
+from hessview.data.table import written
 from hessview.errors import InputError
 from hessview.views.coupling_scale import as_is, block_axis, shown, turned
 from hessview.views.heading import heading
@@ -80,16 +81,18 @@ def row_error(found: xr.Dataset) -> list[str]:
     Returns:
         A line of plain text for each block.
     """
-    names = ("row_error", "row_spread", "row_noise", "verdict_of_row")
+    names = ("row_error", "row_uncertainty", "row_noise", "verdict_of_row")
     rows = zip(*(found[name].values.tolist() for name in names), strict=True)
     return [_error(*row) for row in rows]
 
 
-def _error(error: float, spread: float, noise: float, verdict: str) -> str:
+def _error(error: float, uncertainty: float, noise: float, verdict: str) -> str:
     if not np.isfinite(error):
         return "block-diagonal error of this block: no probe is finished yet"
-    own = f" ± {spread:.1g} over probes" if np.isfinite(spread) else ""
-    return f"block-diagonal error of this block {error:.3g}{own} · noise {noise:.1g}: {verdict}"
+    text = written(error, uncertainty)
+    return (
+        f"block-diagonal error of this block {text} (mean of ratios) · noise {noise:.1g}: {verdict}"
+    )
 
 
 def _bars(
@@ -118,6 +121,6 @@ def _bars(
         "name": words,
         "meta": {"role": "row", "verdict": verdict},
         "showlegend": bool(np.isfinite(drawn).any()),
-        "hovertemplate": "to %{customdata[0]}: %{y:.3~g} ± %{customdata[1]:.2~g}<br>"
-        "noise %{customdata[2]:.2~g}<extra>%{fullData.name}</extra>",
+        "hovertemplate": "to %{customdata[0]}: %{y:.3~g}, standard error %{customdata[1]:.2~g}"
+        "<br>noise %{customdata[2]:.2~g}<extra>%{fullData.name}</extra>",
     }

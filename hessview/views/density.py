@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.extremes import extremes
 from hessview.data.ritz import ritz
 from hessview.errors import InputError
 from hessview.messages import ENDED
@@ -16,13 +17,13 @@ from hessview.views import broadening
 from hessview.views.broadening import Axis
 from hessview.views.heading import heading
 from hessview.views.operator_name import operator_name
-from hessview.views.overlay import MARGIN, ROUNDING, density_axis
+from hessview.views.overlay import MARGIN, ROUNDING, density_axis, outermost, seen
 from hessview.views.theme import LIGHT, strip, template
 
 Array = NDArray[np.float64]
 
 LOCATED = 1e-2  # a Ritz value is located when its residual bound is below this share of it
-LEGEND = ("mean", "high", "low", "unfinished", "located", "unlocated", "strip")
+LEGEND = ("mean", "high", "low", "unfinished", "extremes", "located", "unlocated", "strip")
 
 
 def density(
@@ -38,7 +39,8 @@ def density(
     The curve is the mean over whole probes and the band reaches from the lowest to the highest
     of them; a probe in progress would distort both and is drawn apart. A stem is one Ritz value
     of one probe beyond the unresolved strip, as high as its own kernel. The strip is where
-    Lanczos resolves neither mass nor sign.
+    Lanczos resolves neither mass nor sign. The smallest and the largest eigenvalue are marked on
+    the axis with their bounds, and the curve ends there: beyond them it would be the kernel's.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
@@ -68,10 +70,83 @@ def density(
     curves = _curves(found, on, width)
     heads = _heads(found, on, curves)
     bottom, top = _limits(curves, heads)
+    chosen = steps is not None or probes is not None
+    marked = outermost(found) if chosen else marks(ds, found)
+    (low, below), (high, above) = marked
+    ends = min(low - below, float(np.nanmin(nodes))), max(high + above, float(np.nanmax(nodes)))
     for curve in curves:
-        curve["y"] = np.maximum(curve["y"], bottom / MARGIN)
+        _cut(curve, on, ends, bottom / MARGIN)
     layout = _layout(found, on, width) | {"yaxis": density_axis(bottom, top)}
-    return go.Figure([*curves, _stems(heads, bottom / MARGIN), *heads], layout)
+    marker = _extremes(on, marked, bottom, "residual bound" if chosen else "uncertainty")
+    return go.Figure([*curves, _stems(heads, bottom / MARGIN), *heads, marker], layout)
+
+
+def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The smallest and the largest eigenvalue of a whole run, each with its uncertainty.
+
+    Args:
+        ds: Dataset of a density run.
+        found: Its quadrature, as `data.ritz.ritz` gives it.
+
+    Returns:
+        As `hessview.summary` has them; where it withholds one, or its bound, the Ritz value and
+        its residual bound, since the curve is that of Ritz values.
+    """
+    numbers = extremes(ds)
+    low, high = (
+        (one.value, one.uncertainty) if np.isfinite(one.value + one.uncertainty) else drawn
+        for one, drawn in zip(
+            (numbers["smallest"], numbers["largest"]), outermost(found), strict=True
+        )
+    )
+    return low, high
+
+
+def _cut(curve: dict[str, Any], on: Axis, ends: tuple[float, float], floor: float) -> None:
+    """Leave of a curve what lies where the spectrum was seen, and above the floor."""
+    if not len(curve["y"]):
+        return
+    kept = seen(on, curve["x"], ends)
+    curve["y"] = np.maximum(curve["y"][kept], floor)
+    for name in ("x", "customdata"):
+        curve[name] = curve[name][kept]
+
+
+def _extremes(
+    on: Axis, marked: Sequence[tuple[float, float]], floor: float, bound: str
+) -> dict[str, Any]:
+    """Marks of the extremes on the axis, with error bars along it."""
+    values, bounds = np.array(marked).T
+    x = on.coordinate(values)
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": np.full(2, floor),
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": on.coordinate(values + bounds) - x,
+            "arrayminus": x - on.coordinate(values - bounds),
+            "color": LIGHT["ink"],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        "customdata": np.column_stack([values, bounds]),
+        "name": f"extremes and their {bound}",
+        "meta": {"role": "extremes"},
+        "mode": "markers",
+        "marker": {
+            "symbol": "triangle-up",
+            "size": 9,
+            "color": LIGHT["ink"],
+            "line": {"color": LIGHT["ink"], "width": 0},
+        },
+        "cliponaxis": False,
+        "showlegend": True,
+        "legendrank": LEGEND.index("extremes"),
+        "hovertemplate": f"λ %{{customdata[0]:.5~g}}, {bound} %{{customdata[1]:.2~g}}"
+        "<extra>%{fullData.name}</extra>",
+    }
 
 
 def describe(found: xr.Dataset) -> str:
@@ -198,7 +273,7 @@ def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[di
                 },
                 "showlegend": bool(len(rows)),
                 "legendrank": LEGEND.index(role),
-                "hovertemplate": "λ %{customdata[0]:.5~g} ± %{customdata[2]:.1~g}<br>"
+                "hovertemplate": "λ %{customdata[0]:.5~g}, residual %{customdata[2]:.1~g}<br>"
                 "weight %{customdata[1]:.3~g}<extra>probe %{customdata[3]}</extra>",
             }
         )

@@ -50,6 +50,34 @@ def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Arr
     return np.asarray(np.mean(rows, axis=0))
 
 
+def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The smallest and the largest Ritz value, each with its residual bound.
+
+    Args:
+        found: Quadrature over (probe, node), as `data.ritz.ritz` gives it.
+    """
+    nodes, residuals = found.node.values, found.residual.values
+    places = [choose(nodes) for choose in (np.nanargmin, np.nanargmax)]
+    low, high = ((float(nodes.flat[i]), float(residuals.flat[i])) for i in places)
+    return low, high
+
+
+def seen(on: broadening.Axis, at: Array, ends: tuple[float, float]) -> slice:
+    """Which points of a grid lie where a spectrum was seen.
+
+    Args:
+        on: The axis.
+        at: Coordinates along it, ascending, shape (point,).
+        ends: Eigenvalues between which it was seen. Beyond, a curve would be the kernel's tail.
+
+    Returns:
+        The points between the ends, by their places; at least one.
+    """
+    low, high = on.coordinate(ends)
+    first = min(int(np.searchsorted(at, low, side="left")), len(at) - 1)
+    return slice(first, max(int(np.searchsorted(at, high, side="right")), first + 1))
+
+
 def limits(
     curves: Sequence[Array], spectra: Sequence[xr.Dataset], on: broadening.Axis, at: Array
 ) -> tuple[float, float]:

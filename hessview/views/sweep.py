@@ -15,7 +15,7 @@ from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.views import broadening
 from hessview.views.heading import heading
 from hessview.views.operator_name import operator_name
-from hessview.views.overlay import MARGIN, density_axis, limits, mean, shown
+from hessview.views.overlay import MARGIN, density_axis, limits, mean, outermost, seen, shown
 from hessview.views.theme import LIGHT, strip, template
 
 Array = NDArray[np.float64]
@@ -34,10 +34,11 @@ def sweep(
 ) -> go.Figure:
     """Spectral densities at all settings, and their Wasserstein distances to the reference.
 
-    All densities have one kernel width, and the axis of the reference; what noise throws far
-    beyond its range is not drawn, but counts in the distance. Distances are those of the
-    quadratures, whatever sigma is. A setting whose products are no derivatives (D near 1) is
-    drawn dotted.
+    All densities have one kernel width, and the axis of the reference, and end at their outermost
+    Ritz values; what noise throws far beyond the reference's range is not drawn, but counts in
+    the distance. Distances are those of the quadratures, whatever sigma is; their bars reach from
+    the lower to the upper end of `data.sweep.distances`. A setting whose products are no
+    derivatives (D near 1) is drawn dotted.
 
     Args:
         ds: Dataset of a sweep over epsilon or fraction, also a half-done one.
@@ -73,8 +74,13 @@ def sweep(
     shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(spectra)).tolist())
     curves = []
     for place, found in enumerate(spectra):
-        y = np.maximum(next(heights), bottom / MARGIN) if found is not None else np.zeros(0)
-        curves.append(_curve(apart.isel({setting: place}), on, at[: len(y)], y, shades[place]))
+        kept = slice(0)
+        y = np.zeros(0)
+        if found is not None:
+            (low, below), (high, above) = outermost(found)
+            kept = seen(on, at, (low - below, high + above))
+            y = np.maximum(next(heights)[kept], bottom / MARGIN)
+        curves.append(_curve(apart.isel({setting: place}), on, at[kept], y, shades[place]))
     layout = _layout(apart, on, nodes, width)
     layout["yaxis"] |= density_axis(bottom, top)
     return go.Figure(
@@ -92,7 +98,11 @@ def describe(apart: xr.Dataset) -> str:
         Plain text.
     """
     setting = str(next(iter(apart.dims)))
-    bars = " ± standard error" if np.isfinite(apart.spread).any() else ""
+    bars = (
+        f", with {100 * apart.attrs['level']:g} % intervals,"
+        if np.isfinite(apart.high).any()
+        else " of 1 probe, an overestimate without an interval,"
+    )
     return (
         f"same probes · reference {SYMBOLS[setting]} {apart.attrs['reference']:.3g} · "
         f"distances{bars} are those of the quadratures, whatever σ"
@@ -134,21 +144,28 @@ def _curve(
 
 def _distance(apart: xr.Dataset, setting: str, shades: list[str]) -> dict[str, Any]:
     values = apart.relative_distance.values
-    spread = apart.relative_spread.values
+    low, high = apart.relative_low.values, apart.relative_high.values
     return {
         "type": "scatter",
         "x": apart[setting].values,
         "y": np.where(values > 0, values, np.nan),  # the reference itself has no logarithm
         "xaxis": "x2",
         "yaxis": "y2",
-        "error_y": {"array": np.nan_to_num(spread), "visible": bool(np.isfinite(spread).any())},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": np.nan_to_num(high - values),
+            "arrayminus": np.nan_to_num(values - low),
+            "visible": bool(np.isfinite(high).any()),
+        },
+        "customdata": np.column_stack([low, high]),
         "name": "distance / range",
         "meta": {"role": "distance"},
         "mode": "lines+markers",
         "line": {"color": LIGHT["accent"], "width": 1.5},
         "marker": {"size": 9, "color": shades},
         "hovertemplate": "%{x:.3~g}<br>distance %{y:.2~e} of the range<br>"
-        "between quadratures, whatever σ<extra></extra>",
+        "between %{customdata[0]:.2~e} and %{customdata[1]:.2~e}<extra></extra>",
     }
 
 

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 ROOM = {"spectra": (0.46, 1.0), "extremes": (0.2, 0.38), "trace": (0.0, 0.13)}
 HEIGHT = 668
-BARS = "bars: residual bound and product error, of the trace standard error"
+BARS = "bars: bounds of the extremes, 95 % interval of the trace"
 QUANTITIES = (
     ("largest", "largest eigenvalue", "accent", "y2"),
     ("smallest", "smallest eigenvalue", "ritz", "y2"),
@@ -32,7 +32,8 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
 
     A column is the mean density over the whole probes of one run; all have one kernel width and
     one colour scale. Extremes and trace carry the uncertainties of `hessview.summary`; products
-    that are no derivatives (D near 1) make their point a cross.
+    that are no derivatives (D near 1) make their point a cross, and numbers that are withheld for
+    that have none: the legend counts them.
 
     Args:
         ds: What `hessview.training` joined.
@@ -78,6 +79,7 @@ def _quantity(
 ) -> dict[str, Any]:
     there = np.isfinite(one.value.values)
     spread = one.uncertainty.values[there]
+    held = sum(str(basis).startswith("withheld") for basis in one.basis.values)
     return {
         "type": "scatter",
         "x": one.training_step.values[there],
@@ -91,7 +93,7 @@ def _quantity(
             "width": 3,
         },
         "customdata": np.column_stack([spread, one.basis.values[there]]).astype(object),
-        "name": label,
+        "name": label + (f" ({held} withheld: no derivative)" if held else ""),
         "meta": {"role": name},
         "mode": "lines+markers",
         "line": {"color": LIGHT[colour], "width": 1.75},
@@ -100,8 +102,8 @@ def _quantity(
             "color": LIGHT[colour],
             "symbol": np.where(noisy[there], "x", "circle").tolist(),
         },
-        "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}} ± %{{customdata[0]:.1~g}}"
-        "<br>%{customdata[1]}<extra></extra>",
+        "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}}, uncertainty "
+        "%{{customdata[0]:.2~g}}<br>%{customdata[1]}<extra></extra>",
     }
 
 

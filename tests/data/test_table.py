@@ -20,24 +20,34 @@ def table(value, uncertainty, basis="b"):
 @pytest.mark.parametrize(
     ("value", "uncertainty", "expected"),
     [
-        (12.3456, 0.0567, "12.346 ± 0.057"),
-        (12.3456, 0.0996, "12.35 ± 0.10"),
+        (12.3456, 0.0567, "12.346 ± 0.058"),
+        (12.3456, 0.0996, "12.346 ± 0.100"),
         (-1.5, 0.25, "-1.50 ± 0.25"),
         (0.03, 0.5, "0.03 ± 0.50"),
-        (-0.0001, 0.5, "0.00 ± 0.50"),
-        (3.0, 120.0, "(0.0 ± 1.2)e+02"),
-        (123456.7, 890.0, "(1.2346 ± 0.0089)e+05"),
-        (1.2345e-7, 3.4e-9, "(1.235 ± 0.034)e-07"),
+        (-0.0001, 0.5, "0.00 ± 0.51"),
+        (3.0, 120.0, "0 ± 130"),
+        (123456.7, 890.0, "123460 ± 900"),
+        (180.0, 130.0, "180 ± 130"),
+        (195.0, 12.0, "195 ± 12"),
+        (1.23e9, 4.5e7, "(1.230 ± 0.045)e+09"),
+        (1.2345e-7, 3.4e-9, "(1.234 ± 0.035)e-07"),
         (0.0, 0.01, "0.000 ± 0.010"),
         (41.3, 1e-7, "41.30000000 ± 0.00000010"),
         (41.3, 0.0, "41.3 ± 0"),
+        (1 / 3, 0.0, "0.333333333333 ± 0.000000000001"),
+        (41.3, 1e-17, "41.3000000000 ± 0.0000000001"),
+        (0.0, 0.0, "0 ± 0"),
+        (5.0, np.inf, "5 ± inf"),
         (41.34567, np.nan, "41.35"),
         (1.2345e9, np.nan, "1.234e+09"),
-        (np.nan, np.nan, "not measured"),
     ],
 )
 def test_a_value_is_rounded_to_its_uncertainty(value, uncertainty, expected):
     assert table(value, uncertainty) == f"q  {expected}  b"
+
+
+def test_where_a_number_is_withheld_the_reason_stands_in_its_place():
+    assert table(np.nan, np.nan, "withheld: a kink") == "q  withheld: a kink"
 
 
 def test_columns_are_aligned_and_names_are_words():

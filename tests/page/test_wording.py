@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hessview.page.wording import count, duration, measured, number, share, span
+from hessview.page.wording import between, count, duration, measured, number, share, span
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,18 @@ def test_numbers(value, text):
 @pytest.mark.parametrize(
     ("value", "uncertainty", "texts"),
     [
-        (41.3, 0.0128, ("41.30", "± 0.01")),
-        (-1.9, 0.5, ("−1.9", "± 0.5")),
-        (-0.02, 0.3, ("0.0", "± 0.3")),
-        (2.6123e6, 504_526, ("2.6×10⁶", "± 0.5×10⁶")),
-        (3e-9, 4e-10, ("3.0×10⁻⁹", "± 0.4×10⁻⁹")),
+        (41.3, 0.0128, ("41.300", "± 0.013")),
+        (-1.9, 0.5, ("−1.90", "± 0.50")),
+        (-0.02, 0.3, ("−0.02", "± 0.30")),
+        (-0.002, 0.3, ("0.00", "± 0.31")),
+        (2.6123e6, 504_526, ("2.61×10⁶", "± 0.51×10⁶")),
+        (123_456.7, 890, ("123,460", "± 900")),
+        (3e-9, 4e-10, ("3.00×10⁻⁹", "± 0.40×10⁻⁹")),
         (5, 20, ("5", "± 20")),
-        (9.99, 0.06, ("9.99", "± 0.06")),
-        (41.3, 1e-9, ("41.3000", "± 1×10⁻⁹")),
+        (9.99, 0.06, ("9.990", "± 0.060")),
+        (41.3, 1e-9, ("41.3000", "± 0.0001")),
+        (1 / 3, 0, ("0.333333", "± 0.000001")),
+        (2.5, math.inf, ("2.50", "± ∞")),
         (0, 0, ("0", "± 0")),
         (2.5, math.nan, ("2.50", "")),
         (math.nan, 1.0, ("–", "")),
@@ -44,10 +48,25 @@ def test_a_value_is_rounded_to_its_uncertainty(value, uncertainty, texts):
 
 
 def test_shares():
-    assert share(0.043, 0.004) == ("4.3 %", "± 0.4 %")
-    assert share(5e-7, 2e-7) == ("5×10⁻⁷", "± 2×10⁻⁷")
-    assert share(math.nan) == ("–", "")
-    assert share(0.5) == ("50.0 %", "")
+    assert share(0.043) == "4.3 %"
+    assert share(0.5046) == "50 %"
+    assert share(5e-7) == "5.0×10⁻⁵ %"
+    assert share(1.5) == "1.5×10² %" or share(1.5) == "150 %"
+    assert share(math.nan) == "–"
+
+
+@pytest.mark.parametrize("value", [0.9996, 0.999_999, 0.999_999_999_9, 0.00017, 1e-12])
+def test_no_share_reads_as_nothing_or_as_all_unless_it_is(value):
+    assert share(value) not in ("0 %", "100 %", "0.0 %", "100.0 %")
+    assert [share(whole) for whole in (0.0, 1.0)] == ["0 %", "100 %"]
+
+
+def test_intervals_of_shares_are_rounded_outward():
+    assert (
+        between(0.00017, 0.9301) == "0.017 – 93.1 %" or between(0.00017, 0.9301) == "0.017 – 94 %"
+    )
+    assert between(0.0, 1.0) == "0 – 100 %"
+    assert between(0.0, 0.0) == "0 %"
 
 
 def test_spans_durations_and_counts():

@@ -7,6 +7,7 @@ from emulated import dataset as density_dataset
 
 from hessview import views
 from hessview.data.coupling import coupling_summary
+from hessview.data.table import written
 from hessview.errors import InputError, RecordError
 from hessview.views.coupling import coupling, headline
 from hessview.views.theme import LIGHT
@@ -67,13 +68,20 @@ def test_the_perturbed_block_runs_along_x_and_hovering_gives_the_numbers():
 def test_rows_show_the_error_of_each_block_with_its_uncertainty(ds):
     found, rows = coupling_summary(ds), trace(coupling(ds), "rows")
     np.testing.assert_allclose(rows.x, found.row_error)
-    np.testing.assert_allclose(rows.error_x.array, np.hypot(found.row_spread, found.row_noise))
+    np.testing.assert_allclose(rows.error_x.array, found.row_uncertainty)
+    reach = 3.182446  # Student's t at 0.975 with 3 degrees of freedom
+    np.testing.assert_allclose(
+        found.row_uncertainty, reach * found.row_spread + found.row_noise, rtol=1e-6
+    )
 
 
 def test_numbers_stand_below_the_title_and_nothing_warns_of_good_ones(ds):
     figure = coupling(ds)
-    value = coupling_summary(ds).value.sel(quantity="block_error")
-    assert f"error {float(value):.3g} ± " in figure.layout.title.subtitle.text
+    found = coupling_summary(ds)
+    text = figure.layout.title.subtitle.text.replace("<br>", " ")
+    for name, kind in (("block_error", "mean of ratios"), ("block_error_pooled", "ratio of means")):
+        one = found.sel(quantity=name)
+        assert f"{written(float(one.value), float(one.uncertainty))} ({kind})" in text
     assert figure.layout.meta["warning"] == ""
     assert not trace(figure, "noisy").showlegend
 
@@ -147,9 +155,8 @@ def test_a_row_is_that_of_the_matrix_with_its_spread_over_probes(ds):
         for bars in figure.data:
             np.testing.assert_allclose(bars.error_y.array, found[f"{name}_spread"][1])
         assert figure.layout.yaxis.range[1] > heights.max()
-    assert f"error of this block {float(found.row_error[1]):.3g} ± " in (
-        figure.layout.title.subtitle.text
-    )
+    text = written(float(found.row_error[1]), float(found.row_uncertainty[1]))
+    assert f"error of this block {text} (mean of ratios)" in figure.layout.title.subtitle.text
 
 
 def test_bars_of_a_row_stand_by_what_noise_leaves_of_them(noisy):

@@ -129,7 +129,13 @@ def test_the_unresolved_strip_is_marked():
 def test_steps_limits_what_is_used():
     short = density(dataset(probes=2, steps=30), steps=10, sigma=0.5)
     same = density(dataset(probes=2, steps=10), sigma=0.5)
-    np.testing.assert_allclose(trace(short, "mean").y, trace(same, "mean").y, rtol=1e-6)
+    # Of a part the product error of the extremes is not known: its curve may end elsewhere.
+    one, other = (
+        dict(zip(t.x, t.y, strict=True)) for t in map(lambda f: trace(f, "mean"), (short, same))
+    )
+    assert len(one.keys() & other.keys()) > 400
+    for x in one.keys() & other.keys():
+        assert one[x] == pytest.approx(other[x], rel=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0, -0.1, float("nan"), float("inf")])
@@ -203,7 +209,8 @@ def test_a_part_is_drawn_as_the_dataset_of_that_part(axis, steps, probes):
     for one, other in zip(drawn.data, expected.data, strict=True):
         np.testing.assert_array_equal(one.x, other.x)
         np.testing.assert_array_equal(one.y, other.y)
-        assert one.name == other.name
+        if one.meta["role"] != "extremes":  # of a part only the residual bound is known
+            assert one.name == other.name
     assert drawn.layout.meta == expected.layout.meta
 
 

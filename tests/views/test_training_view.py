@@ -79,8 +79,13 @@ def test_extremes_and_trace_stand_with_their_uncertainties(joined):
 
 def test_steps_that_are_noise_are_crosses():
     figure = training(join([run_of(0), run_of(10, error=0.9)]))
-    assert list(trace(figure, "largest").marker.symbol) == ["circle", "x"]
-    assert "not a derivative" in trace(figure, "largest").customdata[1][1]
+    for name in ("largest", "smallest", "trace"):  # withheld, and counted
+        assert list(trace(figure, name).x) == [0]
+        assert trace(figure, name).name.endswith(" (1 withheld: no derivative)")
+    later = run_of(10)
+    later.error[:, 1] = 0.9  # where neither trace nor extremes hang on it
+    figure = training(join([run_of(0), later]))
+    assert list(trace(figure, "trace").marker.symbol) == ["circle", "x"]
 
 
 def test_one_probe_has_no_error_bar_on_the_trace():

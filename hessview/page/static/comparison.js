@@ -13,12 +13,14 @@ function curveRows(run, rules) {
 export function overlay(runs, { axis: name, sigma: width = null, widening = 0, scale, out = [] }, rulesOf = () => undefined) {
   const parts = runs.map((run, place) => ({ place, ...curveRows(run, rulesOf(place)) })).filter(({ place }) => !out.includes(place));
   const nodes = parts.flatMap(({ all }) => all.flatMap((row) => row.nodes)), axis = axisFor(name, nodes);
-  const widest = () => Math.max(...parts.map(({ all, longest }) => defaultSigma(axis, all.flatMap((row) => row.nodes), longest)));
-  const sigma = width ?? widest() * 10 ** widening;
+  for (const part of parts) part.own = defaultSigma(axis, part.all.flatMap((row) => row.nodes), part.longest);
+  const fine = parts.filter(({ place }) => !runs[place].coarse);
+  const sigma = width ?? Math.max(...(fine.length ? fine : parts).map(({ own }) => own)) * 10 ** widening;
   const at = gridOf(axis, nodes, sigma), curves = new Map();
   let top = 0, lowest = Infinity;
-  for (const { place, shown } of parts) {
-    const { mean } = spread(shown.map((row) => broaden(axis, row.nodes, row.weights, at, sigma)));
+  for (const { place, shown, own } of parts) {
+    const wide = runs[place].coarse && width === null ? Math.max(own * 10 ** widening, sigma) : sigma;
+    const { mean } = spread(shown.map((row) => broaden(axis, row.nodes, row.weights, at, wide)));
     curves.set(place, mean);
     top = mean.reduce((a, b) => Math.max(a, b), top);
     for (const node of shown.flatMap((row) => row.nodes).filter((one) => Math.abs(one) > axis.scale)) {
@@ -27,9 +29,12 @@ export function overlay(runs, { axis: name, sigma: width = null, widening = 0, s
   }
   const bottom = Math.max(Math.min(lowest, top * 1e-4) / 4, top * ROUNDING), floor = scale === "log" ? bottom / MARGIN : 0;
   const customdata = Array.from(at, axis.eigenvalue);
-  const traces = runs.map((_, place) => (curves.has(place)
-    ? { x: at, y: curves.get(place).map((value) => Math.max(value, floor)), customdata, showlegend: true }
-    : { x: [], y: [], customdata: [], showlegend: false }));
+  const traces = runs.map(({ ends }, place) => {
+    if (!curves.has(place)) return { x: [], y: [], customdata: [], showlegend: false };
+    const [first, end] = seen(axis, at, ends);
+    const y = curves.get(place).slice(first, end).map((value) => Math.max(value, floor));
+    return { x: at.slice(first, end), y, customdata: customdata.slice(first, end), showlegend: true };
+  });
   const strip = `not resolved: |λ| < ${rounded(axis.scale)}`;
   return { traces, sigma, xaxis: xAxis(axis, nodes), yaxis: yAxis(scale, bottom, top), edge: axis.coordinate(axis.scale), strip };
 }

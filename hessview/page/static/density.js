@@ -27,8 +27,11 @@ function freshRules({ probes }) {
   return (place, steps) => quadrature(probes[place].alpha.slice(0, steps), probes[place].beta.slice(0, steps));
 }
 
-/** Everything in the figure that moves with the controls: traces by role, and the two axes. */
-export function arrays({ rows, longest }, { axis: name, sigma: width = null, widening = 0, scale, over = false }) {
+/**
+ * Everything in the figure that moves with the controls: traces by role, and the two axes.
+ * @param marks smallest and largest eigenvalue with their uncertainties, of a whole run
+ */
+export function arrays({ rows, longest }, { axis: name, sigma: width = null, widening = 0, scale, over = false, marks = null }) {
   const nodes = rows.flatMap((row) => row.nodes), axis = axisFor(name, nodes);
   const sigma = width ?? defaultSigma(axis, nodes, longest) * 10 ** widening;
   const at = gridOf(axis, nodes, sigma);
@@ -47,12 +50,15 @@ export function arrays({ rows, longest }, { axis: name, sigma: width = null, wid
     mean: whole.length > 1 ? `mean of ${whole.length} probes` : "1 probe",
     unfinished: last ? `probe ${last.probe + 1}, ${over ? "ended " : ""}at step ${last.length}` : "",
   };
+  const marked = marks ?? outermost(rows), [least, most] = extent(nodes);
+  const [first, end] = seen(axis, at, [Math.min(marked[0][0] - marked[0][1], least), Math.max(marked[1][0] + marked[1][1], most)]);
   for (const [role, y] of Object.entries(curves)) {
     traces[role] = y.length
-      ? { x: at, y: y.map((value) => Math.max(value, floor)), customdata: eigenvalues }
+      ? { x: at.slice(first, end), y: y.slice(first, end).map((value) => Math.max(value, floor)), customdata: eigenvalues.slice(first, end) }
       : { x: [], y: [], customdata: [] };
     Object.assign(traces[role], { name: label[role], showlegend: Boolean(y.length && label[role]) });
   }
+  traces.extremes = extremeMarks(axis, marked, scale === "log" ? bottom : 0, marks ? "uncertainty" : "residual bound");
   traces.stems = {
     x: markers.flatMap((head) => head.x.flatMap((x) => [x, x, null])),
     y: markers.flatMap((head) => head.y.flatMap((y) => [floor, y, null])),
@@ -61,6 +67,35 @@ export function arrays({ rows, longest }, { axis: name, sigma: width = null, wid
     traces, sigma,
     xaxis: xAxis(axis, nodes), yaxis: yAxis(scale, bottom, top),
     edge: axis.coordinate(axis.scale), strip: `not resolved: |λ| < ${rounded(axis.scale)}`,
+  };
+}
+
+/** The smallest and the largest Ritz value, each with its residual bound. */
+export function outermost(rows) {
+  const drawn = rows.flatMap(({ nodes, residuals }) => nodes.map((node, k) => [node, residuals[k]]));
+  const choose = (better) => drawn.reduce((a, b) => (better(b[0], a[0]) ? b : a));
+  return [choose((a, b) => a < b), choose((a, b) => a > b)];
+}
+
+/** Places of the first point of a grid between two eigenvalues, and of the one after the last. */
+export function seen(axis, at, [low, high]) {
+  const first = Math.min(firstFrom(at, axis.coordinate(low)), at.length - 1), most = axis.coordinate(high);
+  let end = firstFrom(at, most);
+  while (end < at.length && at[end] <= most) end++;
+  return [first, Math.max(end, first + 1)];
+}
+
+/** Marks of the extremes on the axis, with error bars along it. */
+function extremeMarks(axis, marked, floor, bound) {
+  const x = marked.map(([value]) => axis.coordinate(value));
+  return {
+    x, y: [floor, floor], customdata: marked, name: `extremes and their ${bound}`,
+    error_x: {
+      type: "data", symmetric: false, thickness: 1.5, width: 4,
+      array: marked.map(([value, by], i) => axis.coordinate(value + by) - x[i]),
+      arrayminus: marked.map(([value, by], i) => x[i] - axis.coordinate(value - by)),
+    },
+    hovertemplate: `λ %{customdata[0]:.5~g}, ${bound} %{customdata[1]:.2~g}<extra>%{fullData.name}</extra>`,
   };
 }
 

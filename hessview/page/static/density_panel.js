@@ -16,6 +16,12 @@ function densityLayout(layout, chosen, across, { xaxis, yaxis, edge, strip }) {
   };
 }
 
+/** A trace with what the controls move; its error bars keep their colour. */
+function withArrays(trace, moved) {
+  const made = { ...trace, ...moved };
+  return trace.error_x ? { ...made, error_x: { ...trace.error_x, ...moved.error_x } } : made;
+}
+
 /** A panel that draws a density into `host`, with controls that stay as they are on updates. */
 export function densityPanel(host, { id, chosen }) {
   // sigma = default * 10^widening; steps null follows the newest; out: probes that are left out
@@ -55,10 +61,10 @@ export function densityPanel(host, { id, chosen }) {
     if (!drawable || !across) return; // not on the page yet: the observer calls again
     const drawn = drawnRows(panel, chosen, rules);
     const shown = showChoice(drawn);
-    const made = arrays(drawn, { ...chosen, over: panel.over });
+    const made = arrays(drawn, { ...chosen, over: panel.over, marks: shown ? null : panel.marks });
     const words = width.show(made.sigma);
     const { data, layout } = palette(panel.figure);
-    const traces = data.map((trace) => ({ ...trace, ...made.traces[trace.meta.role] }));
+    const traces = data.map((trace) => withArrays(trace, made.traces[trace.meta.role]));
     const laid = densityLayout(layout, chosen, across, made);
     key.replaceChildren(...legendOf(traces, laid.shapes));
     plot.setAttribute("aria-label", `${[panel.title, panel.subtitle, shown].filter(Boolean).join(". ")}. Kernel width ${words}.`);

@@ -29,7 +29,12 @@ export function sweptCurves({ spectra, reference, figure }, { axis: name, sigma:
   });
   const bottom = Math.max(Math.min(lowest, top * 1e-4) / 4, top * ROUNDING), floor = scale === "log" ? bottom / MARGIN : 0;
   const customdata = Array.from(at, axis.eigenvalue);
-  const traces = curves.map((y, place) => [parts[place].setting, { x: at, y: y.map((value) => Math.max(value, floor)), customdata }]);
+  const traces = curves.map((curve, place) => {
+    const [[low, below], [high, above]] = outermost(parts[place].whole);
+    const [first, end] = seen(axis, at, [low - below, high + above]);
+    const y = curve.slice(first, end).map((value) => Math.max(value, floor));
+    return [parts[place].setting, { x: at.slice(first, end), y, customdata: customdata.slice(first, end) }];
+  });
   return {
     traces: Object.fromEntries(traces), sigma, xaxis: xAxis(axis, near), yaxis: yAxis(scale, bottom, top),
     edge: axis.coordinate(axis.scale), strip: `not resolved: |λ| < ${rounded(axis.scale)}`,

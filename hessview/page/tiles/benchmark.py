@@ -2,10 +2,11 @@
 
 import xarray as xr
 
-from hessview.data.benchmark import benchmark
+from hessview.data.benchmark import benchmark, say_spread
 from hessview.errors import RecordError
 from hessview.page.status import progress
-from hessview.page.tiles.tile import Tile, missing, tile
+from hessview.page.tiles.tile import Tile, missing, tile, withheld
+from hessview.page.wording import measured
 
 MOST = 5  # pieces of work; all are in the table
 
@@ -26,13 +27,19 @@ def benchmark_tiles(ds: xr.Dataset) -> list[Tile]:
         ratios = benchmark(ds)
     except RecordError:
         return [*(missing(f"Product, {work}") for work in products), counted]
-    basis = "median over repetitions and half the range between quartiles, each repetition against "
-    basis += "its own gradient"
-    rows = [(work, ratios.sel(work=work)) for work in products]
-    return [
-        *(
-            tile(f"Product, {work}", f"{row.ratio:.2f}", f"± {row.spread:.2f} gradients", basis)
-            for work, row in rows
-        ),
-        counted,
-    ]
+    return [*(_product(work, ratios) for work in products), counted]
+
+
+def _product(work: str, ratios: xr.Dataset) -> Tile:
+    label, row = f"Product, {work}", ratios.sel(work=work)
+    if reason := str(row.reason.item()):
+        return withheld(label, reason)
+    value, spread = measured(float(row.ratio), float(row.spread))
+    count = int(ratios.attrs["repetitions"])
+    over = f"gradients, {count} repetition{'s' * (count != 1)}"
+    return tile(
+        label,
+        value,
+        f"{spread} {over}".strip(),
+        f"{say_spread(ratios)}, each against its own gradient",
+    )

@@ -8,16 +8,26 @@ from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import measured, number
 
-LABELS = {"block_error": "Block-diagonal error", "cosine": "Cosine", "kappa": "Scale κ"}
+LABELS = {
+    "block_error_pooled": "Block-diagonal error",
+    "block_error": "Its mean of ratios",
+    "cosine_pooled": "Cosine",
+    "kappa": "Scale κ",
+}
 MEANINGS = {
-    "block_error": "|Hv − H_B v| / |Hv|, where H_B keeps the diagonal blocks only",
-    "cosine": "between Hv and the block-diagonal product H_B v",
-    "kappa": "⟨Hv, H_B v⟩ / |H_B v|²; 1 on average for exact products",
+    "block_error_pooled": "ratio of means: root of mean |Hv − H_B v|² over mean |Hv|², where H_B "
+    "keeps the diagonal blocks only; with exact products the root of the off-diagonal blocks' "
+    "share of the squared norm, below 1",
+    "block_error": "mean over probes of |Hv − H_B v| / |Hv|, another number than the ratio of "
+    "means; it may exceed 1, also with exact products, where |Hv| is small for some probes",
+    "cosine_pooled": "ratio of means: of ⟨Hv, H_B v⟩ over the root of mean |Hv|² times that of "
+    "|H_B v|²",
+    "kappa": "ratio of means: of ⟨Hv, H_B v⟩ over |H_B v|²; 1 on average for exact products",
 }
 
 
 def coupling_tiles(ds: xr.Dataset) -> list[Tile]:
-    """The three numbers of the block-diagonal product with their verdicts, and the largest cell.
+    """The numbers of the block-diagonal product with their verdicts, and the largest cell.
 
     Args:
         ds: Dataset of a coupling run; also one with nothing measured yet.

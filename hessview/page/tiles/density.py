@@ -9,8 +9,8 @@ from hessview.data.displacement import rounding
 from hessview.data.summary import headline
 from hessview.errors import RecordError
 from hessview.page.status import progress
-from hessview.page.tiles.tile import Tile, missing, tile
-from hessview.page.wording import measured, number, share, span
+from hessview.page.tiles.tile import Tile, brief, missing, tile, withheld
+from hessview.page.wording import between, measured, number, share, span
 
 
 def density_tiles(ds: xr.Dataset) -> list[Tile]:
@@ -27,39 +27,45 @@ def density_tiles(ds: xr.Dataset) -> list[Tile]:
     except RecordError:
         found = None
     return [
-        _quantity("Largest eigenvalue", found, "largest", measured),
-        _quantity("Smallest eigenvalue", found, "smallest", measured),
-        _quantity("Trace", found, "trace", measured),
+        _quantity("Largest eigenvalue", found, "largest"),
+        _quantity("Smallest eigenvalue", found, "smallest"),
+        _quantity("Trace", found, "trace"),
         _negative_mass(found),
         _steps(ds),
         _epsilon(ds),
     ]
 
 
-def _quantity(label: str, found: xr.Dataset | None, name: str, wording: Any) -> Tile:
+def _quantity(label: str, found: xr.Dataset | None, name: str) -> Tile:
     if found is None:
         return missing(label)
     row = found.sel(quantity=name)
-    value, spread = wording(float(row.value), float(row.uncertainty))
     basis = str(row.basis.item())
-    if not spread:
-        spread = basis.split(";")[0].split(",")[0]
-    return tile(label, value, spread, basis)
+    if not np.isfinite(row.value):
+        return withheld(label, basis)
+    value, spread = measured(float(row.value), float(row.uncertainty))
+    return tile(label, value, spread or brief(basis), basis)
 
 
 def _negative_mass(found: xr.Dataset | None) -> Tile:
-    mass = _quantity("Negative mass", found, "negative_mass", share)
-    if found is None or not np.isfinite(found.value.sel(quantity="negative_mass")):
-        return mass
-    unresolved, _ = share(float(found.value.sel(quantity="unresolved_mass")))
-    edge = number(-100 * found.attrs["resolution"], 1)
-    mass["basis"] = (
-        f"share of the spectrum below {edge} % of the largest eigenvalue's size; "
-        f"{unresolved} lies nearer to zero, where Lanczos tells no sign; "
-        f"{mass['basis']}"
+    label = "Negative mass"
+    if found is None:
+        return missing(label)
+    row, near = (found.sel(quantity=name) for name in ("negative_mass", "unresolved_mass"))
+    if not np.isfinite(row.value):
+        return withheld(label, str(row.basis.item()))
+    edge = number(100 * found.attrs["resolution"], 1)
+    unresolved = between(float(near.low), float(near.high))
+    return tile(
+        label,
+        between(float(row.low), float(row.high)),
+        f"of the spectrum; {unresolved} so near to 0 that no sign is told",
+        f"share of the spectrum below −{edge} % of the largest eigenvalue's size: "
+        f"{share(float(row.value))} by quadrature, and surely between the ends given, whatever the "
+        f"quadrature does not see; {row.basis.item()}. Unresolved is what lies within {edge} % of "
+        f"zero ({share(float(near.value))} by quadrature): it is measured, but Lanczos cannot tell "
+        "its sign",
     )
-    mass["note"] += f", {unresolved} unresolved"
-    return mass
 
 
 def _steps(ds: xr.Dataset) -> Tile:

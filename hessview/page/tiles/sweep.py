@@ -12,7 +12,7 @@ from hessview.errors import RecordError
 from hessview.page.comparison import comparison
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
-from hessview.page.wording import number, share
+from hessview.page.wording import between, number, share
 from hessview.views.sweep import SYMBOLS
 
 APART = "Largest distance"
@@ -54,15 +54,24 @@ def _largest(label: str, apart: xr.Dataset, noisy: np.ndarray, kept: np.ndarray)
     if not np.isfinite(distance).any():
         return tile(label, "–", "nothing to compare with yet")
     place = int(np.nanargmax(distance))
-    value, spread = share(float(distance[place]), float(apart.relative_spread[place]))
+    one = apart.isel({setting: place})
     where = f"of the range, at {SYMBOLS[setting]} {number(float(settings[place]), 2)}"
+    known = np.isfinite(one.relative_high)
+    ends = between(float(one.relative_low), float(one.relative_high)) if known else ""
     basis = (
-        "first Wasserstein distance between the quadratures of the same probes, over the range "
-        "of the reference's Ritz values; "
+        "first Wasserstein distance between the mean spectra of the same probes, over the range of "
+        "the reference's Ritz values; "
     )
-    basis += f"{spread} is the standard error over probes" if spread else "1 probe, no spread"
+    basis += (
+        f"{100 * apart.attrs['level']:g} % interval from an underestimate (cross-validated over "
+        "probes) and an overestimate (of their means), Student's t, and what half of the steps "
+        "would change"
+        if known
+        else "1 probe: an overestimate, and no interval"
+    )
     verdict = WORTHLESS if noisy[place] else ""
-    return tile(label, value, f"{spread} {where}".strip(), basis, verdict=verdict)
+    note = f"({ends}) {where}" if known else where
+    return tile(label, share(float(one.relative_distance)), note, basis, verdict=verdict)
 
 
 def _setting(apart: xr.Dataset) -> str:

@@ -1,10 +1,10 @@
 """A headline number with what it is worth, as plain text."""
 
-from hessview.data.coupling import DOUBTED, TRUSTED, WORTHLESS
+from hessview.data.coupling import CONTRADICTED, DOUBTED, FEW, TRUSTED, WORTHLESS
 
 Tile = dict[str, str]
 
-TONES = {TRUSTED: "good", DOUBTED: "warn", WORTHLESS: "bad"}
+TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
 
 
 def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: str = "") -> Tile:
@@ -34,3 +34,23 @@ def missing(label: str) -> Tile:
         The tile.
     """
     return tile(label, "–", "not measured")
+
+
+def withheld(label: str, reason: str) -> Tile:
+    """The tile of a number that is not given, with the reason in its place.
+
+    Args:
+        label: What the number is.
+        reason: Why, in words; what follows a colon or comma stands in the details only.
+
+    Returns:
+        The tile.
+    """
+    return tile(label, "–", brief(reason), reason)
+
+
+def brief(basis: str) -> str:
+    """What a tile has room for of how a number was obtained, or why there is none."""
+    text = basis.removeprefix("withheld: ")
+    start = "withheld: " if text != basis else ""
+    return start + text.split(";")[0].split(",")[0].split(":")[0]

@@ -1,0 +1,62 @@
+"""Whether a dataset still is that of a run, or what was made of one by averaging or masking."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hessview.errors import RecordError
+
+
+def as_run(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.Dataset:
+    """The dataset with all dims of a run, if what was measured is still in it.
+
+    One entry along a dim may have been chosen, as with ds.isel(probe=0): its coordinate stays. A
+    mean or a maximum over a dim leaves none, and what follows from it is no number of any run.
+
+    Args:
+        ds: A dataset.
+        name: A variable of it that spans the dims.
+        dims: Dims of the run, in order.
+
+    Returns:
+        The dataset with every dim, of length 1 where one entry was chosen.
+
+    Raises:
+        RecordError: The variable was reduced over a dim, or is over others besides.
+    """
+    there = ds[name].dims
+    if gone := [dim for dim in dims if dim not in there and dim not in ds.coords]:
+        raise RecordError(
+            f"{name} is over {list(map(str, there))}, without {gone[0]}: an average over {gone[0]} "
+            "(or a maximum, a median) is no run, and numbers made of it would be wrong; pass the "
+            f"run's own dataset, or one entry of it, such as ds.isel({gone[0]}=0)."
+        )
+    if beyond := [str(dim) for dim in there if dim not in dims]:
+        raise RecordError(
+            f"{name} is also over {beyond}; choose one, such as with ds.isel({beyond[0]}=0)."
+        )
+    for dim in dims:
+        if dim not in there:
+            ds = ds.expand_dims(dim)
+    return ds
+
+
+def check_unmasked(ds: xr.Dataset, name: str, reading: tuple[str, ...]) -> None:
+    """Refuse a dataset of which entries were taken out of readings.
+
+    Args:
+        ds: A dataset.
+        name: A variable of which a reading holds a row.
+        reading: The dims that say which reading; the others are within one.
+
+    Raises:
+        RecordError: A reading is there in part.
+    """
+    rest = [dim for dim in ds[name].dims if dim not in reading]
+    known = ds[name].notnull()
+    partly: NDArray[np.bool_] = (known.any(rest) & ~known.all(rest)).values
+    if partly.any():
+        raise RecordError(
+            f"{name} has gaps within {int(partly.sum())} of {partly.size} readings: it was masked, "
+            "and numbers made of the rest would be wrong; pass the run's own dataset."
+        )
