@@ -16,7 +16,7 @@ from hessview.spectral import quadrature
 WIDGETS = 8
 RUN = {"probes": 2, "steps": 12}
 HALF = 16  # events after which a run waits until the test has seen enough
-HEIGHT = 1500 * WIDGETS  # of a window in which all of them are drawn
+HEIGHT = 1500 * WIDGETS  # of a picture of all of them
 
 SETUP = f"""\
 import pathlib, sys, threading, time
@@ -34,8 +34,8 @@ def let_go(runs, file):
     for run in runs:
         run._seconds = 0.02
         run.go_on()
-threading.Thread(target=let_go, args=(runs, pathlib.Path(f"go-{{turn}}")), daemon=True).start()"""
-CELLS = [SETUP, *(f"display({number})" for number in range(WIDGETS))]
+file = pathlib.Path(f"{{notebook}}-{{turn}}")
+threading.Thread(target=let_go, args=(runs, file), daemon=True).start()"""
 
 # What stands in the outputs, from the first widget to the last.
 SEEN = """() => [...document.querySelectorAll(".jp-OutputArea-output")].map((output) => {
@@ -93,7 +93,7 @@ class Eight:
 
     Args:
         lab: JupyterLab server (see `jupyter_page`).
-        page: Page of Playwright; its window is made as high as all eight.
+        page: Page of Playwright.
         name: Name of the notebook.
         throttle: How many times slower the browser's processor is to be.
         patience: Seconds to wait for anything.
@@ -107,8 +107,11 @@ class Eight:
     turn: int = field(default=0, init=False)
 
     def __post_init__(self):
-        self.page.set_viewport_size({"width": 1280, "height": HEIGHT})
-        self.path = self.lab.write(self.name, CELLS)
+        self.page.set_viewport_size({"width": 1280, "height": 1000})
+        setup = f"notebook = {self.name!r}\n{SETUP}"
+        cells = [setup, *(f"display({number})" for number in range(WIDGETS))]
+        self._cells = len(cells)
+        self.path = self.lab.write(self.name, cells)
         self.cdp = self.page.context.new_cdp_session(self.page)
         self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": self.throttle})
         self.lab.open(self.page, self.path)
@@ -126,10 +129,21 @@ class Eight:
 
     def go_on(self):
         """Let the runs come to their end; returns what each widget lacks of it ("" for nothing)."""
-        (self.path.parent / f"go-{self.turn}").touch()
+        (self.path.parent / f"{self.name}-{self.turn}").touch()
         self._until(lambda: self.page.evaluate(STATES) == ["done"] * WIDGETS)
         self._until(lambda: not any(self.lacking()))
         return self.lacking()
+
+    def picture(self, path, theme="JupyterLab Light"):
+        """A picture of all of them, in a window that is high enough for it."""
+        command = (
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+        )
+        self.page.evaluate(command, theme)
+        self.page.set_viewport_size({"width": 1280, "height": HEIGHT})
+        self.page.wait_for_timeout(2000 * (1 + self.throttle))
+        self.page.screenshot(path=path, timeout=180_000)
+        self.page.set_viewport_size({"width": 1280, "height": 1000})
 
     def lacking(self):
         """What each widget lacks of the end of its run."""
@@ -148,8 +162,8 @@ class Eight:
         )
 
     def _expected(self):
-        first = (self.turn - 1) * len(CELLS)
-        return [f"[{first + number + 1}]:" for number in range(len(CELLS))]
+        first = (self.turn - 1) * self._cells + 1
+        return [f"[{number}]:" for number in range(first, first + self._cells)]
 
     def _until(self, condition):
         """Wait for it, or for the patience to end."""

@@ -24,8 +24,6 @@ from conftest import CHROMIUM
 from eight import WIDGETS, Cost, Eight
 from jupyter_page import JupyterLab, chromium
 
-WEAR = """(theme) => window.jupyterapp.commands.execute("apputils:change-theme", { theme })"""
-
 
 def one_pass(lab, browser, name, throttle, pictures, patience):
     """Three times eight runs; yields how many of each follow, and what the others lack."""
@@ -55,13 +53,9 @@ def one_pass(lab, browser, name, throttle, pictures, patience):
                 "lacking": sorted({one for one in lacking if one}),
                 "console": sorted(set(heard))[:5],
             }
-            if pictures:
-                page.screenshot(path=pictures / f"{name}_{when}.png")
-                if when == "reload":
-                    page.evaluate(WEAR, "JupyterLab Dark")
-                    page.wait_for_timeout(3000 * throttle)
-                    page.screenshot(path=pictures / f"{name}_{when}_dark.png")
-                    page.evaluate(WEAR, "JupyterLab Light")
+            if pictures and when == "reload":
+                shown.picture(pictures / f"{name}_dark.png", "JupyterLab Dark")
+                shown.picture(pictures / f"{name}_light.png")
     finally:
         page.close()
 
@@ -71,7 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--throttle", type=float, nargs="+", default=[1, 2, 4, 6])
     parser.add_argument("--passes", type=int, default=5)
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of each")
+    parser.add_argument("--pictures", type=Path, help="folder for pictures after each reload")
     parser.add_argument("--patience", type=float, default=60, help="seconds, times 1 + throttle")
     given = parser.parse_args()
     if given.pictures:
