@@ -1,22 +1,20 @@
 """Everything that a session measured and measures, on one page."""
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import traitlets
 
 from hessview.page.board import Board
-from hessview.page.module import module
-from hessview.page.prompt import hear_while_busy
+from hessview.page.module import drawing_page
 from hessview.page.runs import runs_of
 from hessview.page.still import still
+from hessview.page.told import Told
 
-SHELL = ("list.js", "form.js", "dashboard.js")
 
-
-class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped here
+class Dashboard(Told):
     """A board in a notebook: the session's card, its runs by kind, and the one that is looked at.
 
     It can be displayed, or put into a layout of ipywidgets or, with `pn.pane.IPyWidget`, of
@@ -27,18 +25,37 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is unty
         board: What it shows.
     """
 
-    _esm = module(*SHELL, "dashboard_widget.js")
+    source = drawing_page()
     head = traitlets.Dict().tag(sync=True, to_json=lambda _, widget: widget.board.head)
     parts = traitlets.Dict().tag(sync=True, to_json=lambda _, widget: widget.board.parts)
     chosen = traitlets.Unicode().tag(sync=True)
+    revision = traitlets.Int().tag(sync=True, to_json=lambda _, widget: widget.number)
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self._told = 0
+        self._lock = threading.Lock()
         self._unlisten: Callable[[], None] = lambda: None
-        super().__init__()
-        self._unlisten = board.listen(self.send)
-        hear_while_busy(self)
-        self.on_msg(lambda _, message, buffers: board.take(message))
+        super().__init__(shell="dashboard", words=self._words(), still=still(board))
+        self._unlisten = board.listen(self._tell)
+
+    @property
+    def number(self) -> int:
+        """Number of what was told last."""
+        return self._told
+
+    def take(self, message: object) -> None:
+        """Take a message to the board."""
+        self.board.take(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with self._lock:  # numbers in the order in which they are sent
+            self._told += 1
+            self.send({**message, "told": self._told})
+        self.words = self._words()
+        states = [part["entry"]["status"]["state"] for part in self.board.parts.values()]
+        if not {"queued", "running"} & set(states):  # what is stored stays
+            self.still = still(self.board)
 
     def close(self) -> None:
         """Stop following and remove the widget; the runs go on."""
@@ -49,9 +66,11 @@ class Dashboard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is unty
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook stores: the live page, and the newest run without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
+        return {**data, "text/html": still(self.board), "text/plain": self._words()}, metadata
+
+    def _words(self) -> str:
         runs = len(self.board.names)
-        words = f"hessview dashboard of {runs} run{'s' * (runs != 1)}"
-        return {**data, "text/html": still(self.board), "text/plain": words}, metadata
+        return f"hessview dashboard of {runs} run{'s' * (runs != 1)}"
 
 
 def dashboard(source: Any) -> Dashboard:

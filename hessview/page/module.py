@@ -1,7 +1,10 @@
 """The page's ES module as one text, the same for every shell."""
 
 import functools
+import gzip
+import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
@@ -22,7 +25,8 @@ PLOTS = (
     "comparison.js",
     "panels.js",
 )
-PAGE = ("controls.js", "asking.js", "card.js", "gone.js", "readings.js", "view.js")
+PAGE = ("controls.js", "asking.js", "card.js", "gone.js", "turns.js", "readings.js", "view.js")
+DASHBOARD = ("list.js", "form.js", "dashboard.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.
@@ -62,6 +66,45 @@ def module_without_plots(*shells: str) -> str:
         JavaScript as of `module`.
     """
     return "\n".join(["const PANELS = {};", _texts(*PAGE, *shells)])
+
+
+@functools.cache
+def loader() -> str:
+    """Source of the module that each widget brings along, and that loads the page of all."""
+    return (STATIC / "loader.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A page that a notebook's document loads once, whichever of its widgets asks for it.
+
+    Args:
+        text: The module; it exports `shells`, see shells.js.
+    """
+
+    text: str
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Its name: two kernels with the same page share it, and other versions have another."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:20]
+
+    @functools.cached_property
+    def packed(self) -> bytes:
+        """The text in UTF-8, with gzip: a kernel may sit at the other end of a slow line."""
+        return gzip.compress(self.text.encode(), mtime=0)
+
+
+@functools.cache
+def drawing_page() -> Source:
+    """The page of runs and dashboards in a notebook."""
+    return Source(module(*DASHBOARD, "shells.js", "notebook.js", "dashboard_widget.js"))
+
+
+@functools.cache
+def card_page() -> Source:
+    """The page of cards in a notebook."""
+    return Source(module_without_plots("shells.js", "notebook.js"))
 
 
 def _texts(*names: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import xarray as xr
 
-from hessview.page.module import module_without_plots
+from hessview.page.module import card_page
 from hessview.page.state import page_state
 from hessview.page.widget import View
 
@@ -18,7 +18,7 @@ class RunCard(View):
         runs: As for `View`.
     """
 
-    _esm = module_without_plots("notebook.js")
+    source = card_page()
 
     def _page(self, datasets: list[xr.Dataset]) -> dict[str, Any]:
         return page_state(datasets, panels=False)

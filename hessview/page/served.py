@@ -12,8 +12,7 @@ from panel.custom import JSComponent
 
 from hessview.errors import InputError
 from hessview.page.board import Board
-from hessview.page.dashboard import SHELL
-from hessview.page.module import module
+from hessview.page.module import DASHBOARD, module
 
 ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
 
@@ -25,7 +24,7 @@ class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped he
         board: What it shows, shared by all pages.
     """
 
-    _esm = module(*SHELL, "dashboard_served.js")
+    _esm = module(*DASHBOARD, "dashboard_served.js")
 
     def __init__(self, board: Board) -> None:
         super().__init__(sizing_mode="stretch_width")

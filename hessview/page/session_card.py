@@ -2,23 +2,23 @@
 
 from typing import Any
 
-import anywidget
 import traitlets
 
 from hessview.page.card import card, session_card
-from hessview.page.module import module_without_plots
+from hessview.page.module import card_page
 from hessview.page.pump import Pump
+from hessview.page.told import Told
 from hessview.views import theme
 
 
-class SessionCard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped here
+class SessionCard(Told):
     """A card that says what a session's job holds, and follows its state until it is lost.
 
     Args:
         session: The session (`hessview.Session`).
     """
 
-    _esm = module_without_plots("notebook.js")
+    source = card_page()
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Any) -> None:
@@ -26,7 +26,7 @@ class SessionCard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is un
         self._shown = ""
         self._display: Any = None
         self._pump = Pump(self._refresh)
-        super().__init__(state=self._fold())
+        super().__init__(state=self._fold(), words=repr(session), still=self._still())
         self._unsubscribe = session.on_change(self._look)
         self._look()  # what came between
 
@@ -50,7 +50,10 @@ class SessionCard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is un
             self._pump.poke()
 
     def _refresh(self) -> None:
-        self.state = self._fold()
+        with self.hold_sync():  # the page takes a state and its number at once
+            self.state, self.words = self._fold(), repr(self._session)
+            self.revision += 1
+        self.still = self._still()
         if self._display is not None:  # the notebook's stored output
             data, metadata = self._repr_mimebundle_()
             self._display.update(data, metadata=metadata, raw=True)
@@ -58,8 +61,10 @@ class SessionCard(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is un
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook stores: the live card, and the card as it is now without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
-        still = session_card(self._session.job, self._shown)
-        return {**data, "text/html": still, "text/plain": repr(self._session)}, metadata
+        return {**data, "text/html": self._still(), "text/plain": repr(self._session)}, metadata
+
+    def _still(self) -> str:
+        return session_card(self._session.job, self._shown)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

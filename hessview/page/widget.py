@@ -4,21 +4,20 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import traitlets
 import xarray as xr
 
 from hessview.page.actions import Actions, Asked, Notice
 from hessview.page.fallback import fallback
-from hessview.page.module import module
-from hessview.page.prompt import hear_while_busy
+from hessview.page.module import drawing_page
 from hessview.page.pump import Pump
 from hessview.page.runs import Live, dataset_of, is_live, is_over, runs_of, session_of
 from hessview.page.standing import standing
 from hessview.page.state import page_state
+from hessview.page.told import Told
 
 
-class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped here
+class View(Told):
     """A page over runs that follows them until all have ended.
 
     All that it shows sits in one synced trait, so a reloaded page asks the kernel for nothing.
@@ -33,7 +32,7 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         InputError: There is no run in it.
     """
 
-    _esm = module("notebook.js")
+    source = drawing_page()
     state = traitlets.Dict().tag(sync=True)
 
     def __init__(self, runs: Any) -> None:
@@ -43,13 +42,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         self._runs: list[Any] = runs_of(runs)
         self._notice: Notice | None = None
         self._display: Any = None
-        super().__init__(state=self._fold())
+        self._actions = Actions(self._asked, self._answer)
+        state = self._fold()
+        super().__init__(state=state, words=_words(state), still=self._still(state))
         for session in self._sessions:
             self._watched[id(session)] = session.on_change(self._on_session)
-        if self._sessions:
-            actions = Actions(self._asked, self._answer)
-            hear_while_busy(self)
-            self.on_msg(lambda _, message, buffers: actions(message))
         live = [run for run in self._runs if is_live(run)]
         for run in live:
             self._watched[id(run)] = run.on_change(self._pump.poke)
@@ -65,6 +62,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
             self._watched.pop(watched)()
         self._over.set()
         super().close()
+
+    def take(self, message: object) -> None:
+        """Take what the page asks of the session of its runs, if there is one."""
+        if self._sessions:
+            self._actions(message)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing more can arrive of its runs.
@@ -93,7 +95,7 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
     def _refresh(self) -> None:
         # Asked before the fold: what ends meanwhile pokes again, and is then shown as it ended.
         ended = [run for run in self._runs if not is_live(run) or is_over(run)]
-        self.state = self._fold()
+        self._tell(self._fold())
         for run in ended:
             if unsubscribe := self._watched.pop(id(run), None):
                 unsubscribe()
@@ -103,8 +105,15 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
             self._store()
             self._over.set()
 
+    def _tell(self, state: dict[str, Any]) -> None:
+        if state != self.state:
+            with self.hold_sync():  # the page takes a state and its number at once
+                self.state, self.words = state, _words(state)
+                self.revision += 1
+
     def _store(self) -> None:
         """Let the notebook's stored output show the page as it is now."""
+        self.still = self._still(self.state)
         if self._display is not None:
             data, metadata = self._repr_mimebundle_()
             self._display.update(data, metadata=metadata, raw=True)
@@ -130,11 +139,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook stores: the live view, and the page as it is now without scripts."""
         data, metadata = super()._repr_mimebundle_(**options)
-        datasets = [dataset_of(run) for run in self._runs]
-        state = self._page(datasets)
-        still = fallback(datasets, state)
-        words = ", ".join(f"{s['title']}: {s['status']['label']}" for s in state["sections"])
-        return {**data, "text/html": str(still), "text/plain": f"hessview of {words}"}, metadata
+        state = self._fold()
+        return {**data, "text/html": self._still(state), "text/plain": _words(state)}, metadata
+
+    def _still(self, state: dict[str, Any]) -> str:
+        return str(fallback([dataset_of(run) for run in self._runs], state))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -142,6 +151,11 @@ class View(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
         data, metadata = self._repr_mimebundle_()
         # With an identity, so that the notebook's stored output can follow to the end of the run.
         self._display = display(data, metadata=metadata, raw=True, display_id=True)
+
+
+def _words(state: dict[str, Any]) -> str:
+    runs = ", ".join(f"{one['title']}: {one['status']['label']}" for one in state["sections"])
+    return f"hessview of {runs}"
 
 
 def view(runs: Any) -> View:

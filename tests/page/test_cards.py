@@ -7,6 +7,7 @@ import pytest
 import hessview
 from hessview.page.run_card import RunCard
 from hessview.page.session_card import SessionCard
+from hessview.page.widget import View
 
 
 def test_a_sessions_card_follows_its_state(session, until):
@@ -40,7 +41,8 @@ def test_a_run_card_has_the_numbers_and_no_panels(session):
     html = card._repr_mimebundle_()[0]["text/html"]
     assert "done, 12 of 12 steps" in html
     assert "<svg" not in html
-    assert len(card._esm) < 100_000 < len(hessview.page.widget.View._esm)
+    assert len(card.source.text) < 100_000 < len(View.source.text)
+    assert len(card._esm) < 8_000
 
 
 def test_a_run_is_cancelled_from_its_card(session):

@@ -143,10 +143,18 @@ def test_a_page_that_was_cut_off_catches_up_and_one_whose_kernel_has_gone_says_s
     until(lambda: record() == "done", timeout=60)
     page.wait_for_timeout(500)
     assert [stand.text_content(), board.text_content()] == ["streaming"] * 2
+    lines = page.locator(".hess-silence").filter(visible=True)
+    until(lambda: lines.count() == 2, timeout=60)
+    for text in lines.all_text_contents():
+        assert text.startswith("This page is not being told anything: it asks every 3 seconds")
+        assert text.endswith("Unless the kernel is busy, reload the page.")
+    assert page.evaluate(OVERLAPS) == []
+    page.screenshot(path=shots / "dashboard_silence.png")
     wire.cut()
     wire.restore()
     for shown in (board, stand):
         shown.get_by_text("done").wait_for(timeout=60_000)
+    until(lambda: lines.count() == 0, timeout=30)
     assert view.locator("dd strong").nth(4).text_content() == "80"
 
     page.evaluate(CELL, ask.format(20))

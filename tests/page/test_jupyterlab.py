@@ -26,7 +26,7 @@ shown"""
 # The kernel is busy until the test has seen enough of the second probe.
 BUSY = """\
 import pathlib, time
-while not pathlib.Path("seen").exists():
+while not pathlib.Path({!r}).exists():
     time.sleep(0.02)
 run.go_on()
 run.join(); assert shown.wait(10)"""
@@ -45,7 +45,7 @@ def plotted_mean(ds, x, sigma):
 
 
 def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyterlab, shots):
-    page, path = open_notebook("live", [LIVE, "_ = run.start()", BUSY])
+    page, path = open_notebook("live", [LIVE, "_ = run.start()", BUSY.format("seen")])
     pill = page.locator(".hessview .hess-pill")
     pill.filter(has_text=re.compile("queued|streaming")).wait_for(timeout=60_000)
     pill.filter(has_text="streaming").wait_for(timeout=30_000)
@@ -138,3 +138,21 @@ def test_a_reloaded_page_shows_the_run_again(open_notebook, jupyterlab):
     pill.wait_for(timeout=60_000)
     page.wait_for_function(drawn, timeout=20_000)
     assert page.evaluate(CURVES) == before
+
+
+# Saves and reloads without waiting for the kernel, which is busy.
+SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
+
+
+def test_a_page_that_is_reloaded_while_the_kernel_is_busy_follows(open_notebook):
+    page, path = open_notebook("reload_busy", [LIVE, "_ = run.start()", BUSY.format("seen busy")])
+    pill = page.locator(".hessview .hess-pill")
+    pill.filter(has_text="streaming").wait_for(timeout=60_000)
+    busy = page.locator(".jp-InputPrompt").get_by_text("[*]:")
+    busy.wait_for(timeout=20_000)
+    page.evaluate(SAVE)
+    page.reload()
+    pill.filter(has_text="streaming").wait_for(timeout=120_000)
+    (path.parent / "seen busy").touch()
+    pill.filter(has_text="done").wait_for(timeout=60_000)
+    assert page.locator(".hess-silence").is_hidden()

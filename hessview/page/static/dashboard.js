@@ -32,7 +32,7 @@ export function merged(board, { head = board.head, parts = {}, changes = {} }) {
  * @param chosen name of the run to begin with; "" follows the newest
  * @param send sends a message to the board
  * @param onChoice is told which run is looked at by choice, "" for the newest
- * @returns update(board), ask() for what is looked at anew, dispose()
+ * @returns update(board), ask() for what is looked at anew, silence(text) as of `mount`, dispose()
  */
 export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
   const prefix = `hess-board-${OWN}-${++dashboards}`;
@@ -96,6 +96,7 @@ export function mountDashboard(host, board, { chosen = "", send, onChoice }) {
       }
     },
     ask() { requested = ""; show(); },
+    silence: frame.silence,
     dispose() { page?.dispose(); frame.dispose(); },
   };
 }

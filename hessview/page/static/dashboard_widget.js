@@ -1,26 +1,36 @@
-/** The dashboard's shell in a notebook, made for each widget: https://anywidget.dev */
-export default () => {
-  let board = null;
+/** The shell of dashboards. */
+shells.dashboard = () => {
+  let board = null, told = 0;
   const pages = new Set();
+  const turn = turnOf(() => pages.forEach((page) => page.update(board)));
+  const show = (next) => { board = next; turn.ask(); };
   return {
     initialize({ model }) {
-      board = { head: model.get("head"), parts: model.get("parts") };
-      const show = (next) => {
-        board = next;
-        for (const page of pages) page.update(board);
-      };
-      const onMessage = (told) => show(merged(board, told)); // not into the model, which would send it back to the kernel
-      const onRestore = () => { // a page that was cut off is given all anew
-        show({ head: model.get("head"), parts: model.get("parts") });
-        for (const page of pages) page.ask(); // what was told meanwhile may be newer
-      };
-      model.on("msg:custom", onMessage);
-      model.on("change:head change:parts", onRestore);
-      return () => { model.off("msg:custom", onMessage); model.off("change:head change:parts", onRestore); };
+      const restored = () => ({ head: model.get("head"), parts: model.get("parts") });
+      board = restored();
+      told = model.get("revision");
+      const ask = () => pages.forEach((page) => page.ask()); // what was missed may be newer
+      model.on("msg:custom", (message) => { // not into the model, which would send it back to the kernel
+        if (!("told" in message)) return;
+        const missed = message.told > told + 1;
+        told = Math.max(told, message.told);
+        show(merged(board, message));
+        if (missed) ask();
+      });
+      model.on("change:head change:parts", () => { // a page that was cut off is given all anew
+        told = Math.max(told, model.get("revision"));
+        show(restored());
+        ask();
+      });
     },
     render({ model, el }) {
-      const live = () => Object.values(board.parts).some(({ entry }) => isUnderWay(entry.status));
-      const kernel = kernelOf(model, el, live, () => page.update((board = goneBoard(board, KERNEL_GONE))));
+      const kernel = kernelOf(model, el, {
+        live: () => Object.values(board.parts).some(({ entry }) => isUnderWay(entry.status)),
+        seen: () => told,
+        onGone: () => show(goneBoard(board, KERNEL_GONE)),
+        onMissed: () => page.ask(),
+        onSilence: (text) => page.silence(text),
+      });
       const page = mountDashboard(el, board, {
         chosen: model.get("chosen"),
         send: kernel.send,

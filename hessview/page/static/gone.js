@@ -5,6 +5,7 @@ const KERNEL_GONE = "The kernel of this page has ended or was restarted. The pag
 const SERVER_GONE = "hessview dashboard has ended or cannot be reached. The page shows what it was told last; start it again, " +
   "and open the address that it prints, to follow what goes on.";
 const MS_BETWEEN_LOOKS = 3000;
+const LOOKS_IN_VAIN = 4; // before a page says so: a busy machine may take as long
 
 const isUnderWay = ({ state }) => ["queued", "running"].includes(state);
 
@@ -29,16 +30,29 @@ function goneBoard({ head, parts }, reason) {
   return { head: goneState(head, reason), parts: Object.fromEntries(made) };
 }
 
+/** Why a page may be old: neither what it showed nor that it showed it is a reason to trust it. */
+function silenceSince(time) {
+  return `This page is not being told anything: it asks every ${MS_BETWEEN_LOOKS / 1000} seconds, and heard last at ` +
+    `${time.toLocaleTimeString()}. What it shows may be old. Unless the kernel is busy, reload the page.`;
+}
+
 /**
- * Send a widget's messages, and notice when they have nowhere to go.
+ * Send a widget's messages, and notice when they have nowhere to go, when nothing comes back, and what was missed.
  * A kernel is looked for while a run is under way, and when somebody comes to the page: who asked more often would keep
- * alive what a server ends because nobody uses it.
+ * alive what a server ends because nobody uses it. It answers with the number of what it told last.
  * @param live whether a run is under way
+ * @param seen number of what was told last
  * @param onGone is told once
+ * @param onMissed is told where something was told that has not come
+ * @param onSilence is told why the page may be old, "" once it is not
  * @returns send(message), stop()
  */
-function kernelOf(model, el, live, onGone) {
-  let gone = false;
+function kernelOf(model, el, { live, seen, onGone, onMissed, onSilence }) {
+  let gone = false, waiting = false; // for an answer
+  let unheard = 0, behind = 0; // looks in a row
+  let told = 0, last = seen(), heard = new Date();
+  let silent = false;
+
   function send(message) {
     if (gone) return;
     try {
@@ -46,18 +60,54 @@ function kernelOf(model, el, live, onGone) {
     } catch {
       gone = true;
       stop();
+      onSilence("");
       onGone();
     }
   }
-  const look = () => send({ action: "none" });
-  const timer = setInterval(() => live() && look(), MS_BETWEEN_LOOKS);
+
+  function look() {
+    waiting = true;
+    send({ action: "look" });
+  }
+
+  function judge() {
+    const is = Math.max(unheard, behind) >= LOOKS_IN_VAIN;
+    if (is !== silent) onSilence(is ? silenceSince(heard) : "");
+    silent = is;
+  }
+
+  function onAnswer({ revision }) {
+    if (revision === undefined) return;
+    waiting = false;
+    unheard = 0;
+    behind = seen() < told ? behind + 1 : 0; // what it had told at the look before
+    told = revision;
+    if (behind) onMissed();
+    else heard = new Date();
+    judge();
+  }
+
+  function tick() {
+    unheard = waiting ? unheard + 1 : 0;
+    if (seen() !== last) { // it is told, if not answered
+      last = seen();
+      heard = new Date();
+      unheard = behind = 0;
+    }
+    judge();
+    if (live() || waiting) look();
+  }
+
+  const timer = setInterval(tick, MS_BETWEEN_LOOKS);
   el.addEventListener("pointerenter", look);
   el.addEventListener("focusin", look);
+  model.on("msg:custom", onAnswer);
   model.on("comm_live_update", look); // of JupyterLab, when a kernel is restarted
   function stop() {
     clearInterval(timer);
     el.removeEventListener("pointerenter", look);
     el.removeEventListener("focusin", look);
+    model.off("msg:custom", onAnswer);
     model.off("comm_live_update", look);
   }
   return { send, stop };

@@ -1,12 +1,18 @@
-/** The notebook's shell: https://anywidget.dev */
-export default {
+/** The shell of runs and of cards. */
+shells.notebook = () => ({
   render({ model, el }) {
     let state = model.get("state");
-    const live = () => state.sections.some(({ status }) => isUnderWay(status));
-    const kernel = kernelOf(model, el, live, () => page.update((state = goneState(state, KERNEL_GONE))));
+    const turn = turnOf(() => page.update(state));
+    const onChange = () => { state = model.get("state"); turn.ask(); };
+    const kernel = kernelOf(model, el, {
+      live: () => state.sections.some(({ status }) => isUnderWay(status)),
+      seen: () => model.get("revision"),
+      onGone() { state = goneState(state, KERNEL_GONE); turn.ask(); },
+      onMissed: () => kernel.send({ action: "again" }),
+      onSilence: (text) => page.silence(text),
+    });
     const page = mount(el, state, "asking" in state ? { ask: kernel.send } : {});
-    const onChange = () => page.update((state = model.get("state")));
     model.on("change:state", onChange);
-    return () => { model.off("change:state", onChange); kernel.stop(); page.dispose(); };
+    return () => { model.off("change:state", onChange); turn.drop(); kernel.stop(); page.dispose(); };
   },
-};
+});

@@ -56,13 +56,17 @@ function recolouring({ light, dark }, palette) {
  * Show a state (see page/state.py) inside an element.
  * @param ask sends a message to the session (see page/actions.py); without it nothing can be asked
  * @param place under which the choices in its panels are remembered
- * @returns root, its element; update(state), theme("light" | "dark" | "" to follow the surroundings), dispose()
+ * @returns root, its element; update(state), theme("light" | "dark" | "" to follow the surroundings), silence(why the page may
+ *   be old, "" once it is not), dispose()
  */
 export function mount(host, state, { ask, place = "" } = {}) {
   const root = element("div", { class: "hessview" });
   // Plotly's rules are the document's, and do not reach into the shadow root of a layout of Panel.
   const plotly = document.getElementById("plotly.js-style-global")?.sheet.cssRules ?? [];
   host.replaceChildren(element("style", {}, [STYLE, ...[...plotly].map((rule) => rule.cssText)].join("\n")), root);
+  const silence = element("p", { class: "hess-silence", role: "status" });
+  silence.hidden = true;
+  root.append(silence);
   const notice = noticeView(root);
   const prefix = `hess-${OWN}-${++mounted}`;
   const above = element("div", { class: "hess-trainings" }); // sections may join below it, and move nothing
@@ -108,6 +112,7 @@ export function mount(host, state, { ask, place = "" } = {}) {
     root,
     update(next) { state = next; paint(); },
     theme(name) { forced = name; paint(); },
+    silence(text) { silence.textContent = text; silence.hidden = !text; },
     get dark() { return root.dataset.theme === "dark"; },
     dispose() {
       watcher.disconnect();

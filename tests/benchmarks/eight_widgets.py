@@ -1,0 +1,95 @@
+"""Whether eight live runs in a JupyterLab notebook are followed, on slow processors, after reloads.
+
+Each pass opens a notebook with a new kernel and asks three times for eight runs that go on:
+displayed for the first time; displayed, and then the page reloaded; and displayed by running all
+cells again. Each time it lets the runs come to their end, and compares what the widgets show with
+the record: state, numbers, and curve. A line of JSON tells of each.
+
+    python tests/benchmarks/eight_widgets.py --throttle 1 2 4 6 --passes 5 --pictures pictures
+
+On two cores of their own a pass takes about one minute at full speed, and five at a sixth of it.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from conftest import CHROMIUM
+from eight import WIDGETS, Cost, Eight
+from jupyter_page import JupyterLab, chromium
+
+
+def one_pass(lab, browser, name, throttle, pictures, patience):
+    """Three times eight runs; yields how many of each follow, and what the others lack."""
+    page = browser.new_page()
+    heard = []
+    page.on("console", lambda message: heard.append(message.text) if message.type == "error" else 0)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    try:
+        shown = Eight(lab, page, name, throttle=throttle, patience=patience * (1 + throttle))
+        for when in ("first", "reload", "again"):
+            began = time.monotonic()
+            heard.clear()
+            cost = Cost(page) if when != "reload" else None
+            shown.run_all()
+            if when == "reload":
+                shown.reload()
+            lacking = shown.go_on()
+            own = cost.stop() if cost else []
+            follow = lacking.count("")
+            yield {
+                "throttle": throttle,
+                "when": when,
+                "follow": follow,
+                "of": WIDGETS,
+                "seconds": round(time.monotonic() - began, 1),
+                "module_ms": [round(one, 1) for one in own[:12]],
+                "lacking": sorted({one for one in lacking if one}),
+                "console": sorted(set(heard))[:5],
+            }
+            if pictures and when == "reload":
+                shown.picture(pictures / f"{name}_dark.png", "JupyterLab Dark")
+                shown.picture(pictures / f"{name}_light.png")
+    finally:
+        page.close()
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--throttle", type=float, nargs="+", default=[1, 2, 4, 6])
+    parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--pictures", type=Path, help="folder for pictures after each reload")
+    parser.add_argument("--patience", type=float, default=60, help="seconds, times 1 + throttle")
+    given = parser.parse_args()
+    if given.pictures:
+        given.pictures.mkdir(parents=True, exist_ok=True)
+    followed = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        lab = JupyterLab(Path(folder))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
+        try:
+            for number in range(given.passes):
+                for throttle in given.throttle:
+                    name = f"x{throttle:g}_{number + 1}"
+                    for one in one_pass(
+                        lab, browser, name, throttle, given.pictures, given.patience
+                    ):
+                        print(json.dumps(one), flush=True)
+                        counts = followed.setdefault((throttle, one["when"]), [])
+                        counts.append(one["follow"])
+        finally:
+            browser.close()
+            lab.stop()
+    for (throttle, when), counts in followed.items():
+        print(f"{throttle:g} times slower, {when}: {counts} of {WIDGETS} follow")
+
+
+if __name__ == "__main__":
+    main()
