@@ -61,7 +61,12 @@ NESTED = {
     *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
     *("operators", "depths", "runs"),
 }
-HIDDEN = {"weight_unit", "command", "asked"}  # part of other rows, or of the page's title
+HIDDEN = {
+    "weight_unit",
+    "command",
+    "asked",
+    "readings_asked",
+}  # part of other rows, or of the page's title
 
 
 def provenance(ds: xr.Dataset) -> list[list[str]]:

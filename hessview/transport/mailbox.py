@@ -3,9 +3,9 @@
 import collections
 import threading
 
-from hessview.commands import Command, command_to_json
+from hessview.commands import Command, Coupling, command_to_json
 from hessview.eventlog import EventLog
-from hessview.messages import Event, Payload, RunEnded, RunQueued
+from hessview.messages import Event, JobStarted, Payload, RunEnded, RunQueued, check_run
 
 
 class Mailbox:
@@ -26,11 +26,20 @@ class Mailbox:
         self._cancelled: set[str] = set()
 
     def submit(self, run: str, command: Command) -> None:
-        """Queue a command; the same run identity twice counts once."""
+        """Queue a command; the same run identity twice counts once.
+
+        Raises:
+            InputError: What no reader could hold, or a run's identity that is none; nothing was
+                recorded.
+            RecordError: The disk has no room for it.
+        """
+        check_run(run)
+        command.check_size()
         with self._changed:
             if run in self._known:
                 return
-            self._write(RunQueued(command=command_to_json(command)), run)
+            blocks = self._blocks() if isinstance(command, Coupling) and not command.blocks else []
+            self._write(RunQueued(command=command_to_json(command), blocks=blocks), run)
             self._known.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append((run, command))
 
@@ -48,7 +57,8 @@ class Mailbox:
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
                     self._waiting.remove(entry)
                     return
-            self._cancelled.add(run)
+            if run in self._known:
+                self._cancelled.add(run)
 
     def take(self, wait: float = 0.0) -> tuple[str, Command] | None:
         """The next queued command, or None if none came within `wait` seconds."""
@@ -64,6 +74,13 @@ class Mailbox:
     def is_cancelled(self, run: str) -> bool:
         """Whether somebody asked for this run to stop."""
         return run in self._cancelled
+
+    def _blocks(self) -> list[str]:
+        """Names of the job's blocks, as it told them itself."""
+        for event in reversed(self._log.events):
+            if isinstance(event.payload, JobStarted):
+                return list(event.payload.blocks)
+        return []
 
     def _write(self, payload: Payload, run: str) -> Event:
         event = self._log.append(payload, run)

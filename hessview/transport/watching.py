@@ -1,5 +1,6 @@
 """A line that only listens: it tails the record, and no job learns of it."""
 
+import os
 import pathlib
 import time
 from typing import NoReturn
@@ -32,7 +33,7 @@ class WatchingChannel:
     state = "watching"
 
     def __init__(self, path: pathlib.Path) -> None:
-        if not (path / FILENAME).is_file():
+        if not os.path.isfile(path / FILENAME):
             raise JobNotFoundError(
                 f"{path} holds no record ({FILENAME}); pass the run directory of a job that has "
                 "started."
@@ -76,7 +77,7 @@ class WatchingChannel:
         """Events of the record above `after`."""
         if after < self._read_to:  # asked again, from further back
             self._reader = EventReader(self._directory.events_path)
-        events = [event for event in self._reader.read() if event.seq > after]
+        events = [event for event in self._reader.read_in_order() if event.seq > after]
         self._read_to = events[-1].seq if events else max(after, self._read_to)
         return events
 

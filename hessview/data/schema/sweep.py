@@ -1,22 +1,23 @@
 """The form of spectra over the finite-difference step, and over parts of the data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hessview.commands import EpsilonSweep, FractionSweep
 from hessview.data.schema.density import DENSITY
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 
 def _steps(command: EpsilonSweep | FractionSweep) -> Coordinates:
     return {"probe": np.arange(command.probes), "step": np.arange(1, command.steps + 1)}
 
 
-def _epsilons(command: EpsilonSweep, job: JobStarted | None) -> Coordinates:
+def _epsilons(command: EpsilonSweep, blocks: Sequence[str]) -> Coordinates:
     return {"epsilon": np.array(command.epsilons), **_steps(command)}
 
 
-def _fractions(command: FractionSweep, job: JobStarted | None) -> Coordinates:
+def _fractions(command: FractionSweep, blocks: Sequence[str]) -> Coordinates:
     return {"fraction": np.array(command.fractions), **_steps(command)}
 
 
