@@ -152,15 +152,25 @@ class EventReader:
 
     def _search_end(self, stream: BinaryIO) -> bool:
         """Pass over the rest of an overlong line; whether its end was found."""
-        start = stream.tell()
-        while stream.tell() - start < _SEARCHED and (chunk := stream.read(_CHUNK)):
+        file, place = stream.fileno(), stream.tell()
+        own, searched = os.lseek(file, 0, os.SEEK_CUR), 0  # where the stream reads from next
+        while searched < _SEARCHED:
+            try:  # what a power loss may leave is a hole, which needs no reading
+                place = os.lseek(file, place, os.SEEK_DATA)
+            except OSError:
+                place = max(place, os.fstat(file).st_size)
+            chunk = os.pread(file, _CHUNK, place)
             end = chunk.find(b"\n")
             if end >= 0:
-                stream.seek(end + 1 - len(chunk), os.SEEK_CUR)
-                self.offset, self._searched = stream.tell(), 0
+                os.lseek(file, own, os.SEEK_SET)
+                stream.seek(place + end + 1)
+                self.offset, self._searched = place + end + 1, 0
                 self._line += 1
                 return True
-        self._searched = stream.tell()
+            if not chunk:
+                break
+            place, searched = place + len(chunk), searched + len(chunk)
+        self._searched = place
         return False
 
     @property

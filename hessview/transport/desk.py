@@ -11,6 +11,8 @@ from hessview.eventlog import LONGEST_LINE
 from hessview.messages import check_run
 from hessview.transport.mailbox import Mailbox
 
+_QUOTE = "'"
+
 
 class Desk:
     """Answers calls that show the right token; it never raises, computes, or waits for a rank.
@@ -51,7 +53,7 @@ class Desk:
         except HessviewError as error:
             return refusal(type(error).__name__, str(error))
         except Exception as error:  # raised, it would end up in the job's output
-            text = f"{shown(operation, 40)} failed in the job: {shown(error)}"
+            text = f"{shown(operation, 40).strip(_QUOTE)} failed in the job: {shown(error)}"
             return refusal("JobError", f"{text}; install the same hessview on both sides.")
 
     def _perform(self, operation: str, body: str) -> Any:
