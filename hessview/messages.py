@@ -1,19 +1,24 @@
 """What kernel and job say to each other: `commands` go up, events come down.
 
-Every message is a frozen dataclass that validates itself when it is made, and
-crosses the wire and lies on disk as JSON. NaN means "not measured" and is null
-in JSON.
+Every message is a frozen dataclass, and crosses the wire and lies on disk as JSON. What is
+written is checked as it will be when it is read. NaN means "not measured" and is null in JSON.
 """
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from hessview.errors import RecordError
+from hessview.checked import checked, plain, shown
+from hessview.errors import InputError, RecordError
 
 PROTOCOL = 1
 """Version of the messages; kernel and job must hold the same."""
+
+_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # a node of a tree, a group of netCDF
+_LATEST = 253_370_764_800.0  # seconds; the year 9999, the last that a calendar knows
+_LONGEST_TEXT = 1 << 16  # characters; an error may quote a whole tensor
 
 State = Literal["queued", "running", "done", "cancelled", "failed"]
 ENDED: frozenset[str] = frozenset({"done", "cancelled", "failed"})
@@ -78,10 +83,13 @@ class RunQueued:
 
     Attributes:
         command: The command as JSON, with its name under "command".
+        blocks: Names of the job's blocks where the command takes these, so that its readings
+            have names whatever became of the job's own word; [] where it does not.
     """
 
     kind: ClassVar[str] = "run_queued"
     command: dict[str, Any]
+    blocks: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,52 +180,83 @@ class Event:
     payload: Payload
 
 
+def check_run(run: object) -> str:
+    """The identity of a run, if it may be one.
+
+    Args:
+        run: What was given.
+
+    Raises:
+        InputError: Anything but up to 64 letters, digits, "_", "-" and ".", the first no "." or
+            "-": it names a node of a tree, and a group of a file.
+    """
+    if not isinstance(run, str) or not _RUN.fullmatch(run):
+        raise InputError(
+            f"run {shown(run)} is not allowed; use up to 64 letters, digits, '_', '-' and '.', "
+            "beginning with a letter, a digit or '_'."
+        )
+    return run
+
+
 def event_to_json(event: Event) -> dict[str, Any]:
-    """Event as a JSON object; NaN and infinities become null."""
+    """Event as a JSON object; NaN and infinities become null, texts of 65,536 characters end."""
     return {
         "seq": event.seq,
         "time": event.time,
         "job": event.job,
         "run": event.run,
         "kind": event.payload.kind,
-        **{key: _finite(value) for key, value in dataclasses.asdict(event.payload).items()},
+        **{key: _written(value) for key, value in dataclasses.asdict(event.payload).items()},
     }
 
 
-def event_from_json(data: Mapping[str, Any]) -> Event:
+def event_from_json(data: object) -> Event:
     """Event from its JSON object; null where a number belongs becomes NaN.
 
+    Fields that this version does not know are passed over; within one `PROTOCOL` they only add.
+
+    Args:
+        data: What was read.
+
     Raises:
-        RecordError: A kind or a set of fields that this version does not know.
+        RecordError: A kind that this version does not know, a field that is missing, or one that
+            holds what it may not.
     """
-    fields = dict(data)
+    kind = data.get("kind") if isinstance(data, Mapping) else None
     try:
-        head = {key: fields.pop(key) for key in ("seq", "time", "job", "run")}
-        cls = PAYLOADS[fields.pop("kind")]
-        for field in dataclasses.fields(cls):
-            if field.type is float and fields.get(field.name, 0.0) is None:
-                fields[field.name] = math.nan
-        if cls is Reading:
-            fields["values"] = {key: _numbers(value) for key, value in fields["values"].items()}
-        return Event(payload=cls(**fields), **head)
-    except (KeyError, TypeError, AttributeError) as error:
+        if not isinstance(data, Mapping):
+            raise ValueError(f"{shown(data)} is not an object")
+        if not isinstance(kind, str) or kind not in PAYLOADS:
+            raise ValueError("there is no such kind")
+        payload = checked(PAYLOADS[kind], data)
+        return Event(payload=payload, **_head(data))
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise RecordError(
-            f"an event of kind {data.get('kind')!r} cannot be read ({error}); it was written by "
-            "another version of hessview: read it with that version."
+            f"an event of kind {shown(kind)} cannot be read ({error}); it was altered, or written "
+            "by another version of hessview: read it with that version."
         ) from error
 
 
-def _finite(value: Any) -> Any:
+def _head(data: Mapping[str, Any]) -> dict[str, Any]:
+    seq, time, job, run = (data.get(key) for key in ("seq", "time", "job", "run"))
+    if type(seq) is not int or not 0 < seq < 2**63:
+        raise ValueError(f"seq: {shown(seq)} is not a whole number >= 1")
+    if type(time) not in (int, float) or not 0 <= time < _LATEST:  # type: ignore[operator]
+        raise ValueError(f"time: {shown(time)} is not a time")
+    if not isinstance(job, str):
+        raise ValueError(f"job: {shown(job)} is not a text")
+    if run != "":
+        check_run(run)
+    return {"seq": seq, "time": float(time), "job": plain(job), "run": run}  # type: ignore[arg-type]
+
+
+def _written(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        return plain(value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}...")
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
+        return {key: _written(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(entry) for entry in value]
     return value
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_numbers(entry) for entry in value]
-    return math.nan if value is None else value

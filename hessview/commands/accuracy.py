@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from hessview.commands.allowed import ascending, one_of
+from hessview.commands.allowed import ascending, few, one_of, truth
 from hessview.commands.command import Command
 
 
@@ -26,8 +26,13 @@ class Accuracy(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._keep(epsilons=ascending("epsilons", self.epsilons))
+        self._keep(epsilons=ascending("epsilons", self.epsilons), top=truth("top", self.top))
         one_of("reference", self.reference, ("auto", "exact", "richardson"))
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        few("epsilons", self.epsilons)
+        super().check_size()
 
     @property
     def total(self) -> int:

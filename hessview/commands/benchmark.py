@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from hessview.commands.allowed import several, whole, words
+from hessview.commands.allowed import MOST_STEPS, at_most, few, several, whole, words
 from hessview.commands.command import Command
 
 
@@ -32,3 +32,15 @@ class Benchmark(Command):
             operators=words("operators", self.operators, "names of operators"),
             depths=tuple(sorted({whole("depths", depth, 1) for depth in depths})),
         )
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        few("operators", self.operators)
+        few("depths", self.depths)
+        at_most("depths", max(self.depths, default=1), MOST_STEPS)
+        super().check_size()
+
+    @property
+    def total(self) -> int:
+        """Number of pieces of work that a full run times."""
+        return self.probes * (1 + len(self.operators) + len(self.depths))

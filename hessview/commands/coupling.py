@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from hessview.checked import shown
+from hessview.commands.allowed import MOST_NUMBERS, few, word
 from hessview.commands.command import Command
 from hessview.errors import InputError
 
@@ -24,20 +26,45 @@ class Coupling(Command):
         super().__post_init__()
         given: object = self.blocks
         pairs: Any = tuple(given.items()) if isinstance(given, Mapping) else given
-        words = isinstance(pairs, tuple) and all(
-            isinstance(pair, tuple)
-            and len(pair) == 2
-            and all(w and isinstance(w, str) for w in pair)
-            for pair in pairs
+        shape = isinstance(pairs, tuple) and all(
+            isinstance(pair, tuple) and len(pair) == 2 for pair in pairs
         )
-        if not words or len(dict(pairs)) < len(pairs):
+        try:
+            if not shape:
+                raise InputError("no pairs")
+            pairs = tuple((word("name", name), word("pattern", text)) for name, text in pairs)
+            if len(dict(pairs)) < len(pairs):
+                raise InputError("a name comes twice")
+        except InputError:
             raise InputError(
-                f"blocks={given!r} is not allowed; use a mapping from names to patterns of "
+                f"blocks={shown(given)} is not allowed; use a mapping from names to patterns of "
                 'parameter names, such as {"attention": "*attn*", "mlp": "*mlp*"}.'
-            )
+            ) from None
         self._keep(blocks=pairs)
         if len(self.blocks) == 1:
             raise InputError(
-                f"blocks={dict(self.blocks)!r} is one block, which is coupled to nothing; use two "
-                "or more."
+                f"blocks={shown(dict(self.blocks))} is one block, which is coupled to nothing; "
+                "use two or more."
+            )
+
+    def check(self, parameters: int, blocks: int = 0) -> None:
+        """See `Command.check`."""
+        super().check(parameters, blocks)
+        self._check_numbers(len(self.blocks) or blocks)
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        few("blocks", self.blocks)
+        for pair in self.blocks:
+            few("blocks", pair)
+        self._check_numbers(len(self.blocks))
+        super().check_size()
+
+    def _check_numbers(self, blocks: int) -> None:
+        """A probe gives three numbers for each pair of blocks."""
+        most = MOST_NUMBERS // (4 * max(blocks, 1) ** 2)
+        if self.probes > most:
+            raise InputError(
+                f"probes={self.probes:,} between {blocks:,} blocks are more than can be held; use "
+                + (f"probes <= {most:,}." if most else "fewer blocks.")
             )

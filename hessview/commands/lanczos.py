@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Literal
 
-from hessview.commands.allowed import whole
+from hessview.checked import shown
+from hessview.commands.allowed import LARGEST, MOST_STEPS, at_most, whole
 from hessview.commands.command import Command
 from hessview.errors import InputError
 
@@ -30,23 +31,34 @@ class LanczosCommand(Command):
             steps=whole("steps", self.steps, 1),
             error_every=whole("error_every", self.error_every, 0),
         )
-        if self.reorthogonalize not in ("full", "none"):
+        if not isinstance(self.reorthogonalize, str) or (
+            self.reorthogonalize not in ("full", "none")
+        ):
             try:
                 window = whole("reorthogonalize", self.reorthogonalize, 1)
             except InputError:
                 raise InputError(
-                    f'reorthogonalize={self.reorthogonalize!r} is not allowed; use "full", "none", '
-                    "or the number of latest vectors (>= 1)."
+                    f"reorthogonalize={shown(self.reorthogonalize)} is not allowed; use "
+                    '"full", "none", or the number of latest vectors (>= 1).'
                 ) from None
             self._keep(reorthogonalize=window)
 
-    def check(self, parameters: int) -> None:
+    def check(self, parameters: int, blocks: int = 0) -> None:
         """See `Command.check`."""
         if self.steps > parameters:
             raise InputError(
-                f"steps={self.steps} exceeds the {parameters:,} parameters; "
+                f"steps={shown(self.steps)} exceeds the {parameters:,} parameters; "
                 f"use steps <= {parameters}."
             )
+        super().check(parameters, blocks)
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        at_most("steps", self.steps, MOST_STEPS)
+        at_most("error_every", self.error_every, LARGEST)
+        if not isinstance(self.reorthogonalize, str):
+            at_most("reorthogonalize", self.reorthogonalize, LARGEST)
+        super().check_size()
 
     @property
     def total(self) -> int:

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from hessview.commands.allowed import ascending
+from hessview.checked import shown
+from hessview.commands.allowed import ascending, few
 from hessview.commands.lanczos import LanczosCommand
 from hessview.errors import InputError
 
@@ -23,6 +24,11 @@ class EpsilonSweep(LanczosCommand):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._keep(epsilons=ascending("epsilons", self.epsilons))
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        few("epsilons", self.epsilons)
+        super().check_size()
 
     @property
     def total(self) -> int:
@@ -47,10 +53,15 @@ class FractionSweep(LanczosCommand):
         fractions = ascending("fractions", self.fractions)
         if fractions[-1] > 1:
             raise InputError(
-                f"fractions={list(fractions)!r} is not allowed; use numbers in (0, 1], the parts "
-                "of the data set."
+                f"fractions={shown(list(fractions))} is not allowed; use numbers in (0, 1], "
+                "the parts of the data set."
             )
         self._keep(fractions=fractions)
+
+    def check_size(self) -> None:
+        """See `Command.check_size`."""
+        few("fractions", self.fractions)
+        super().check_size()
 
     @property
     def total(self) -> int:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from hessview.checked import shown
 from hessview.commands.accuracy import Accuracy
 from hessview.commands.benchmark import Benchmark
 from hessview.commands.command import Command
@@ -29,15 +30,25 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
     Raises:
         InputError: Unknown command or field, or a value outside what is allowed.
     """
+    if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
+        raise InputError(f"a command came as {shown(data)}; pass an object with its fields.")
     fields = dict(data)
     name = fields.pop("command", None)
-    if name not in COMMANDS:
-        raise InputError(f"command {name!r} is unknown; use one of {sorted(COMMANDS)}.")
+    if not isinstance(name, str) or name not in COMMANDS:
+        raise InputError(f"command {shown(name)} is unknown; use one of {sorted(COMMANDS)}.")
     cls = COMMANDS[name]
     known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(fields) - known):
-        raise InputError(f"{name} has no {unknown}; its fields are {sorted(known)}.")
-    return cls(**{key: _tupled(value) for key, value in fields.items()})
+        raise InputError(f"{name} has no {shown(unknown)}; its fields are {sorted(known)}.")
+    try:
+        return cls(**{key: _tupled(value) for key, value in fields.items()})
+    except InputError:
+        raise
+    except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} cannot be made of {shown(fields)} ({type(error).__name__}: {error}); use "
+            "numbers, words, and lists of these."
+        ) from error
 
 
 def _listed(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """Records on disk as labelled data, and their export; needs neither a job nor torch."""
 
+import warnings
 from pathlib import Path
 
 import xarray as xr
 
 from hessview.data.collect import collect
-from hessview.errors import InputError, RecordError
+from hessview.errors import InputError, RecordError, RecordWarning
 from hessview.eventlog import read_events
 from hessview.transport.recognise import check_record
 
@@ -15,9 +16,9 @@ Data = xr.Dataset | xr.DataTree
 def open_runs(run_dir: str | Path) -> xr.DataTree:
     """All runs of a run directory, whether or not its job still lives.
 
-    Reads only. A torn last line is passed over; damaged lines are left out with a warning, and
-    what they held counts as not measured. A run's state is the last one written: of a job that
-    was killed it stays "running".
+    Reads only. A torn last line is passed over. Damaged lines, and runs that cannot be read, are
+    left out with a RecordWarning, and what they held counts as not measured. A run's state is the
+    last one written: of a job that was killed it stays "running".
 
     Args:
         run_dir: The job's run directory, the one that holds events.jsonl.
@@ -37,7 +38,16 @@ def open_runs(run_dir: str | Path) -> xr.DataTree:
         raise RecordError(
             f"{path} holds no run; attach to the job and ask for one, such as session.density()."
         )
-    return xr.DataTree.from_dict({f"/{run}": collector.dataset(run) for run in collector.runs})
+    datasets, refusal = {}, None
+    for run in collector.runs:
+        try:
+            datasets[f"/{run}"] = collector.dataset(run)
+        except RecordError as error:  # it costs this run only
+            refusal = error
+            warnings.warn(f"run {run!r} is left out: {error}", RecordWarning, stacklevel=2)
+    if refusal is not None and not datasets:
+        raise refusal
+    return xr.DataTree.from_dict(datasets)
 
 
 def to_netcdf(data: Data, path: str | Path) -> Path:

@@ -62,7 +62,7 @@ NESTED = {
     *("operators", "depths", "runs"),
 }
 # Part of other rows or of the page's title, or for readers of the dataset only.
-HIDDEN = {"weight_unit", "command", "asked", "first_coefficients"}
+HIDDEN = {"weight_unit", "command", "asked", "readings_asked", "first_coefficients"}
 
 
 def provenance(ds: xr.Dataset) -> list[list[str]]:

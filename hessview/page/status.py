@@ -83,6 +83,7 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
         done += int(ds.auto_epsilon.notnull().sum())
         total += int(ds.auto_epsilon.size)
     beta = np.atleast_2d(ds["beta"].values) if "beta" in ds else np.ones((1, 1))
+    total = max(total, int(ds.attrs.get("readings_asked", 0)))  # a large run, cut to what is begun
     after_breakdown = np.logical_or.accumulate(beta == 0, axis=-1)[..., :-1]
     return done, int(total - after_breakdown.sum())
 

@@ -165,14 +165,15 @@ class Asking(abc.ABC):
                 nothing was sent.
             JobLostError: The job is gone.
         """
-        if not blocks and len(self.job.blocks) < 2:
+        own = blocks is None or (isinstance(blocks, Mapping) and not blocks)
+        if own and len(self.job.blocks) < 2:
             raise InputError(
                 f"the job has the blocks {list(self.job.blocks)}, and coupling needs two or more; "
                 'give blocks by pattern, such as blocks={"attention": "*attn*", "mlp": "*mlp*"}.'
             )
         return self.submit(
             Coupling(
-                blocks=blocks or (),  # type: ignore[arg-type]  # it takes mappings too
+                blocks=() if own else blocks,  # type: ignore[arg-type]  # it takes mappings too
                 probes=probes,
                 epsilon=epsilon,
                 seed=seed,

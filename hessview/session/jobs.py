@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable
 
-from hessview.errors import HessviewError, RecordWarning, RunDirectoryError
+from hessview.errors import HessviewError, JobNotFoundError, RecordWarning, RunDirectoryError
 from hessview.eventlog import FILENAME, EventReader
 from hessview.messages import ENDED, JobStarted, RunEnded, RunQueued, RunStarted
 from hessview.transport.lost import living_job
@@ -57,7 +57,7 @@ def jobs(folder: str | os.PathLike[str] = "runs") -> list[JobEntry]:
         RunDirectoryError: No such folder.
     """
     top = pathlib.Path(folder)
-    if not top.is_dir():
+    if not os.path.isdir(top):
         raise RunDirectoryError(f"{top} is not a folder; name one that holds run directories.")
     below = [
         "/".join(["*"] * depth + [name])
@@ -110,11 +110,16 @@ def _entry(path: pathlib.Path) -> JobEntry:
     except HessviewError as error:
         state, reason = _without_job(directory, error)
         return dataclasses.replace(entry, state=state, reason=reason)
-    claim = directory.read_claim(job.epoch) if job.state == "held" else None
+    attached = ""
+    if job.state == "held":
+        try:
+            attached = str(directory.read_claim(job.epoch) or "")
+        except HessviewError as error:
+            attached = f"somebody who cannot be told: {error}"
     life = "stopped" if directory.ranks("stopped") else job.process.life()
     state = life if life in ("stopped", "elsewhere") else ("idle", "measuring")[measuring]
     reason = str(job.process) if life == "elsewhere" else ""
-    return dataclasses.replace(entry, state=state, attached=str(claim or ""), reason=reason)
+    return dataclasses.replace(entry, state=state, attached=attached, reason=reason)
 
 
 def _recorded(path: pathlib.Path) -> tuple[JobEntry, bool]:
@@ -149,8 +154,10 @@ def _without_job(directory: RunDirectory, error: HessviewError) -> tuple[str, st
     """State and reason where there is no job to be reached."""
     try:
         job = directory.read_job()
-    except HessviewError:
+    except JobNotFoundError:
         return "ended", "a record without a job"
+    except HessviewError:  # damaged, or of another version: nobody can tell
+        return "unreadable", str(error)
     if job.state == "ended":
         return "ended", job.reason
     return "dead", str(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hessview.commands import Command
 from hessview.data.collect import Collector
-from hessview.errors import HessviewError, JobLostError
+from hessview.errors import HessviewError, JobLostError, RecordError
 from hessview.messages import JobEnded, JobStarted
 from hessview.session.asking import Asking
 from hessview.session.run import Run, call_all
@@ -87,7 +87,7 @@ class Session(Asking):
             InputError: The model cannot give what is asked for; nothing was sent.
             JobLostError: The job is gone.
         """
-        command.check(self.job.parameters)
+        command.check(self.job.parameters, len(self.job.blocks))
         self._check_attached()
         identity = uuid.uuid4().hex[:12]
         self._channel.submit(identity, command)
@@ -95,6 +95,8 @@ class Session(Asking):
             # The job acknowledged it, so that its event is on its way.
             while identity not in self.collector.runs:
                 self._check_attached()
+                if reason := self.collector.why_left_out(identity):
+                    raise RecordError(f"{reason} Nothing of it can be shown here: cancel it.")
                 self.changed.wait(0.1)
         return self._run(identity)
 

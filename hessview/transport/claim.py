@@ -5,7 +5,9 @@ import json
 import time
 import uuid
 
+from hessview.checked import checked
 from hessview.transport.process import Process
+from hessview.transport.safe import check_name, check_time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,10 @@ class Claim:
     process: Process
     since: float
 
+    def __post_init__(self) -> None:
+        check_name("identity", self.identity)
+        check_time("since", self.since)
+
     @classmethod
     def new(cls) -> "Claim":
         """A claim of this process, from now on."""
@@ -32,10 +38,13 @@ class Claim:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Claim":
-        """Claim from its file's text."""
-        data = json.loads(text)
-        return cls(**{**data, "process": Process.from_json(data["process"])})
+    def from_json(cls, data: object) -> "Claim":
+        """Claim from the JSON object of its file.
+
+        Raises:
+            ValueError: Not such an object.
+        """
+        return checked(cls, data)
 
     def __str__(self) -> str:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))

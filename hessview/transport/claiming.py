@@ -2,7 +2,7 @@
 
 import time
 
-from hessview.errors import JobBusyError, JobError
+from hessview.errors import JobBusyError, JobError, RunDirectoryError
 from hessview.transport.claim import Claim
 from hessview.transport.job_file import JobFile
 from hessview.transport.lost import living_job
@@ -45,17 +45,41 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
             opened = _wait_until_open(directory, job, claim, deadline)
             if opened is not None:
                 return opened, claim
-        elif (holder := directory.read_claim(job.epoch)) is not None and _holds(
-            directory, job, holder
-        ):
-            if not force:
-                raise JobBusyError(
-                    f"job {job.job} is held by {holder}; wait until it detaches, take over with "
-                    f'force=True, or only read with hessview.open_runs("{directory.path}").'
-                )
-            directory.release(holder, f"{claim} took over")
+        else:
+            unreadable = _refuse_or_release(directory, job, claim, force=force)
+            if unreadable is not None and time.monotonic() > deadline:
+                raise JobError(
+                    f"job {job.job} ({job.process}) is claimed by somebody who cannot be told, and "
+                    f"has not dropped the claim for {_PATIENCE:.0f} s: {unreadable}"
+                ) from unreadable
         _check_patience(job, deadline)
         time.sleep(_TICK)
+
+
+def _refuse_or_release(
+    directory: RunDirectory, job: JobFile, claim: Claim, *, force: bool
+) -> RunDirectoryError | None:
+    """Do what there is to do about the kernel that holds the job.
+
+    Returns:
+        Why its claim cannot be read, None if it can: the job drops it, so that there is nothing
+        to do but wait.
+
+    Raises:
+        JobBusyError: It holds the job, and `force` is not set.
+    """
+    try:
+        holder = directory.read_claim(job.epoch)
+    except RunDirectoryError as error:
+        return error
+    if holder is not None and _holds(directory, job, holder):
+        if not force:
+            raise JobBusyError(
+                f"job {job.job} is held by {holder}; wait until it detaches, take over with "
+                f'force=True, or only read with hessview.open_runs("{directory.path}").'
+            )
+        directory.release(holder, f"{claim} took over")
+    return None
 
 
 def _holds(directory: RunDirectory, job: JobFile, holder: Claim) -> bool:

@@ -4,9 +4,14 @@ import hmac
 import json
 from typing import Any
 
+from hessview.checked import shown
 from hessview.commands import command_from_json
-from hessview.errors import HessviewError, JobError
+from hessview.errors import HessviewError, InputError, JobError
+from hessview.eventlog import LONGEST_LINE
+from hessview.messages import check_run
 from hessview.transport.mailbox import Mailbox
+
+_QUOTE = "'"
 
 
 class Desk:
@@ -41,24 +46,39 @@ class Desk:
         """
         if self._token is None:
             return refusal("JobLostError", "the job has hung up; attach again.")
-        if not hmac.compare_digest(token, self._token):
+        if not _same(token, self._token):
             return refusal("JobError", "the token is wrong; attach again.")
         try:
-            return json.dumps({"value": self._perform(operation, json.loads(body))})
+            return json.dumps({"value": self._perform(operation, body)})
         except HessviewError as error:
             return refusal(type(error).__name__, str(error))
         except Exception as error:  # raised, it would end up in the job's output
-            return refusal("JobError", f"{operation} failed in the job: {error!r}")
+            text = f"{shown(operation, 40).strip(_QUOTE)} failed in the job: {shown(error)}"
+            return refusal("JobError", f"{text}; install the same hessview on both sides.")
 
-    def _perform(self, operation: str, body: dict[str, Any]) -> Any:
+    def _perform(self, operation: str, body: str) -> Any:
+        if len(body) > LONGEST_LINE:
+            raise InputError(
+                f"a call came with {len(body):,} characters; use commands of at most "
+                f"{LONGEST_LINE:,}."
+            )
+        fields = json.loads(body)
         match operation:
             case "submit":
-                return self._mailbox.submit(body["run"], command_from_json(body["command"]))
+                run = check_run(fields["run"])
+                return self._mailbox.submit(run, command_from_json(fields["command"]))
             case "cancel":
-                return self._mailbox.cancel(body["run"])
+                return self._mailbox.cancel(check_run(fields["run"]))
             case "ping":
                 return None
-        raise JobError(f"operation {operation!r} is unknown; install the same hessview.")
+        raise JobError(f"operation {shown(operation, 40)} is unknown; install the same hessview.")
+
+
+def _same(token: object, own: str) -> bool:
+    """Whether a token is the right one, in a time that does not tell how much of it is."""
+    given = token if isinstance(token, str) else ""
+    # Not as texts, which may hold ASCII only.
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), own.encode())
 
 
 def refusal(kind: str, text: str) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from hessview.transport.process import Process
+from hessview.transport.safe import check_time
 
 # How gloo and NCCL put it that a rank at the other end has gone.
 _LOST_PEER = (
@@ -29,6 +30,9 @@ class Failure:
     rank: int
     error: str
     time: float
+
+    def __post_init__(self) -> None:
+        check_time("time", self.time)
 
     @classmethod
     def of(cls, rank: int, error: BaseException | str) -> "Failure":

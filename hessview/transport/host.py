@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from hessview.errors import JobError
+from hessview.errors import JobError, RunDirectoryError
 from hessview.transport.agent import TURN, close_agent, open_agent, refuse_second_agent
 from hessview.transport.changes import Changes
 from hessview.transport.claim import Claim
@@ -94,16 +94,26 @@ class RpcHost:
         self._directory.close()
 
     def _watch(self) -> None:
-        changes, pace = Changes(self._directory.path, _LOOK), Pace(_SELDOM)
+        changes, pace, told = Changes(self._directory.path, _LOOK), Pace(_SELDOM), ""
         while not self._closing.wait(pace.pause):
             if not changes():
                 continue
             self._beat()
             try:
-                claim = self._directory.read_claim(self._job.epoch)
+                self._mend()
+                try:
+                    claim = self._directory.read_claim(self._job.epoch)
+                except RunDirectoryError as error:
+                    self._drop(error)
+                    continue
                 if claim is not None:
                     self._serve(claim)
                     pace.wake()
+            except JobError as error:
+                if str(error) != told:
+                    _log.warning("no kernel can attach to the job for now: %s", error)
+                told = str(error)
+                self._closing.wait(1.0)
             except Exception:  # this thread must not die, or no kernel could ever attach again
                 _log.exception("no kernel can attach to the job for now")
                 self._closing.wait(1.0)
@@ -123,15 +133,36 @@ class RpcHost:
         deaths.close()
         epoch = self._job.epoch
         if self._job.state != "ended":
-            self._publish(
-                epoch=epoch + 1,
-                token=secrets.token_hex(32),
-                state="waiting",
-                left=claim.identity,
-                left_reason=reason,
-            )
+            self._free(claim.identity, reason)
         # Not before: the claim is what keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
+
+    def _drop(self, error: RunDirectoryError) -> None:
+        """Make the job free of a claim that cannot be read, and which nobody could ever release."""
+        _log.warning("a claim on the job is dropped: %s", error)
+        epoch = self._job.epoch
+        self._free("", f"it was dropped: {error}")
+        self._directory.forget(epoch, None)
+
+    def _free(self, left: str, reason: str) -> None:
+        """Let the next kernel claim the job."""
+        self._publish(
+            epoch=self._job.epoch + 1,
+            token=secrets.token_hex(32),
+            state="waiting",
+            left=left,
+            left_reason=reason,
+        )
+
+    def _mend(self) -> None:
+        """Write job.json again where it was damaged, so that kernels find the job."""
+        try:
+            self._directory.read_job()
+        except RunDirectoryError as error:
+            _log.warning("%s It is written again.", error)
+            self._publish()
+        except JobError:  # the directory was removed, or is another job's by now
+            return
 
     def _listen(self, claim: Claim, pulse: Pulse, deaths: Deaths) -> str:
         """Talk whenever the kernel knocks, until its claim is over; returns why it is."""
@@ -142,6 +173,7 @@ class RpcHost:
             if not (changes() or deaths.wait(0)):
                 continue
             self._beat()
+            self._mend()
             if reason := self._why_over(claim, pulse):
                 return reason
             talk = self._directory.read_knock(claim)
@@ -187,6 +219,12 @@ class RpcHost:
                 return "the job does not listen to other hosts"
             case "elsewhere" if pulse is not None and pulse.silent():
                 return f"{claim} has given no sign of life for {SILENCE:.0f} s"
+        if pulse is not None:
+            try:
+                if self._directory.read_claim(self._job.epoch) != claim:
+                    return "its claim was removed"
+            except RunDirectoryError as error:
+                return str(error)
         return self._directory.read_release(claim) or ""
 
     def _publish(self, **changes: Any) -> None:

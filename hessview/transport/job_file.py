@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import hessview
-from hessview.errors import JobError, RunDirectoryError
+from hessview.checked import checked, shown
+from hessview.errors import JobError
 from hessview.messages import PROTOCOL
 from hessview.transport.process import Process
 
@@ -45,37 +47,29 @@ class JobFile:
     protocol: int = PROTOCOL
     version: str = hessview.__version__
 
+    def __post_init__(self) -> None:
+        if self.epoch < 0:
+            raise ValueError(f"epoch: {self.epoch} is not a whole number >= 0")
+
     def to_json(self) -> str:
         """The file's text."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "JobFile":
-        """Job file from its text.
+    def from_json(cls, data: Mapping[str, Any]) -> "JobFile":
+        """Job file from its JSON object.
 
         Raises:
             JobError: It is of another protocol version.
-            RunDirectoryError: It is damaged.
+            ValueError: It is damaged.
         """
-        try:
-            data: dict[str, Any] = json.loads(text)
-            protocol, version = int(data["protocol"]), str(data["version"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise _damaged(error) from error
+        protocol, version = data.get("protocol"), data.get("version")
+        if type(protocol) is not int or not isinstance(version, str):
+            raise ValueError(f"protocol {shown(protocol)}, version {shown(version)}")
         if protocol != PROTOCOL:
             raise JobError(
-                f"the job speaks protocol {protocol} (hessview {version}), this process speaks "
-                f"protocol {PROTOCOL} (hessview {hessview.__version__}); install the same "
-                "hessview on both sides."
+                f"the job speaks protocol {shown(protocol)} (hessview {shown(version)[1:-1]}), "
+                f"this process speaks protocol {PROTOCOL} (hessview {hessview.__version__}); "
+                "install the same hessview on both sides."
             )
-        try:
-            return cls(**{**data, "process": Process.from_json(data["process"])})
-        except (KeyError, TypeError) as error:
-            raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> RunDirectoryError:
-    return RunDirectoryError(
-        f"job.json is damaged ({error!r}); if its job has ended, delete job.json and start "
-        "the job again."
-    )
+        return checked(cls, data)

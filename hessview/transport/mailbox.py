@@ -4,9 +4,9 @@ import collections
 import threading
 from collections.abc import Callable
 
-from hessview.commands import Command, command_to_json
+from hessview.commands import Command, Coupling, command_to_json
 from hessview.eventlog import EventLog
-from hessview.messages import Event, Payload, RunEnded, RunQueued
+from hessview.messages import Event, JobStarted, Payload, RunEnded, RunQueued, check_run
 
 
 class Mailbox:
@@ -32,14 +32,19 @@ class Mailbox:
         """Queue a command; the same run identity twice counts once.
 
         Raises:
-            InputError: The job cannot carry it out; nothing was recorded.
+            InputError: What no reader could hold, a run's identity that is none, or what the job
+                cannot carry out; nothing was recorded.
+            RecordError: The disk has no room for it.
         """
+        check_run(run)
+        command.check_size()
         with self._changed:
             if run in self._known:
                 return
             if self._accept is not None:
                 self._accept(command)
-            self._write(RunQueued(command=command_to_json(command)), run)
+            blocks = self._blocks() if isinstance(command, Coupling) and not command.blocks else []
+            self._write(RunQueued(command=command_to_json(command), blocks=blocks), run)
             self._known.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append((run, command))
 
@@ -57,7 +62,8 @@ class Mailbox:
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
                     self._waiting.remove(entry)
                     return
-            self._cancelled.add(run)
+            if run in self._known:
+                self._cancelled.add(run)
 
     def take(self, wait: float = 0.0) -> tuple[str, Command] | None:
         """The next queued command, or None if none came within `wait` seconds."""
@@ -73,6 +79,13 @@ class Mailbox:
     def is_cancelled(self, run: str) -> bool:
         """Whether somebody asked for this run to stop."""
         return run in self._cancelled
+
+    def _blocks(self) -> list[str]:
+        """Names of the job's blocks, as it told them itself."""
+        for event in reversed(self._log.events):
+            if isinstance(event.payload, JobStarted):
+                return list(event.payload.blocks)
+        return []
 
     def _write(self, payload: Payload, run: str) -> Event:
         event = self._log.append(payload, run)

@@ -1,18 +1,22 @@
 """Which process somebody is, and whether it still lives."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import socket
-from typing import Any, Literal
+from typing import Literal
 
 import psutil
+
+from hessview.checked import checked
 
 Life = Literal["alive", "stopped", "gone", "elsewhere"]
 
 _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_ID = pathlib.Path("/etc/machine-id")
 _PIDS = pathlib.Path("/proc/self/ns/pid")
+_PIDS_END = 2**31  # the system counts them in 32 bits
 _SAME_START = 1.0  # seconds; a pid does not come around again within this time
 
 
@@ -36,6 +40,12 @@ class Process:
     host: str
     machine: str = ""
     pids: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pid < _PIDS_END:
+            raise ValueError(f"pid: {self.pid!r} is that of no process")
+        if not math.isfinite(self.started):
+            raise ValueError(f"started: {self.started!r} is no time")
 
     @classmethod
     def current(cls) -> "Process":
@@ -62,6 +72,8 @@ class Process:
                 started, status = _started(process), process.status()
         except psutil.NoSuchProcess:
             return "gone"
+        except psutil.Error:  # of another user, on a system that hides these
+            return "elsewhere"
         if abs(started - self.started) > _SAME_START:
             return "gone"
         if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
@@ -74,13 +86,13 @@ class Process:
         return f"pid {self.pid} on {self.host}"
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Process":
+    def from_json(cls, data: object) -> "Process":
         """Process from the JSON object that `dataclasses.asdict` gives.
 
         Raises:
-            TypeError: Not such an object.
+            ValueError: Not such an object, or of no process that can be.
         """
-        return cls(**data)
+        return checked(cls, data)
 
 
 def _started(process: psutil.Process) -> float:

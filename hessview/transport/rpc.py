@@ -254,7 +254,7 @@ class RpcChannel:
         with self._reading:
             if after < self._read_to:  # asked again, from further back
                 self._record = EventReader(self._directory.events_path)
-            events = [event for event in self._record.read() if event.seq > after]
+            events = [event for event in self._record.read_in_order() if event.seq > after]
             self._read_to = events[-1].seq if events else max(after, self._read_to)
             return events
 

@@ -20,11 +20,12 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
+from hessview.checked import checked, plain
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
 from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
@@ -33,7 +34,7 @@ from hessview.transport.job_file import JobFile
 from hessview.transport.job_lock import JobLock
 from hessview.transport.process import Life, Process
 from hessview.transport.recognise import JOB, LOCK, check_there
-from hessview.transport.safe import check_safe
+from hessview.transport.safe import check_name, check_safe, damaged, read_object, read_small
 from hessview.transport.starting import Starting
 
 
@@ -111,14 +112,18 @@ class RunDirectory:
             JobError: The job is of another protocol version.
             RunDirectoryError: The file is damaged.
         """
+        cure = "if its job has ended, delete job.json and start the job again"
         try:
-            text = self.job_path.read_text()
+            data = read_object(self.job_path, cure)
         except FileNotFoundError as error:
             raise JobNotFoundError(
                 f"run directory {self.path} holds no job (there is no job.json); start one with "
                 f"--run-dir {self.path}."
             ) from error
-        return JobFile.from_json(text)
+        try:
+            return JobFile.from_json(data)
+        except ValueError as error:
+            raise damaged(self.job_path, error, cure) from error
 
     @property
     def job_path(self) -> pathlib.Path:
@@ -164,28 +169,37 @@ class RunDirectory:
         return True
 
     def read_claim(self, epoch: int) -> Claim | None:
-        """Who claimed an epoch, None if nobody did."""
+        """Who claimed an epoch, None if nobody did.
+
+        Raises:
+            RunDirectoryError: The claim cannot be read; its job drops it.
+        """
+        path = self.claim_path(epoch)
+        cure = "its job drops it within some seconds: attach again, or delete it if none does"
         try:
-            return Claim.from_json(self.claim_path(epoch).read_text())
+            return Claim.from_json(read_object(path, cure))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise damaged(path, error, cure) from error
 
     def release(self, claim: Claim, reason: str) -> None:
         """Tell the job to serve a claim no longer; the first reason given stands."""
         draft = self._write(reason)
         try:
-            os.link(draft, self.path / f"release-{claim.identity}")
-        except FileExistsError:
-            pass
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, self.path / f"release-{claim.identity}")
         finally:
             draft.unlink()
 
     def read_release(self, claim: Claim) -> str | None:
         """Why a claim shall be served no longer, None if it shall."""
         try:
-            return (self.path / f"release-{claim.identity}").read_text()
+            return read_small(self.path / f"release-{claim.identity}", "") or "it was released"
         except FileNotFoundError:
             return None
+        except RunDirectoryError:  # it is there, which is what counts
+            return "it was released, in words that cannot be read"
 
     def store_path(self, talk: str) -> pathlib.Path:
         """File through which the job and a kernel find each other for a talk."""
@@ -193,13 +207,13 @@ class RunDirectory:
 
     def knock(self, claim: Claim, talk: str) -> None:
         """Ask the job to open its end of the link for a talk."""
-        self._replace(f"knock-{claim.identity}", talk)
+        self._replace(f"knock-{claim.identity}", talk, durable=False)
 
     def read_knock(self, claim: Claim) -> str | None:
         """Name of the talk that a claim's kernel wants, None if it wants none."""
         try:
-            return (self.path / f"knock-{claim.identity}").read_text()
-        except FileNotFoundError:
+            return check_name("talk", read_small(self.path / f"knock-{claim.identity}", ""))
+        except (FileNotFoundError, RunDirectoryError, ValueError):  # or nothing that names a talk
             return None
 
     def end_talk(self, claim: Claim) -> None:
@@ -210,10 +224,16 @@ class RunDirectory:
         """Remove what a talk left behind."""
         self._sweep(f"store-{talk}")
 
-    def forget(self, epoch: int, claim: Claim) -> None:
-        """Remove what a claim left behind, once a later epoch is published."""
-        identity = claim.identity
-        self._sweep(f"claim-{epoch}", f"release-{identity}", f"knock-{identity}")
+    def forget(self, epoch: int, claim: Claim | None) -> None:
+        """Remove what a claim left behind, once a later epoch is published.
+
+        Args:
+            epoch: The epoch that it claimed.
+            claim: The claim, None for one that cannot be read.
+        """
+        self._sweep(f"claim-{epoch}")
+        if claim is not None:
+            self._sweep(f"release-{claim.identity}", f"knock-{claim.identity}")
 
     def record_rank(self, rank: int) -> None:
         """Leave word of which process a rank is, so that its death can be told.
@@ -236,13 +256,32 @@ class RunDirectory:
         self._replace(f"failure-{rank}.json", json.dumps(dataclasses.asdict(failure)))
 
     def failures(self) -> list[Failure]:
-        """What ranks of the job died of, the earliest first."""
-        found = [Failure(**data) for _, data in self._by_rank("failure")]
+        """What ranks of the job died of, the earliest first.
+
+        Word that cannot be read counts where its rank is gone, and not against one that lives.
+        """
+        found, unread = [], []
+        for rank, path in self._by_rank("failure"):
+            try:
+                found.append(checked(Failure, read_object(path, "")))
+            except (OSError, RunDirectoryError, ValueError):
+                unread.append((rank, path))
+        gone = self.ranks("gone") if unread else {}
+        for rank, path in unread:
+            if rank in gone:
+                text = f"it left word in {path.name}, which cannot be read"
+                found.append(Failure(rank=rank, error=text, time=_written_at(path)))
         return sorted(found, key=lambda failure: failure.time)
 
     def ranks(self, life: Life) -> dict[int, Process]:
-        """Ranks that left word of their process, of which this is true now."""
-        ranks = {rank: Process.from_json(data) for rank, data in self._by_rank("rank")}
+        """Ranks that left word of their process, of which this is true now.
+
+        Of a rank whose word cannot be read, nothing is known.
+        """
+        ranks = {}
+        for rank, path in self._by_rank("rank"):
+            with contextlib.suppress(OSError, RunDirectoryError, ValueError):
+                ranks[rank] = Process.from_json(read_object(path, ""))
         return {rank: process for rank, process in ranks.items() if process.life() == life}
 
     def refuse_second_job(self) -> None:
@@ -284,23 +323,41 @@ class RunDirectory:
         if not taken:
             raise JobError(_second_job(self.path, "that is just starting"))
 
-    def _by_rank(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        for path in self.path.glob(f"{name}-*.json"):
-            yield int(path.stem.partition("-")[2]), json.loads(path.read_text())
+    def _by_rank(self, name: str) -> Iterator[tuple[int, pathlib.Path]]:
+        """Files that ranks left, by rank; those with other names were left by somebody else."""
+        for path in sorted(self.path.glob(f"{name}-*.json")):
+            if found := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
+                yield int(found[1]), path
 
     def _sweep(self, *patterns: str) -> None:
         for pattern in patterns:
             for path in self.path.glob(pattern):
-                path.unlink(missing_ok=True)
+                # What cannot be removed, such as a folder of that name, is in nobody's way.
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
-    def _replace(self, name: str, text: str) -> None:
-        os.replace(self._write(text), self.path / name)
+    def _replace(self, name: str, text: str, *, durable: bool = True) -> None:
+        draft = self._write(text, durable=durable)
+        try:
+            os.replace(draft, self.path / name)
+        except OSError as error:  # a folder has its name
+            draft.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
 
-    def _write(self, text: str) -> pathlib.Path:
+    def _write(self, text: str, *, durable: bool = True) -> pathlib.Path:
+        """A new file, whose text is on disk: a host that crashes leaves no empty one by its name.
+
+        Args:
+            text: What it holds.
+            durable: Whether that matters; not for what means nothing after a crash.
+        """
         draft = self.path / f".{uuid.uuid4().hex}.tmp"
         try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                stream.write(text)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(plain(text).encode())
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise self._unwritable(error) from error
@@ -318,3 +375,10 @@ def _second_job(path: pathlib.Path, which: str) -> str:
         f"run directory {path} is in use by a living job {which}; attach to it, end it, or "
         "choose another run directory."
     )
+
+
+def _written_at(path: pathlib.Path) -> float:
+    try:
+        return max(0.0, path.lstat().st_mtime)
+    except OSError:
+        return 0.0

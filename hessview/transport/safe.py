@@ -1,11 +1,25 @@
-"""Refuses a run directory into which others can look."""
+"""What may lie in a run directory: nothing into which others can look, and nothing unread.
 
+Whatever was damaged, is of a newer version, or was put there by somebody is refused in words,
+within bounded time and memory.
+"""
+
+import json
 import os
 import pathlib
+import re
 import stat
+from typing import Any
 
+from hessview.checked import shown
 from hessview.errors import RunDirectoryError
+from hessview.files import read_text
 from hessview.transport.recognise import is_run_directory
+
+MOST_BYTES = 1 << 20
+"""Of a small file of a run directory; each holds some hundreds."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what may become a part of a file's name
 
 
 def check_safe(path: pathlib.Path) -> None:
@@ -40,3 +54,85 @@ def check_safe(path: pathlib.Path) -> None:
             f"run directory {path} is open to others (mode {mode:04o}), who could run code in "
             f"the job; close it with: chmod 700 {path}"
         )
+
+
+def read_small(path: pathlib.Path, cure: str) -> str:
+    """The text of a small file.
+
+    Args:
+        path: The file.
+        cure: What to do where it cannot be read, for the error's text.
+
+    Raises:
+        FileNotFoundError: There is none.
+        RunDirectoryError: It cannot be read: no regular file, too long, or not UTF-8.
+    """
+    try:
+        return read_text(path, MOST_BYTES)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        raise damaged(path, error, cure) from error
+
+
+def read_object(path: pathlib.Path, cure: str) -> dict[str, Any]:
+    """The JSON object that a small file holds.
+
+    Args:
+        path: The file.
+        cure: What to do where it cannot be read, for the error's text.
+
+    Raises:
+        FileNotFoundError: There is none.
+        RunDirectoryError: It cannot be read, or holds something else.
+    """
+    text = read_small(path, cure)
+    try:
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError(f"it holds {shown(data)}, where an object belongs")
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise damaged(path, error, cure) from error
+    return data
+
+
+def damaged(path: pathlib.Path, error: Exception, cure: str) -> RunDirectoryError:
+    """The error to raise of a file that cannot be read.
+
+    Args:
+        path: The file.
+        error: What went wrong.
+        cure: What to do.
+    """
+    reason = shown(str(error)).strip("'\"") or type(error).__name__
+    return RunDirectoryError(f"{path.name} is damaged ({reason}; {path}); {cure}.")
+
+
+def check_name(what: str, name: str) -> str:
+    """A text that may become a part of a file's name.
+
+    Args:
+        what: What it is, for the error's text.
+        name: The text.
+
+    Raises:
+        ValueError: It holds other characters than letters, digits, "_" and "-", or too many.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what}: {shown(name)} is no name")
+    return name
+
+
+def check_time(what: str, seconds: float) -> float:
+    """Seconds since the epoch, of a year that a calendar knows.
+
+    Args:
+        what: What they are, for the error's text.
+        seconds: The seconds.
+
+    Raises:
+        ValueError: No such time.
+    """
+    if not 0 <= seconds < 253_370_764_800:  # the year 9999
+        raise ValueError(f"{what}: {shown(seconds)} is no time")
+    return seconds

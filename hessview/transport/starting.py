@@ -6,7 +6,11 @@ import pathlib
 import time
 from typing import ClassVar
 
+from hessview.checked import checked
+from hessview.files import read_text
 from hessview.transport.process import Process
+
+_MOST_BYTES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,23 +35,6 @@ class Starting:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Starting":
-        """From the file's text.
-
-        Raises:
-            ValueError: It is damaged.
-        """
-        try:
-            data = json.loads(text)
-            return cls(
-                process=Process.from_json(data["process"]),
-                phase=str(data["phase"]),
-                began=float(data["began"]),
-            )
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"damaged: {error!r}") from error
-
-    @classmethod
     def read(cls, run_dir: pathlib.Path) -> "Starting | None":
         """What a run directory says of this, None where it says nothing that can be believed.
 
@@ -55,8 +42,8 @@ class Starting:
             run_dir: The run directory.
         """
         try:
-            return cls.from_json((run_dir / cls.FILENAME).read_text())
-        except (OSError, ValueError):  # ready meanwhile, or damaged
+            return checked(cls, json.loads(read_text(run_dir / cls.FILENAME, _MOST_BYTES)))
+        except (OSError, ValueError, RecursionError, MemoryError):  # ready meanwhile, or damaged
             return None
 
     def __str__(self) -> str:

@@ -81,7 +81,7 @@ class WatchingChannel:
         """Events of the record above `after`."""
         if after < self._read_to:  # asked again, from further back
             self._reader = EventReader(self._directory.events_path)
-        events = [event for event in self._reader.read() if event.seq > after]
+        events = [event for event in self._reader.read_in_order() if event.seq > after]
         self._read_to = events[-1].seq if events else max(after, self._read_to)
         return events
 

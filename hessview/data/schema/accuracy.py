@@ -1,13 +1,14 @@
 """The form of an accuracy over the finite-difference step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hessview.commands import Accuracy
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 
-def _coordinates(command: Accuracy, job: JobStarted | None) -> Coordinates:
+def _coordinates(command: Accuracy, blocks: Sequence[str]) -> Coordinates:
     names = [f"random {probe + 1}" for probe in range(command.probes)]
     directions = np.array(names + ["top"] * command.top, dtype=object)
     return {"direction": directions, "epsilon": np.array(command.epsilons)}

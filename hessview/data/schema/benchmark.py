@@ -1,13 +1,14 @@
 """The form of a benchmark."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hessview.commands import Benchmark
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 
-def _coordinates(command: Benchmark, job: JobStarted | None) -> Coordinates:
+def _coordinates(command: Benchmark, blocks: Sequence[str]) -> Coordinates:
     return {
         "repetition": np.arange(command.probes),
         "work": np.array(["gradient", *command.operators], dtype=object),

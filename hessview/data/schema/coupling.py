@@ -1,16 +1,16 @@
 """The form of a coupling between blocks of parameters."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hessview.commands import Coupling
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 
-def _coordinates(command: Coupling, job: JobStarted | None) -> Coordinates:
-    names = [name for name, _ in command.blocks] or list(job.blocks if job else ())
-    blocks = np.array(names, dtype=object)
-    return {"probe": np.arange(command.probes), "block": blocks, "column": blocks.copy()}
+def _coordinates(command: Coupling, blocks: Sequence[str]) -> Coordinates:
+    names = np.array([name for name, _ in command.blocks] or list(blocks), dtype=object)
+    return {"probe": np.arange(command.probes), "block": names, "column": names.copy()}
 
 
 _PROBE, _ROW, _COLUMN = ("probe",), ("probe", "block"), ("probe", "column")

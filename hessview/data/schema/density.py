@@ -1,10 +1,11 @@
 """The form of a spectral density."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hessview.commands import Density
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 ENDS = ("largest", "smallest")
 
@@ -14,7 +15,7 @@ def ends() -> Coordinates:
     return {"end": np.array(ENDS, dtype=object)}
 
 
-def _coordinates(command: Density, job: JobStarted | None) -> Coordinates:
+def _coordinates(command: Density, blocks: Sequence[str]) -> Coordinates:
     return {
         "probe": np.arange(command.probes),
         "step": np.arange(1, command.steps + 1),

@@ -1,12 +1,10 @@
 """The form of a dataset: dimensions, coordinates, variables, units."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-
-from hessview.messages import JobStarted
 
 Coordinates = dict[str, NDArray[Any]]
 
@@ -38,12 +36,12 @@ class Schema:
     Attributes:
         dims: Dimensions, in order.
         variables: Measured variables.
-        coordinates: Coordinates along dims, from the command and what the job said of itself;
+        coordinates: Coordinates along dims, from the command and the names of the job's blocks;
             known before anything is measured.
         descriptions: Units and long name of each coordinate.
     """
 
     dims: tuple[str, ...]
     variables: Mapping[str, Variable]
-    coordinates: Callable[[Any, JobStarted | None], Coordinates]
+    coordinates: Callable[[Any, Sequence[str]], Coordinates]
     descriptions: Mapping[str, Variable]

@@ -1,13 +1,13 @@
 """The form of spectra over the finite-difference step, and over parts of the data."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from hessview.commands import EpsilonSweep, FractionSweep
 from hessview.data.schema.density import DENSITY, ends
 from hessview.data.schema.form import Coordinates, Schema, Variable
-from hessview.messages import JobStarted
 
 
 def _steps(command: EpsilonSweep | FractionSweep) -> Coordinates:
@@ -27,11 +27,11 @@ def _along(setting: str) -> dict[str, Variable]:
     }
 
 
-def _epsilons(command: EpsilonSweep, job: JobStarted | None) -> Coordinates:
+def _epsilons(command: EpsilonSweep, blocks: Sequence[str]) -> Coordinates:
     return {"epsilon": np.array(command.epsilons), **_steps(command)}
 
 
-def _fractions(command: FractionSweep, job: JobStarted | None) -> Coordinates:
+def _fractions(command: FractionSweep, blocks: Sequence[str]) -> Coordinates:
     return {"fraction": np.array(command.fractions), **_steps(command)}
 
 

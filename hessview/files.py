@@ -1,0 +1,60 @@
+"""Reading files that anything may have been put in place of, within bounded time and memory."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading; never waits.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It is something else (a named pipe, a device, a directory), or may not be read.
+    """
+    _check_regular(os.stat(path).st_mode)  # before it is opened: a device may act on that
+    # Not to wait for whoever writes into a pipe that took the file's place meanwhile.
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        _check_regular(os.fstat(file).st_mode)
+        return open(file, "rb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def read_text(path: Path, most: int) -> str:
+    """The text of a small regular file.
+
+    Args:
+        path: The file.
+        most: Bytes that it may hold.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It is no regular file, may not be read, or is longer.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it is longer than {most:,} bytes")
+    return content.decode()
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((words for holds, words in _KINDS if holds(mode)), "something else")
+        raise OSError(f"it is {kind}, where a file belongs")

@@ -1,0 +1,133 @@
+"""Runs cases of the fuzzer in a process of its own, bounded in time and memory.
+
+python worker.py SEED FIRST CASES prints a JSON line for each case that failed, and one of counts.
+"""
+
+import collections
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+CPU_SECONDS = 2.0
+MEMORY = 500 << 20
+WALL_SECONDS = 60  # a reader that waits for ever; a busy machine may take long otherwise
+
+
+def limit(case: str) -> None:
+    def stop(number: int, frame: Any) -> None:
+        raise TimeoutError(f"{signal.Signals(number).name}: it takes too long")
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    signal.alarm(WALL_SECONDS)
+
+
+def unlimit() -> None:
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.alarm(0)
+
+
+def main(seed: int, first: int, cases: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HESSVIEW_FUZZ_FOLDER"] = folder
+        other = subprocess.Popen(["sleep", "100000"])
+        try:
+            run(Path(folder), other.pid, seed, first, cases)
+        finally:
+            other.kill()
+            other.wait()
+
+
+def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
+    import psutil
+    from damage import OLD, Damage, make, now
+    from readers import Readers, ask_desk, understand
+
+    import hessview
+    from hessview.errors import HessviewError, RecordWarning
+    from hessview.page.report import report
+    from hessview.session import session
+    from hessview.transport import claiming
+    from hessview.transport.process import Process, _place, _started
+
+    claiming._PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
+    living = Process(pid=pid, started=_started(psutil.Process(pid)), **_place())
+    records = {"0.1.0": OLD.read_bytes(), "now": now(living)}
+    readers = {}
+    for name, record in records.items():
+        healthy = top / name / "healthy"
+        make(healthy, record, living, "waiting")
+        tree = hessview.open_runs(healthy)
+        whole = {str(n): node.to_dataset() for n, node in tree.children.items()}
+        report(tree, top / "report.html")  # loads what is loaded late
+        readers[name] = Readers(whole, understand(record, whole), healthy, living)
+    own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY, resource.RLIM_INFINITY))
+    counts: collections.Counter[str] = collections.Counter()
+    slowest, worst = 0.0, ""
+    for case in range(first, first + cases):
+        chance = random.Random(f"{seed}/{case}")
+        version = chance.choice(list(records))
+        damage = Damage(records[version], chance)
+        folder = top / version / "deep" / "run"
+        table = readers[version].all
+        reader = chance.choices(["desk", *table], [4, *(weight for weight, _ in table.values())])[0]
+        error, before = "", resource.getrusage(resource.RUSAGE_SELF)
+        try:
+            if reader != "desk":
+                gone = reader == "start" or chance.random() < 0.2
+                dead = Process(**{**vars(living), "started": 1.0})
+                state = chance.choice(["waiting", "held", "ended"])
+                make(folder, records[version], dead if gone else living, state)
+                damage.apply(folder)
+            limit(str(case))
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                if reader == "desk":
+                    ask_desk(chance)
+                else:
+                    table[reader][1](folder, damage)
+            counts[f"{reader}: data"] += 1
+            for one in told:
+                if not issubclass(one.category, RecordWarning):
+                    error = f"{one.category.__name__}: {one.message} ({one.filename}:{one.lineno})"
+        except HessviewError as refusal:
+            counts[f"{reader}: {type(refusal).__name__}"] += 1
+            if len(str(refusal)) < 30 or len(str(refusal)) > 3000:
+                error = f"no cure, or a page: {str(refusal)[:300]}"
+        except BaseException as wrong:
+            last = wrong.__traceback__
+            while last and last.tb_next:
+                last = last.tb_next
+            where = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last else ""
+            error = f"{type(wrong).__name__}: {str(wrong)[:300]} ({where})"
+        finally:
+            unlimit()
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            if spent > slowest:
+                slowest, worst = spent, f"{case} {reader}{damage.says}"
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        if error:
+            counts["failed"] += 1
+            what = {"case": case, "reader": reader, "version": version, "damage": damage.says}
+            print(json.dumps({**what, "error": error}), flush=True)
+    compared = sum(one.compared for one in readers.values())
+    result = {"counts": dict(sorted(counts.items())), "compared": compared}
+    print(json.dumps({**result, "slowest": round(slowest, 2), "which": worst}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:4]))
+    os._exit(0)
