@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 TICKS = 8  # about so many labels on the density axis, at whole powers of ten
 ROUNDING = 1e-14  # share of the highest peak below which float64 weights are rounding
+SAME = 1e-9  # share of the largest |node| by which values of several probes are one
 MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
 
 
@@ -54,11 +55,13 @@ def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, floa
     """The smallest and the largest Ritz value, each with its residual bound.
 
     Args:
-        found: Quadrature over (probe, node), as `data.ritz.ritz` gives it.
+        found: Quadrature over (probe, node), as `data.ritz.ritz` gives it. Where several probes
+            found one value, the least of their bounds counts.
     """
     nodes, residuals = found.node.values, found.residual.values
-    places = [choose(nodes) for choose in (np.nanargmin, np.nanargmax)]
-    low, high = ((float(nodes.flat[i]), float(residuals.flat[i])) for i in places)
+    ends = float(np.nanmin(nodes)), float(np.nanmax(nodes))
+    same = SAME * max(map(abs, ends))
+    low, high = ((end, float(residuals[np.abs(nodes - end) <= same].min())) for end in ends)
     return low, high
 
 

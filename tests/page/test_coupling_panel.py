@@ -8,6 +8,7 @@ from coupled import NAMES, dataset, operator
 from overlaps import OVERLAPS
 
 from hessview.data.coupling import coupling_summary
+from hessview.data.table import written
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.views.coupling import coupling
@@ -112,7 +113,8 @@ def test_a_click_on_a_block_shows_its_row_with_its_own_error(shown):
     bars = [array(trace["y"]) for trace in row["data"]]
     np.testing.assert_allclose(np.nansum(bars, axis=0), found.coefficient[2], rtol=1e-6)
     said = page.locator(".hess-panel [aria-live]").text_content()
-    assert f"error of this block {float(found.row_error[2]):.3g} ± " in said
+    text = written(float(found.row_error[2]), float(found.row_uncertainty[2]))
+    assert f"error of this block {text}" in said
     assert said.endswith("trustworthy")
 
 

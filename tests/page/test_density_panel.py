@@ -63,9 +63,10 @@ def test_the_pages_quadrature_is_scipys(exports):
 
 COMPUTED = """([panel, axis, steps, out]) => {
   const rows = page.drawnRows(panel, { steps, out });
-  const { traces, ...layout } = page.arrays(rows, { axis, scale: "log", over: panel.over });
-  const plain = Object.entries(traces).map(([role, { x, y, name = "" }]) =>
-    [role, { x: Array.from(x), y: Array.from(y), name }]);
+  const marks = steps === null && !out.length ? panel.marks : null;
+  const { traces, ...layout } = page.arrays(rows, { axis, scale: "log", over: panel.over, marks });
+  const plain = Object.entries(traces).map(([role, { x, y, name = "", error_x = null }]) =>
+    [role, { x: Array.from(x), y: Array.from(y), name, error_x }]);
   return { traces: Object.fromEntries(plain), layout };
 }"""
 
@@ -76,6 +77,8 @@ COMPUTED = """([panel, axis, steps, out]) => {
     ("stop", "end", "steps", "probes"),
     [
         (None, "done", 8, [0, 1, 2, 3]),
+        (None, "done", None, None),
+        (60, "", None, None),
         (None, "done", None, [1, 3]),
         (None, "done", 1, [2]),
         (60, "", 12, [0, 1, 2]),
@@ -88,7 +91,7 @@ def test_a_part_is_what_numpy_draws_of_it(exports, axis, stop, end, steps, probe
     ds = dataset(probes=4, steps=24, stop=stop, end=end)
     (section,) = page_state([ds])["sections"]
     panel = section["panels"][0]
-    out = [one for one in range(4) if one not in probes]
+    out = [one for one in range(4) if probes is not None and one not in probes]
     computed = exports.evaluate(COMPUTED, [panel, axis, steps, out])
     expected = density(ds, steps=steps, probes=probes, axis=axis)
     compare(computed["traces"], computed["layout"], expected)
@@ -103,6 +106,11 @@ def compare(traces, layout, figure):
             np.testing.assert_allclose(
                 own, expected, rtol=1e-6, atol=1e-9 if name == "x" else 0, err_msg=role
             )
+        if role == "extremes":
+            for side in ("array", "arrayminus"):
+                bars = traces[role]["error_x"][side]
+                np.testing.assert_allclose(bars, trace.error_x[side], rtol=1e-6, atol=1e-9)
+            assert traces[role]["name"] == trace.name
         if role in ("mean", "high", "unfinished"):
             assert traces[role]["name"] == (trace.name if len(trace.x) else traces[role]["name"])
     np.testing.assert_allclose(layout["yaxis"]["range"], figure.layout.yaxis.range, rtol=1e-6)

@@ -12,6 +12,7 @@ from hessview.errors import AccuracyWarning
 from hessview.page.fallback import fallback
 from hessview.page.state import page_state
 from hessview.page.status import progress
+from hessview.page.wording import between, measured
 
 
 def section(**options):
@@ -45,7 +46,8 @@ def test_every_stage_of_a_run_is_valid_json_that_holds_what_was_measured(stop, e
 
 
 def test_a_streaming_state_is_small():
-    assert len(json.dumps(page_state([dataset(probes=4, steps=64)]))) < 25_000
+    # Of it 1,500 are the words by which tiles say what their intervals are.
+    assert len(json.dumps(page_state([dataset(probes=4, steps=64)]))) < 26_500
 
 
 def test_a_run_under_way_tells_how_far_it_is_and_how_long_it_takes():
@@ -95,17 +97,33 @@ def test_tiles_show_the_summary_with_its_uncertainty():
     (found,) = page_state([ds])["sections"]
     numbers = summary(ds)
     largest = float(numbers.value.sel(quantity="largest"))
-    assert tile(found, "Largest eigenvalue")["value"] == f"{largest:.2f}" == "41.30"
-    assert tile(found, "Largest eigenvalue")["note"] == "± 0.01"
-    assert tile(found, "Smallest eigenvalue")["value"] == "−1.90"
-    assert "standard error over 4 probes" in tile(found, "Trace")["basis"]
-    assert "unresolved" in tile(found, "Negative mass")["note"]
+    doubt = float(numbers.uncertainty.sel(quantity="largest"))
+    assert (
+        tile(found, "Largest eigenvalue")["value"],
+        tile(found, "Largest eigenvalue")["note"],
+    ) == (measured(largest, doubt))
+    assert "Student's t over 4 probes" in tile(found, "Trace")["basis"]
+    mass = numbers.sel(quantity="negative_mass")
+    shown = tile(found, "Negative mass")
+    assert shown["value"] == between(float(mass.low), float(mass.high))
+    assert "so near to 0 that no sign is told" in shown["note"]
+    assert "it is measured, but Lanczos cannot tell its sign" in shown["basis"]
+
+
+def test_where_a_number_is_withheld_the_reason_stands_in_its_place():
+    ds = dataset(probes=3, steps=20)
+    ds.error[1, 0] = 0.5  # a pure jump
+    (found,) = page_state([ds])["sections"]
+    for label in ("Trace", "Negative mass"):
+        assert tile(found, label)["value"] == "–"
+        assert tile(found, label)["note"].startswith("withheld: a first product has D = 5.0e-01")
+    assert "nan" not in json.dumps(found["tiles"]).lower()
 
 
 def test_one_probe_is_called_one_probe():
     found = section(probes=1, steps=30)
     assert tile(found, "Trace")["note"] == "1 probe"
-    assert tile(found, "Negative mass")["note"].startswith("1 probe, ")
+    assert "over 1 probe" in tile(found, "Negative mass")["basis"]
     assert "1 probe" in found["panels"][0]["subtitle"]
 
 

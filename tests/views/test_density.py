@@ -4,6 +4,7 @@ from emulated import OUTLIERS, dataset
 
 from hessview import views
 from hessview.data.ritz import ritz
+from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views import broadening, theme
@@ -250,3 +251,24 @@ def test_probes_that_are_none_of_the_runs_are_refused(probes):
 def test_the_axis_names_the_matrix(operator, name):
     figure = density(dataset(probes=1, steps=5).assign_attrs(operator=operator))
     assert figure.layout.xaxis.title.text == f"eigenvalue λ of the {name}"
+
+
+@pytest.mark.parametrize("axis", broadening.AXES)
+def test_the_curve_ends_where_the_tiles_say_and_the_extremes_are_marked(axis):
+    """Beyond, it would be the kernel's tail: a negative bulk of a Gaussian's making."""
+    ds = dataset(probes=3, steps=16)
+    found = summary(ds)
+    for sigma in (None, 2.0):
+        figure = density(ds, axis=axis, sigma=sigma)
+        least, most = (found.sel(quantity=name) for name in ("smallest", "largest"))
+        for role in ("mean", "low", "high"):
+            at = trace(figure, role).customdata
+            assert float(least.low) - 1e-9 <= at[0] <= float(least.high)
+            assert float(most.low) <= at[-1] <= float(most.high) + 1e-9
+        marks = trace(figure, "extremes")
+        np.testing.assert_allclose(marks.customdata[:, 0], [float(least.value), float(most.value)])
+        ends = [float(least.uncertainty), float(most.uncertainty)]
+        np.testing.assert_allclose(marks.customdata[:, 1], ends)
+        if axis == "linear":
+            np.testing.assert_allclose(marks.error_x.array, ends, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(marks.error_x.arrayminus, ends, rtol=1e-6, atol=1e-9)

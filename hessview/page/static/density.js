@@ -2,7 +2,7 @@
 // repeats hessview/views/density.py and what data/summary.py says of probes; a browser test holds
 // them equal.
 
-const ROUNDING = 1e-14, MARGIN = 1e3, TICKS = 8, LOCATED = 1e-2;
+const ROUNDING = 1e-14, MARGIN = 1e3, TICKS = 8, LOCATED = 1e-2, ONE_VALUE = 1e-9;
 
 /**
  * The quadratures that are drawn: of probes that are not left out, at the first so many steps.
@@ -70,11 +70,11 @@ export function arrays({ rows, longest }, { axis: name, sigma: width = null, wid
   };
 }
 
-/** The smallest and the largest Ritz value, each with its residual bound. */
+/** The smallest and the largest Ritz value, each with the least residual bound that it has in a probe. */
 export function outermost(rows) {
   const drawn = rows.flatMap(({ nodes, residuals }) => nodes.map((node, k) => [node, residuals[k]]));
-  const choose = (better) => drawn.reduce((a, b) => (better(b[0], a[0]) ? b : a));
-  return [choose((a, b) => a < b), choose((a, b) => a > b)];
+  const ends = extent(drawn.map(([node]) => node)), same = ONE_VALUE * Math.max(...ends.map(Math.abs));
+  return ends.map((end) => [end, Math.min(...drawn.filter(([node]) => Math.abs(node - end) <= same).map(([, by]) => by))]);
 }
 
 /** Places of the first point of a grid between two eigenvalues, and of the one after the last. */
