@@ -89,6 +89,7 @@ def payloads(
                 values={
                     "alpha": alpha,
                     "beta": beta,
+                    "asymmetry": 1e-4 * (1 + np.sin(step) ** 2) if step else 0.0,
                     "epsilon": 4.8e-3 / np.hypot(alpha, beta),
                     "rho": 4.9e-3 * (1 + 0.2 * np.sin(step)),
                     "error": 3.1e-4 if step % 16 == 0 else np.nan,

@@ -211,6 +211,8 @@ def _not_a_run(ds: xr.Dataset) -> str:
         return f"alpha is over {list(ds.alpha.dims)} and beta over {list(ds.beta.dims)}"
     if "epsilon" in ds and bool((ds.epsilon <= 0).any()):
         return "epsilon is not above 0 everywhere"
+    if "pair_steps" in ds and bool((ds.pair_steps <= 0).any()):
+        return "what was not measured is filled in"
     if bool((ds.beta < 0).any()):
         return "beta is below 0"
     starts = json.loads(ds.attrs.get("first_coefficients", "[]"))

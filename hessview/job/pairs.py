@@ -141,7 +141,9 @@ def _changes(
     factor = math.nan
     if near is not None:
         near.sub_(product.vector).neg_()
-        inner, near_square = space.products(far[None], near).tolist()
+        near_square = float(space.reduce(space.squares(near)))
+        both = float(space.reduce(space.squares(near.add_(far))))
+        inner = (both - near_square - square) / 2
         factor = error_over_change(math.sqrt(near_square), math.sqrt(square), inner)
     del near
     spread = math.sqrt(float(space.reduce(space.squares(far.mul_(vector)))))

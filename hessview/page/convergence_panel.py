@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from hessview.page.plain import plain
@@ -21,7 +22,8 @@ def convergence_panel(ds: xr.Dataset) -> Json:
 
     Returns:
         A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
-        many of each end), and errors (the largest D of each probe that has one, by its name).
+        many of each end), errors (the largest D of each probe that has one, by its name), and
+        asymmetries (that of each step, likewise; null where there is none).
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -31,6 +33,7 @@ def convergence_panel(ds: xr.Dataset) -> Json:
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
     errors = {str(probe): product_error(ds, probe) for probe in probes}
+    skews = ds.asymmetry.values if "asymmetry" in ds else np.zeros((0, 0))
     return {
         "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
         "figure": {
@@ -41,5 +44,10 @@ def convergence_panel(ds: xr.Dataset) -> Json:
             "layout": plain(layout),
         },
         "extremes": EXTREMES,
+        "asymmetries": {
+            str(probe): [value if value > 0 else None for value in row]
+            for probe, row in zip(probes, np.atleast_2d(skews).tolist(), strict=False)
+            if np.isfinite(row).any()
+        },
         "errors": {probe: error for probe, error in errors.items() if math.isfinite(error)},
     }

@@ -230,7 +230,8 @@ def extreme(
         # errors do between them; the rest of an error meets vectors that have not.
         free = gaps - residuals[1:] - certain
         outer = _least(free[residuals[1:] > rest])
-        within = min(skew, _over(skew**2, _least(free)))
+        among = _weighted(asymmetry, weights)  # they add like what is independent
+        within = min(among, _over(among**2, _least(free)))
         bound = min(certain, off + first + within + _over((residual + rest) ** 2, outer))
     return Extreme(
         value=float(nodes[0]),

@@ -15,15 +15,19 @@ from hessview.spectral import quadrature
 
 Array = NDArray[np.float64]
 
+LIGHT = 1e-3  # of the weight of what is located: far more than a copy on its way has
+
 
 def kept(alpha: ArrayLike, beta: ArrayLike, errors: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
     """Which Ritz values are genuine, and to which of these each belongs.
 
-    A copy is what lies within the tolerance of a Ritz value whose residual is below it: of the
-    copies the heaviest is kept. What is still on its way to a copy is found by the test for
-    spurious ones; the outermost values are never spurious, as a copy comes after its original.
-    A weight that is smaller than the tolerance looks spurious too, which is why a value that is
-    located stays.
+    Copies are Ritz values within the tolerance of each other, or within a fiftieth of the width
+    that the density is drawn with unless their residuals prove two eigenvalues: a copy that is
+    about to appear mixes with its original, so that neither has a small residual. The heaviest is
+    kept. What is further off on its way is found by the test for spurious ones, and its weight
+    given to the nearest value that is located; it is light. The outermost values are never
+    spurious, as a copy comes after its original, nor is a value that is located: a light start
+    looks spurious, too.
 
     Args:
         alpha: Diagonal of the Jacobi matrix, shape (step,).
@@ -39,29 +43,39 @@ def kept(alpha: ArrayLike, beta: ArrayLike, errors: ArrayLike) -> tuple[Array, N
     count = len(nodes)
     weights, residuals = vectors[0] ** 2, np.abs(coupling[-1] * vectors[-1])
     # Never coarser than the density is drawn: there, merging must change nothing.
-    finest = quadrature.default_sigma(nodes, count)
-    tolerance = np.minimum(np.sqrt(vectors.T**2 @ np.asarray(errors, dtype=float) ** 2), finest)
-    located = residuals <= tolerance
+    kernel = quadrature.default_sigma(nodes, count)
+    tolerance = np.minimum(np.sqrt(vectors.T**2 @ np.asarray(errors, dtype=float) ** 2), kernel / 2)
+    known = residuals + tolerance  # an eigenvalue lies within this
+
+    def same(one: int, other: int) -> bool:
+        apart = nodes[other] - nodes[one]
+        if apart <= 2 * max(tolerance[one], tolerance[other]):
+            return True
+        proven = max(known[one], known[other]) < apart / 2
+        return bool(apart <= quadrature.LEAST_APART * kernel and not proven)
+
     place = np.arange(count)
     start = 0
-    while start < count:
-        stop = start + 1
-        while stop < count and nodes[stop] - nodes[start] <= max(tolerance[start], tolerance[stop]):
-            stop += 1
-        if stop - start > 1 and located[start:stop].any():
+    for stop in range(1, count + 1):
+        if stop == count or not same(start, stop):
             place[start:stop] = start + int(np.argmax(weights[start:stop]))
             start = stop
-        else:
-            start += 1
-    if count > 2:
+    heads = np.unique(place)
+    located = heads[known[heads] <= kernel / 2]
+    if len(heads) > 2 and located.size:
         without = eigh_tridiagonal(diagonal[1:], coupling[1:-1], eigvals_only=True)
-        inner = np.arange(1, count - 1)
-        near = np.abs(nodes[inner, None] - without).min(axis=1) <= tolerance[inner]
-        alone = np.bincount(place, minlength=count)[inner] == 1
-        spurious = inner[near & alone & ~located[inner] & (place[inner] == inner)]
-        genuine = np.setdiff1d(np.unique(place), spurious)
-        for one in spurious:
-            place[one] = genuine[np.argmin(np.abs(nodes[genuine] - nodes[one]))]
+        spurious = []
+        for one in heads[1:-1]:
+            nearest = located[np.argmin(np.abs(nodes[located] - nodes[one]))]
+            light = weights[one] <= LIGHT * weights[nearest]
+            simple = np.count_nonzero(place == one) == 1 and known[one] > kernel / 2
+            there = np.abs(without - nodes[one]).min() <= max(
+                tolerance[one], quadrature.LEAST_APART * kernel
+            )
+            if light and simple and there:
+                spurious.append((one, nearest))
+        for one, nearest in spurious:
+            place[one] = nearest
     return tolerance, place
 
 

@@ -26,7 +26,8 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     A point is filled once it is located: its residual bound is below 1 % of it. The lowest plot
     shows that bound, with bounds below the rounding of float64 drawn there. The dashed line is
     the error of the products, D times the largest Ritz value: bounds below it promise more than
-    the products hold.
+    the products hold. The dotted one is the asymmetry of each step's product: what it leaves along
+    earlier Lanczos vectors, where exact products of a symmetric operator leave nothing.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
@@ -55,7 +56,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         traces.append(_values(one, end, colour, axis, label))
         traces.append(_bounds(traces[-1], floor))
     error = product_error(ds, found.attrs["probe"])
-    traces += [_doubt(error, norm, found.sizes["step"]), *_marks()]
+    traces += [_doubt(error, norm, found.sizes["step"]), _skew(asymmetry(ds, found)), *_marks()]
     return go.Figure(traces, _layout(found))
 
 
@@ -86,6 +87,39 @@ def product_error(ds: xr.Dataset, probe: int) -> float:
         return math.nan
     errors = (ds if "probe" in ds.dims else ds.expand_dims("probe")).error.sel(probe=probe).values
     return float(np.nanmax(errors)) if np.isfinite(errors).any() else math.nan
+
+
+def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
+    """What each product of a probe leaves along earlier Lanczos vectors.
+
+    Args:
+        ds: Dataset of a density run.
+        found: What `data.convergence` gives for one of its probes.
+
+    Returns:
+        Shape (step,), in units of the loss; empty for records that lack it.
+    """
+    if "asymmetry" not in ds:
+        return np.zeros(0)
+    rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
+    values = rows.asymmetry.sel(probe=found.attrs["probe"]).values[: found.sizes["step"]]
+    return np.asarray(values) if np.isfinite(values).any() else np.zeros(0)
+
+
+def _skew(values: np.ndarray) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": np.arange(1, len(values) + 1),
+        "y": np.where(values > 0, values, np.nan),
+        "xaxis": "x3",
+        "yaxis": "y3",
+        "name": "asymmetry of the products",
+        "meta": {"role": "asymmetry"},
+        "mode": "lines",
+        "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dot"},
+        "showlegend": bool(len(values)),
+        "hovertemplate": "step %{x}: asymmetry %{y:.2~g}<extra></extra>",
+    }
 
 
 def _values(one: xr.Dataset, end: str, colour: str, axis: str, label: str) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def counted(surface, command):
     passes.Passes._backward, Space.products = noted, seen
     try:
         surface.measure()
-        recorded = sum(reading.values["gradients"] for reading in density(command, surface))
+        readings = [reading.values for reading in density(command, surface)]
+        recorded = sum(values.get("gradients", 0.0) for values in readings)
+        recorded += sum(sum(values.get("pair_gradients", [])) for values in readings)
     finally:
         passes.Passes._backward, Space.products = backward, products
     return {"begun": len(begun), "recorded": recorded, "basis": bases}

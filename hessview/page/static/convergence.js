@@ -7,7 +7,7 @@ const LAST_DIGIT = Number.EPSILON; // share of the largest Ritz value, below whi
  * Arrays of the figure by role, of the probe at a place in the panel.
  * @param rules gives the quadrature of a probe (by its place) at so many steps
  */
-export function settling({ probes, extremes, errors }, place, rules = freshRules({ probes })) {
+export function settling({ probes, extremes, errors, asymmetries = {} }, place, rules = freshRules({ probes })) {
   const { probe, alpha } = probes[place];
   const after = alpha.map((_, i) => rules(place, i + 1));
   const { norm, floor } = sizes(after);
@@ -33,6 +33,8 @@ export function settling({ probes, extremes, errors }, place, rules = freshRules
   }
   const error = errors[probe] * norm, known = error > 0;
   traces.product_error = { x: known ? [1, after.length] : [], y: known ? [error, error] : [], showlegend: known };
+  const skew = (asymmetries[probe] ?? []).slice(0, after.length);
+  traces.asymmetry = { x: skew.map((_, i) => i + 1), y: skew, showlegend: skew.length > 0 };
   return traces;
 }
 
