@@ -142,6 +142,7 @@ class Eight:
         )
         self.page.evaluate(command, theme)
         self.page.set_viewport_size({"width": 1280, "height": HEIGHT})
+        self.page.evaluate(COME, 0)
         self.page.wait_for_timeout(2000 * (1 + self.throttle))
         self.page.screenshot(path=path, timeout=180_000)
         self.page.set_viewport_size({"width": 1280, "height": 1000})
