@@ -1,7 +1,7 @@
 """Eight runs that go on in a notebook, and whether what a browser shows of them follows."""
 
 import functools
-import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +37,10 @@ def let_go(runs, file):
 file = pathlib.Path(f"{{notebook}}-{{turn}}")
 threading.Thread(target=let_go, args=(runs, file), daemon=True).start()"""
 
-# What stands in the outputs, from the first widget to the last.
-SEEN = """() => [...document.querySelectorAll(".jp-OutputArea-output")].map((output) => {
+# What stands in an output once somebody has come to it: JupyterLab lays out no other.
+COME = """(number) => document.querySelectorAll(".jp-OutputArea-output")[number].scrollIntoView()"""
+SEEN = """(number) => {
+  const output = document.querySelectorAll(".jp-OutputArea-output")[number];
   const root = output.querySelector(".hessview");
   const plot = [...output.querySelectorAll(".hess-plot")].find((one) => one._fullData?.some(
     ({ meta }) => meta?.role === "mean"));
@@ -51,7 +53,7 @@ SEEN = """() => [...document.querySelectorAll(".jp-OutputArea-output")].map((out
     x: Array.from(mean?.x ?? []),
     y: Array.from(mean?.y ?? []),
   };
-})"""
+}"""
 STATES = """() => [...document.querySelectorAll(".jp-OutputArea-output")].map((output) =>
   output.querySelector(".hess-pill")?.textContent ?? output.innerText.slice(0, 80))"""
 
@@ -131,7 +133,6 @@ class Eight:
         """Let the runs come to their end; returns what each widget lacks of it ("" for nothing)."""
         (self.path.parent / f"{self.name}-{self.turn}").touch()
         self._until(lambda: self.page.evaluate(STATES) == ["done"] * WIDGETS)
-        self._until(lambda: not any(self.lacking()))
         return self.lacking()
 
     def picture(self, path, theme="JupyterLab Light"):
@@ -141,16 +142,22 @@ class Eight:
         )
         self.page.evaluate(command, theme)
         self.page.set_viewport_size({"width": 1280, "height": HEIGHT})
+        self.page.evaluate(COME, 0)
         self.page.wait_for_timeout(2000 * (1 + self.throttle))
         self.page.screenshot(path=path, timeout=180_000)
         self.page.set_viewport_size({"width": 1280, "height": 1000})
 
     def lacking(self):
         """What each widget lacks of the end of its run."""
-        seen = self.page.evaluate(SEEN)
-        if len(seen) != WIDGETS:
-            return [f"there are {len(seen)} outputs"] * WIDGETS
-        return [lacks(number, one) for number, one in enumerate(seen)]
+        count = self._displayed()
+        if count != WIDGETS:
+            return [f"there are {count} outputs"] * WIDGETS
+        return [self._lacks(number) for number in range(WIDGETS)]
+
+    def _lacks(self, number):
+        self.page.evaluate(COME, number)
+        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most=20)
+        return lacks(number, self.page.evaluate(SEEN, number))
 
     def _displayed(self):
         return len(self.page.evaluate(STATES))
@@ -165,9 +172,9 @@ class Eight:
         first = (self.turn - 1) * self._cells + 1
         return [f"[{number}]:" for number in range(first, first + self._cells)]
 
-    def _until(self, condition):
+    def _until(self, condition, most=math.inf):
         """Wait for it, or for the patience to end."""
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + min(self.patience, most)
         while not condition() and time.monotonic() < deadline:
             self.page.wait_for_timeout(250)
 
@@ -214,8 +221,3 @@ class Cost:
             if blob := innermost(sample):
                 spent[blob] = spent.get(blob, 0.0) + delta / 1e3
         return sorted(spent.values(), reverse=True)
-
-
-def written(results):
-    """Results as lines of JSON."""
-    return "\n".join(json.dumps(one) for one in results)

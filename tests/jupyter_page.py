@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 
-START_SECONDS = 60
+START_SECONDS = 180  # of a machine with much else to do
 KERNEL_READY = """() => {
   const panel = window.jupyterapp?.shell.currentWidget;
   const kernel = panel?.sessionContext?.session?.kernel;

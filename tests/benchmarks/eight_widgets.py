@@ -24,6 +24,35 @@ from conftest import CHROMIUM
 from eight import WIDGETS, Cost, Eight
 from jupyter_page import JupyterLab, chromium
 
+from hessview.page.module import drawing_page, loader
+
+MODELS = (Path(__file__).parent.parent / "page" / "models.js").read_text()
+PAINTED = """async (name) => {
+  await window.widget(name);
+  await new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); });
+}"""
+
+
+def until_painted(browser):
+    """Main-thread milliseconds of processor that each widget takes until it is painted first."""
+    page = browser.new_page()
+    page.goto("about:blank")
+    page.evaluate(MODELS, loader())
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        metrics = cdp.send("Performance.getMetrics")["metrics"]
+        return 1e3 * next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+    taken = []
+    for number in range(WIDGETS):
+        before = spent()
+        page.evaluate(PAINTED, str(number))
+        taken.append(round(spent() - before, 1))
+    page.close()
+    return taken
+
 
 def one_pass(lab, browser, name, throttle, pictures, patience):
     """Three times eight runs; yields how many of each follow, and what the others lack."""
@@ -75,6 +104,13 @@ def main():
         lab = JupyterLab(Path(folder))
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
         try:
+            page = drawing_page()
+            print(
+                f"loader {len(loader().encode())} bytes, until painted {until_painted(browser)} ms"
+            )
+            print(
+                f"page {len(page.text.encode())} bytes, {len(page.packed)} on the wire", flush=True
+            )
             for number in range(given.passes):
                 for throttle in given.throttle:
                     name = f"x{throttle:g}_{number + 1}"

@@ -25,6 +25,7 @@ def follow(lacking):
     assert lacking == [""] * WIDGETS
 
 
+@pytest.mark.timeout(900)  # a minute on a machine of its own
 def test_all_follow_on_a_slow_browser_after_a_reload(jupyterlab, page):
     shown = Eight(jupyterlab, page, "eight", throttle=4, patience=240)
     shown.run_all()

@@ -144,15 +144,16 @@ def test_a_reloaded_page_shows_the_run_again(open_notebook, jupyterlab):
 SAVE = "() => window.jupyterapp.commands.execute('docmanager:save')"
 
 
-def test_a_page_that_is_reloaded_while_the_kernel_is_busy_follows(open_notebook):
+def test_a_page_that_is_reloaded_while_the_kernel_is_busy_follows_once_it_answers(open_notebook):
     page, path = open_notebook("reload_busy", [LIVE, "_ = run.start()", BUSY.format("seen busy")])
     pill = page.locator(".hessview .hess-pill")
     pill.filter(has_text="streaming").wait_for(timeout=60_000)
-    busy = page.locator(".jp-InputPrompt").get_by_text("[*]:")
-    busy.wait_for(timeout=20_000)
+    page.locator(".jp-InputPrompt").get_by_text("[*]:").wait_for(timeout=20_000)
     page.evaluate(SAVE)
     page.reload()
-    pill.filter(has_text="streaming").wait_for(timeout=120_000)
+    # JupyterLab makes no widget before the kernel has told its version: after the cell.
+    page.get_by_text("Loading widget...").wait_for(timeout=120_000)
     (path.parent / "seen busy").touch()
-    pill.filter(has_text="done").wait_for(timeout=60_000)
+    pill.filter(has_text="done").wait_for(timeout=120_000)
+    page.locator(".hess-key").get_by_text("mean of 3 probes").wait_for(timeout=30_000)
     assert page.locator(".hess-silence").is_hidden()
