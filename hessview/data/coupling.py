@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from hessview.data.as_dataset import as_dataset
 from hessview.data.as_run import as_run, check_unmasked
 from hessview.data.interval import LEVEL, say_student, student
-from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.errors import RecordError
 
 Array = NDArray[np.float64]
 
 BLURRED = 0.1  # noise of this size can be told from the drawn numbers, all of the order of 1
+DOMINATED = 0.5  # half of what is read, or more, is noise
 TRUSTED, DOUBTED, WORTHLESS = "trustworthy", "blurred by noise", "dominated by noise"
 FEW, CONTRADICTED = "too few probes", "at odds with exact products"
 NOT_MEASURED = "not measured"
@@ -101,7 +101,7 @@ def verdicts(noise: ArrayLike, *, scale: ArrayLike = 1.0) -> NDArray[np.object_]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(noise == 0, 0 * scale, noise / scale)
         words = np.select(
-            [np.isnan(share), share < BLURRED, share < NOT_A_DERIVATIVE],
+            [np.isnan(share), share < BLURRED, share < DOMINATED],
             [NOT_MEASURED, TRUSTED, DOUBTED],
             WORTHLESS,
         )

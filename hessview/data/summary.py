@@ -17,7 +17,6 @@ from hessview.errors import InputError
 Array = NDArray[np.float64]
 
 RESOLUTION = 1e-2  # share of the largest |node| below which SLQ tells no sign (exact 0.31, SLQ 0)
-NOT_A_DERIVATIVE = 0.5  # D of this size: noise or kinks, whatever the step
 
 
 def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import distances, setting_of, spectrum
+from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views import broadening
 from hessview.views.heading import heading
 from hessview.views.operator_name import operator_name

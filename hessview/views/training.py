@@ -8,8 +8,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.as_dataset import as_dataset
-from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.training import history
+from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views import broadening
 from hessview.views.heading import heading
 from hessview.views.theme import LIGHT, template

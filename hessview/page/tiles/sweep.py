@@ -6,13 +6,13 @@ import numpy as np
 import xarray as xr
 
 from hessview.data.coupling import WORTHLESS
-from hessview.data.summary import NOT_A_DERIVATIVE
 from hessview.data.sweep import setting_of
 from hessview.errors import RecordError
 from hessview.page.comparison import comparison
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import between, number, share
+from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views.sweep import SYMBOLS
 
 APART = "Largest distance"
