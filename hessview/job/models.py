@@ -23,6 +23,7 @@ from hessview.job.batches import (
     token_batches,
 )
 from hessview.job.objective import Objective
+from hessview.job.starting import starting
 from hessview.named import named
 
 DTYPES = {
@@ -114,6 +115,7 @@ def causal_lm(
             shared = [source.module.config, batches, source.revision]
     dist.broadcast_object_list(shared)
     config, batches, revision = shared
+    starting(f"sharding {options.model} over {mesh.size()} rank{'s' * (mesh.size() > 1)}")
     module = _share(source, config, options, mesh)
     device = torch.device(mesh.device_type)
     return Objective(

@@ -1,5 +1,6 @@
 """Serving an objective to notebooks, from a user's script."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from hessview import interrupts
 from hessview.job.agree import agree
 from hessview.job.job import Job
 from hessview.job.objective import Objective
+from hessview.job.starting import told
 from hessview.transport.interface import Interface, private_interface
 from hessview.transport.run_directory import RunDirectory
 
@@ -47,11 +49,13 @@ def serve(
     """
     job: Job | None = None
     directory: RunDirectory | None = None
+    rank_0 = not dist.is_initialized() or dist.get_rank() == 0
     try:
         with interrupts.held(stops=(signal.SIGINT,)):
             interface = interface_of_rank_0(listen)
             directory = shared_directory(run_dir)
-            job = Job(objective, directory, evaluation=evaluation, listen=interface)
+            with told(directory.say_starting) if rank_0 else contextlib.nullcontext():
+                job = Job(objective, directory, evaluation=evaluation, listen=interface)
     except BaseException:
         if job is not None:  # an interrupt waited until it was made
             job.__exit__(*sys.exc_info())

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hessview.errors import InputError, ObjectiveError
+from hessview.errors import ObjectiveError
 from hessview.job import sharding
+from hessview.job.blocks import matching
 from hessview.job.gathered import double_backward
 from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
@@ -48,7 +48,7 @@ class ShardedLoss(Passes):
         subset: Sequence[str] = ("*",),
     ) -> None:
         super().__init__(objective)
-        names = _matching(list(self._trainable), subset)
+        names = matching(list(self._trainable), subset)
         self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
@@ -279,14 +279,3 @@ class ShardedLoss(Passes):
                 part.add_(sharding.local(parameter.grad).to(part.dtype), alpha=factor)
                 reached += 1
         return reached
-
-
-def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            some = f"{list(names[:8])}{'...' if names[8:] else ''}"
-            raise InputError(
-                f"subset={pattern!r} matches none of the {len(names)} differentiated parameters; "
-                f"they are {some}."
-            )
-    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}

@@ -23,6 +23,7 @@ from hessview.commands import (
 )
 from hessview.errors import HessviewError, InputError, NotRestoredError
 from hessview.job import checks, sharding
+from hessview.job.acceptance import acceptance
 from hessview.job.accuracy import accuracy
 from hessview.job.agree import agree
 from hessview.job.as_found import as_found
@@ -35,6 +36,7 @@ from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.operator_of import operator_of
 from hessview.job.reduction import Reduction
+from hessview.job.starting import starting
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
@@ -87,14 +89,17 @@ class Worker:
             self._neighbours = ranks_on_this_host()
             with agree():
                 _check_digests(self._digest)
+            starting("checking that two passes agree, and the gradient with the slope of the loss")
             checks.check_determinism(self.surface)
             checks.check_gradient(self.surface)
             self.notes = untied(self.surface)
+        self.accept = acceptance(objective, self._sizes())
+        """Raises InputError for commands that this objective cannot carry out."""
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""
         surface, objective = self.surface, self.surface.objective
-        sizes = {piece.name: torch.Size(piece.full_shape).numel() for piece in surface.space.pieces}
+        sizes = self._sizes()
         return JobStarted(
             model=objective.name or type(objective.module).__name__,
             revision=objective.revision,
@@ -116,6 +121,11 @@ class Worker:
             versions=_versions(),
             host=socket.gethostname(),
         )
+
+    def _sizes(self) -> dict[str, int]:
+        """How many numbers each differentiated parameter holds, by its name."""
+        pieces = self.surface.space.pieces
+        return {piece.name: torch.Size(piece.full_shape).numel() for piece in pieces}
 
     def execute(
         self,
