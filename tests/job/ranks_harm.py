@@ -80,12 +80,37 @@ def survived(folder):
         "an operator that rank 1 refuses",
         Density(steps=3, probes=1, operator="ranks_harm:Refusing"),
     )
+    results["no_sync"] = no_sync(folder)
     both("words that are none", Density(steps=3, probes=1, operator="ranks_harm:Wordy"))
     # The loss is called twice a gradient, and the reference calls it on gathered parameters.
     FAULT.update(rank=1, calls=3)
     both("double backward", Density(steps=3, probes=1, operator="exact"))
     job.close()
     return results
+
+
+def no_sync(folder):
+    """A loss fails after DDP's forward pass; then gradients are accumulated, each rank its own."""
+    armed = []
+
+    def loss(module, batch):
+        total, weight = small.loss(module, batch)
+        if armed:
+            raise ValueError("after forward")
+        return total, weight
+
+    module = DistributedDataParallel(small.network())
+    job = hessview.serve(hessview.Objective(module, loss, small.batches()), folder / "no_sync")
+    armed.append(True)
+    failed, _ = run(job, Density(steps=2, probes=1), 0)
+    with module.no_sync():
+        small.loss(module, small.batches()[RANK])[0].backward()
+    own = [parameter.grad.clone() for parameter in module.parameters()]
+    plain = small.network()
+    small.loss(plain, small.batches()[RANK])[0].backward()
+    expected = [parameter.grad for parameter in plain.parameters()]
+    job.close()
+    return failed, all(map(torch.equal, own, expected))
 
 
 def apart(folder):

@@ -42,6 +42,7 @@ def test_what_a_rank_meets_by_itself_ends_the_run_alone(tmp_path):
     assert text.startswith(
         "failed operator 'ranks_harm:Refusing' cannot be made (ValueError: not on rank 1)"
     )
+    assert found["no_sync"][0].startswith("failed ValueError: after forward (loss, ranks_harm.py:")
     text, _ = found["words that are none"]
     assert text.startswith("failed what it found cannot be recorded (TypeError: ")
     text, _ = found["double backward"]
