@@ -54,7 +54,7 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
             )
         top = home.partition(".")[0]
         # Only whether there is such a module: importing it would run code beside a training.
-        known = top in sys.modules or (top.isidentifier() and importlib.util.find_spec(top))
+        known = top in sys.modules or (top and importlib.util.find_spec(top))
         if not known or not attribute:
             raise InputError(
                 f"operator {name!r} cannot be found (there is no module {top!r}); its module must "

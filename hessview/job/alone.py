@@ -83,7 +83,7 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
         parser.error(
             "it was not started by torchrun; use: torchrun --nproc-per-node 2 -m hessview.job ..."
         )
-    _find_last(os.getcwd())
+    find_last(os.getcwd())
     rank = int(os.environ["RANK"])
     directory: RunDirectory | None = None
     status = 0
@@ -117,7 +117,7 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
     return status
 
 
-def _find_last(folder: str) -> None:
+def find_last(folder: str) -> None:
     """Have --model my_module:build find the user's file, but every library its own modules.
 
     Python puts the folder first, for `-m`, so that a file kernels.py in it would be imported by

@@ -41,7 +41,7 @@ class Control:
         self._group = (
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )
-        self._polls = 0
+        self._polls = self._runs = 0
         self._left = ""
 
     def hear(
@@ -122,10 +122,11 @@ class Control:
         if self._group is None:
             return [_named_end(end, interrupted)], bool(interrupted)
         bad = end.state != "done"
+        # By the store, not by a collective: one that is never joined would keep this process from
+        # ending.
+        self._come(_LIMIT if not bad else limit)
         flag = torch.tensor([int(bad or bool(interrupted))])
-        self._polls += 1
-        work = dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group, async_op=True)
-        self._wait(work, _RUN_END, False, limit if bad else _LIMIT)
+        dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
         if not flag.item():
             return [end] * self._ranks, False
         own = (_named_end(end, interrupted), interrupted, in_step.standing(apart_from=self._group))
@@ -174,11 +175,39 @@ class Control:
         dist.broadcast_object_list(box, rank, group=self._group)
         return {"close": f"rank {rank}: {box[0]}"}
 
-    def _wait(self, work: Any, place: int, patient: bool, limit: float | None = None) -> None:
+    def _come(self, limit: float) -> None:
+        """Come to a run's end, and wait until all ranks have.
+
+        Raises:
+            JobError: They have not, after so many seconds.
+        """
+        store = self._store()
+        self._runs += 1
+        count, all_here = f"end/{self._runs}", f"end/{self._runs}/all"
+        if store.add(count, 1) == self._ranks:
+            store.set(all_here, "here")
+        began, pause = time.monotonic(), 1e-3
+        while not store.check([all_here]):
+            if time.monotonic() - began > limit:
+                raise JobError(
+                    f"only {store.add(count, 0)} of {self._ranks} ranks came to the end of the run "
+                    f"within {limit:.0f} s, so that the others wait in a collective."
+                )
+            self._break_in(_RUN_END)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        if self._rank == 0 and self._runs > 1:  # all have read those
+            for key in (f"end/{self._runs - 1}", f"end/{self._runs - 1}/all"):
+                store.delete_key(key)
+
+    def _store(self) -> Any:
+        assert self._group is not None, "one rank meets nobody"
+        return PrefixStore(f"hessview/{self._group.group_name}", _get_default_store())
+
+    def _wait(self, work: Any, place: int, patient: bool) -> None:
         """Wait for all ranks, and say for which."""
         assert self._group is not None, "one rank waits for nobody"
         began, said, here = time.monotonic(), False, ""
-        limit = _LIMIT if limit is None else limit
         store = None
         while True:
             try:
@@ -190,10 +219,10 @@ class Control:
             self._break_in(place)
             waited = time.monotonic() - began
             if store is None:
-                store = PrefixStore(f"hessview/{self._group.group_name}", _get_default_store())
+                store = self._store()
                 here = f"{self._polls}/{self._rank}"
                 store.set(here, "here")
-            if waited < min(_WORD, limit) or (said and (patient or waited < limit)):
+            if waited < _WORD or (said and (patient or waited < _LIMIT)):
                 continue
             known = [f"{self._polls}/{rank}" for rank in range(self._ranks)]
             missing = [rank for rank, key in enumerate(known) if not store.check([key])]
@@ -201,7 +230,7 @@ class Control:
                 f"{_named(missing)} not come to {_name(place)} for {waited:.0f} s, where all other "
                 "ranks wait; call job.poll on all ranks, at the same steps."
             )
-            if waited >= limit and not patient:
+            if waited >= _LIMIT and not patient:
                 raise JobError(text)
             if self._rank == min(set(range(self._ranks)) - set(missing)):  # one speaks for all
                 _log.warning("%s", text)

@@ -21,6 +21,8 @@ def end_by(error: Exception) -> RunEnded:
         return RunEnded(state="cancelled", error=str(error))
     if isinstance(error, HessviewError):
         return RunEnded(state="failed", error=str(error))
+    if isinstance(error.__cause__, StopIteration):  # which a generator may not raise
+        error = error.__cause__
     text = f"{type(error).__name__}: {error}{_place(error)}"
     if out_of_memory(error):
         text = (

@@ -125,6 +125,21 @@ def test_training_that_failed_can_be_started_again(trainer, tmp_path, monkeypatc
     assert callback.job is None
 
 
+def test_a_loss_that_fails_when_measured_is_no_reason_to_end_the_training(trainer, tmp_path):
+    def loss(module, batch):
+        if trainer.state.global_step > 0:
+            raise KeyError("mean")
+        return module(**batch)["loss"] * len(batch["labels"]), len(batch["labels"])
+
+    callback = hessview.TrainerCallback(trainer, batches(), tmp_path / "run", loss=loss)
+    callback.record(every=1, density={"steps": 2, "probes": 1})
+    trainer.add_callback(callback)
+    trainer.train()
+    runs = list(hessview.open_runs(tmp_path / "run").leaves)
+    assert [run.attrs["state"] for run in runs] == ["done", "failed", "failed"]
+    assert runs[1].attrs["error"].startswith("KeyError: 'mean' (loss, test_trainer.py:")
+
+
 def test_batches_are_those_that_the_model_takes(trainer, tmp_path):
     with pytest.raises(InputError, match=r"batch 0 is a Tensor; .*collate_fn=trainer\."):
         hessview.TrainerCallback(trainer, [torch.zeros(3)], tmp_path / "run")
