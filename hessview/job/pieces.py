@@ -105,8 +105,8 @@ def _not_sharded(name: str, sharded: bool, ranks: int) -> str:
         )
     return (
         f"{what}differ between them; pass the module to fully_shard (or to "
-        "DistributedDataParallel) first, or give a function that builds it to "
-        'hessview.launch("package.module:function"), which shards plain modules itself.'
+        "DistributedDataParallel) first. "
+        'hessview.launch("package.module:function") shards a plain module itself.'
     )
 
 
