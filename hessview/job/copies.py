@@ -36,7 +36,8 @@ def check_values(surface: ShardedLoss) -> None:
         raise ObjectiveError(
             f"ranks {first} and {other} hold copies of parameter {name!r} that differ; give all "
             "replicas the same numbers, from one checkpoint or one seed, before it is measured. "
-            "Pipeline stages, whose parameters may bear the same names, cannot be measured."
+            "Parts of one parameter have to be DTensors (distribute_tensor); pipeline stages, "
+            "whose parameters may bear the same names, cannot be measured."
         )
 
 

@@ -66,7 +66,11 @@ def check_same_parameters(module: nn.Module) -> None:
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
-    own = {name: tuple(p.shape) for name, p in sharding.trainable(module).items()}
+    own = {  # as found: gathered parameters tell `checks` what happened to them
+        sharding.plain_name(module, name): tuple(parameter.shape)
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
     digests = [b""] * dist.get_world_size()
     dist.all_gather_object(digests, hashlib.blake2b(repr(own).encode()).digest())
     unlike = next((rank for rank, other in enumerate(digests) if other != digests[0]), None)
@@ -105,8 +109,8 @@ def _not_sharded(name: str, sharded: bool, ranks: int) -> str:
         )
     return (
         f"{what}differ between them; pass the module to fully_shard (or to "
-        "DistributedDataParallel) first, or give a function that builds it to "
-        'hessview.launch("package.module:function"), which shards plain modules itself.'
+        "DistributedDataParallel) first. "
+        'hessview.launch("package.module:function") shards a plain module itself.'
     )
 
 

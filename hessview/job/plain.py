@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed._composable.contract import _get_registry
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -28,7 +29,8 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
     Parameters are sharded by `sharding.shard`, so that vectors are too. What FSDP cannot take
     stays whole on each rank, and hessview sums its gradients: scalars, a group's parameters of
     another data type than its first, and all of a module whose parameters the loss uses without
-    calling the module (its children one by one, or a penalty on its parameters).
+    calling the module (its children one by one, or a penalty on its parameters), or whose
+    derivatives by its inputs the loss holds.
 
     Args:
         objective: Its module is changed in place.
@@ -51,7 +53,8 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
             "the module is on the meta device, so that its parameters hold no numbers; give it "
             "memory by module.to_empty(device=...) and load its weights first."
         )
-    if len(devices) != 1:
+    lazy = any(map(is_lazy, module.parameters()))
+    if len(devices) != 1 or lazy:
         return  # nothing to shard, or what a single process would meet as well
     misused = _used_from_outside(objective)
     apart = [layer for layer in sharding.separate_layers(module) if layer not in misused]
@@ -98,11 +101,14 @@ def _check_alike(module: nn.Module) -> None:
 
 
 def _digest(tensor: Tensor) -> str:
-    if tensor.device.type == "meta":
-        return f"{tuple(tensor.shape)}"
-    plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    told = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}".encode()
-    return hashlib.blake2b(plain.numpy().tobytes() + told, digest_size=16).hexdigest()
+    if is_lazy(tensor):
+        return "uninitialized"
+    told = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}"
+    if tensor.device.type == "meta" or tensor.layout != torch.strided:
+        return told
+    state = hashlib.blake2b(told.encode(), digest_size=16)
+    state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return state.hexdigest()
 
 
 def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
@@ -124,19 +130,25 @@ class _Uses(TorchFunctionMode):
     """Notes modules whose parameters are computed with while they are not being called.
 
     Args:
+        root: Of which all parameters are noted where derivatives are taken on the way.
         owner: By parameter, the module in whose forward FSDP would gather it.
         active: Modules that are being called.
     """
 
-    def __init__(self, owner: dict[nn.Parameter, nn.Module], active: list[nn.Module]) -> None:
+    def __init__(
+        self, root: nn.Module, owner: dict[nn.Parameter, nn.Module], active: list[nn.Module]
+    ) -> None:
         super().__init__()
-        self.owner, self.active = owner, active
+        self.root, self.owner, self.active = root, owner, active
         self.misused: set[nn.Module] = set()
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        # FSDP's hooks take part in one backward pass over the parameters, and in no other.
+        if func is torch.autograd.grad or torch._C._functorch.peek_interpreter_stack() is not None:
+            self.misused.add(self.root)
         if isinstance(result, Tensor | tuple | list):
             for leaf in tree_leaves((args, kwargs)):
                 owner = self.owner.get(leaf) if isinstance(leaf, nn.Parameter) else None
@@ -156,7 +168,7 @@ def _used_from_outside(objective: Objective) -> set[nn.Module]:
         for parameter in group.parameters():
             owner.setdefault(parameter, group)
     active: list[nn.Module] = []
-    uses = _Uses(owner, active)
+    uses = _Uses(module, owner, active)
     # What fails here fails again where it is told.
     with (
         _noting(set(owner.values()), active),

@@ -1,6 +1,7 @@
 """Which ranks are given different batches, and which see one batch together."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,9 @@ def agreed_sharing(objective: "Objective") -> Sharing:
     world = dist.get_world_size()
     every: list[Sharing] = [own] * world
     dist.all_gather_object(every, own)
-    counts = [sum(each == Sharing(p, own.ranks) for each in every) for p in range(own.ranks)]
-    if len(set(counts)) > 1 or sum(counts) != world:
+    counts = Counter(every)
+    even = {Sharing(position, own.ranks): world // own.ranks for position in range(own.ranks)}
+    if counts != even:
         whose = "that Objective(data=...) states" if objective.data is not None else "of FSDP"
         sizes = ", ".join(str(each.ranks) for each in every)
         what = (

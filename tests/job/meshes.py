@@ -137,21 +137,35 @@ def sequences(count=4):
 
 def loss(module, ids):
     """Summed cross entropy of the next tokens; of this rank's part of them, with a context."""
-    inputs, targets = ids[:, :-1], ids[:, 1:]
-    context = next(c.context for c in module.modules() if isinstance(c, Attention))
-    if context is not None:
-        inputs, targets = (
-            part.chunk(context.size(), 1)[context.get_local_rank()] for part in (inputs, targets)
-        )
-    logits = module(inputs)
-    if isinstance(logits, DTensor):
-        logits = logits.full_tensor()
-    return F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), reduction="sum"
-    ), targets.numel()
+    each = terms(outputs(module, ids), ids, _context(module))
+    return each.sum(), each.numel()
 
 
-def sharded(module, mesh, experts_mesh=None):
+def outputs(module, ids):
+    return module(_own(ids[:, :-1], _context(module)))
+
+
+def terms(logits, ids, context=None):
+    targets = _own(ids[:, 1:], context)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+
+
+def terms_over(context):
+    """Terms of this rank's part of the sequence."""
+    return lambda logits, ids: terms(logits, ids, context)
+
+
+def _context(module):
+    return next((c.context for c in module.modules() if isinstance(c, Attention)), None)
+
+
+def _own(ids, context):
+    if context is None:
+        return ids
+    return ids.chunk(context.size(), 1)[context.get_local_rank()]
+
+
+def sharded(module, mesh):
     for layer in module.layers:
         fully_shard(layer, mesh=mesh)
     fully_shard(module, mesh=mesh)
@@ -225,12 +239,7 @@ def with_experts(mesh, experts_mesh, factors, *, dtype=torch.float64):
 def dense(module, loss, batches):
     """Mean loss, gradient, and Hessian times the probe, of a plain module, by double backward."""
     named = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    pieces = [
-        Piece(name=name, full_shape=p.shape, shape=p.shape, offset=(0,) * p.ndim, owned=True)
-        for name, p in named.items()
-    ]
-    space = Space(pieces, reduce=lambda x: x, dtype=torch.float64, device=torch.device("cpu"))
-    probe = space.probe(0, 0)
+    probe = _flat(_probe(named))
     total = weight = 0.0
     for batch in batches:
         result = loss(module, batch)
@@ -238,10 +247,41 @@ def dense(module, loss, batches):
         total, weight = total + one[0], weight + one[1]
     leaves = list(named.values())
     mean = total / weight
-    gradient = _flat(torch.autograd.grad(mean, leaves, create_graph=True), leaves)
-    product = _flat(torch.autograd.grad(gradient @ probe, leaves), leaves)
-    return {"loss": float(mean), "gradient": gradient.detach(), "hessian": product}
+    gradient = _flat(torch.autograd.grad(mean, leaves, create_graph=True))
+    product = _flat(torch.autograd.grad(gradient @ probe, leaves))
+    return {"loss": float(mean.detach()), "gradient": gradient.detach(), "hessian": product}
 
 
-def _flat(parts, leaves):
-    return torch.cat([part.flatten() for part, _ in zip(parts, leaves, strict=True)])
+def dense_gauss_newton(module, batches):
+    """J^T (Hessian of the loss by the logits) J times the probe, of the transformer."""
+    named = {name: p.detach() for name, p in module.named_parameters()}
+    probe = dict(zip(named, _probe(named), strict=True))
+    product = weight = 0.0
+    for ids in batches:
+
+        def logits(parameters, ids=ids):
+            return torch.func.functional_call(module, parameters, (ids[:, :-1],))
+
+        def slope(z, ids=ids):
+            return torch.func.grad(lambda z: terms(z, ids).sum())(z)
+
+        z, moved = torch.func.jvp(logits, (named,), (probe,))
+        _, curved = torch.func.jvp(slope, (z,), (moved,))
+        (parts,) = torch.func.vjp(logits, named)[1](curved)
+        product = product + _flat(parts.values())
+        weight += ids[:, 1:].numel()
+    return product / weight
+
+
+def _probe(named):
+    pieces = [
+        Piece(name=name, full_shape=p.shape, shape=p.shape, offset=(0,) * p.ndim, owned=True)
+        for name, p in named.items()
+    ]
+    space = Space(pieces, reduce=lambda x: x, dtype=torch.float64, device=torch.device("cpu"))
+    probe = space.probe(0, 0)
+    return [part.view(p.shape) for part, p in zip(space.split(probe), named.values(), strict=True)]
+
+
+def _flat(parts):
+    return torch.cat([part.flatten() for part in parts])

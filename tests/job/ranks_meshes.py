@@ -12,11 +12,13 @@ from torch.distributed._composable.replicate import replicate as replicate_of_ol
 from torch.distributed._composable.replicate_with_fsdp import replicate
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / "jobs"))
 import meshes
+import small
 import toys
 from ranks_numerics import whole
 
@@ -24,6 +26,7 @@ from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import sharding
 from hessview.job.leave import leave
+from hessview.job.models import Options, build
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
 from hessview.job.worker import Worker
@@ -66,7 +69,7 @@ def measured(objective, oracle, *operators):
     }
     errors = {"loss": abs(surface.loss / oracle["loss"] - 1)}
     for name, vector in found.items():
-        right = oracle["gradient" if name == "gradient" else "hessian"]
+        right = oracle[name if name in oracle else "hessian"]
         errors[name] = float((vector.double() - right).norm() / right.norm())
     started = worker.describe()
     return {
@@ -82,6 +85,9 @@ def against_dense(module, *operators, loss=meshes.loss, batches=None, experts=Fa
     batches = meshes.sequences() if batches is None else batches
     plain = meshes.transformer(experts=experts)
     oracle = meshes.dense(plain, meshes.loss, batches)
+    if "gauss_newton" in operators:
+        oracle["gauss_newton"] = meshes.dense_gauss_newton(plain, batches)
+        options = {"outputs": meshes.outputs, "terms": meshes.terms, **options}
     return measured(Objective(module, loss, batches, **options), oracle, *operators)
 
 
@@ -100,7 +106,7 @@ def sequence_parallel():
     module = meshes.split_sequences(meshes.transformer(), line("tp"))
     ragged = meshes.sequences()
     ragged[1] = ragged[1][:1]  # ranks that were given different batches could not meet
-    return against_dense(module, batches=ragged)
+    return against_dense(module, "gauss_newton", batches=ragged)
 
 
 @case()
@@ -129,7 +135,8 @@ def plain_parameters_with_other_gradients():
 def context_by_name():
     mesh = line("cp")
     module = meshes.with_context(meshes.transformer(), mesh)
-    return against_dense(meshes.sharded(module, mesh))
+    terms = meshes.terms_over(mesh)
+    return against_dense(meshes.sharded(module, mesh), "gauss_newton", terms=terms)
 
 
 @case()
@@ -229,12 +236,19 @@ def nothing_to_change():
 
 def experts(*factors, dtype=torch.float64):
     module = meshes.with_experts(line(), square("efsdp", "ep"), factors, dtype=dtype)
-    return against_dense(module, experts=True)
+    more = ("gauss_newton",) if dtype == torch.float64 else ()
+    return against_dense(module, *more, experts=True)
 
 
 @case()
 def experts_summed_as_all_others():
     return experts(1.0, 1.0)
+
+
+@case()
+def experts_of_which_nobody_thought():
+    """FSDP divides their gradients by their own mesh, which is smaller."""
+    return experts(None, None)
 
 
 @case()
@@ -453,6 +467,59 @@ def plain_with_quantised_parameters():
         return module
 
     return sharded_by_the_job(build, squares, pairs())
+
+
+@case()
+def plain_with_derivatives_by_inputs():
+    """Its loss holds the slope of the outputs, as of energies and forces."""
+
+    def build():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double().eval()
+
+    def loss(module, batch):
+        x = batch[0].clone().requires_grad_()
+        z = module(x)
+        (force,) = torch.autograd.grad(z.sum(), x, create_graph=True)
+        return (z - batch[1]).square().sum() + force.square().sum(), len(x)
+
+    return sharded_by_the_job(build, loss, pairs())
+
+
+@case()
+def plain_with_function_transforms():
+    def build():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double().eval()
+
+    def loss(module, batch):
+        slope = torch.func.vmap(torch.func.jacrev(module))(batch[0])
+        return slope.square().sum() + module(batch[0]).square().sum(), len(batch[0])
+
+    return sharded_by_the_job(build, loss, pairs())
+
+
+class Unsharded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = small.network().double()
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@case()
+def plain_by_the_name_of_a_function():
+    objective = build(Options(model="__main__:plain_objective"), line())
+    assert isinstance(objective.module.net[0].weight, DTensor)
+    expected = plain_objective()
+    return measured(objective, meshes.dense(expected.module, small.loss, expected.batches))
+
+
+def plain_objective():
+    """What `hessview.launch` is given the name of."""
+    batches = [(x.double(), y.double()) for x, y in small.batches()]
+    return Objective(Unsharded(), small.loss, batches)
 
 
 @case(only=2)

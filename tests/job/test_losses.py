@@ -257,7 +257,7 @@ TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 5e-2, torc
 """Twice the errors that differences have in these types at any scale; exact ones have less."""
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-19, 1e-10, 1e10, 1e20, 1e30])
+@pytest.mark.parametrize("scale", [1e-30, 1e-10, 1e20, 1e30])
 @pytest.mark.parametrize(
     ("dtype", "operator"),
     [

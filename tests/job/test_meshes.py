@@ -19,7 +19,7 @@ from hessview.messages import JobStarted
 # Sums over ranks round in another order; central differences in float64, at the step 1e-4 along a
 # vector of norm 20 to 30, err by its square. Measured at most 3e-16 and 5e-9.
 TOLERANCES = {"loss": 1e-14, "gradient": 1e-14, "hessian": 2e-8, "exact": 1e-13}
-TOLERANCES["hessian_one_reduction"] = TOLERANCES["hessian"]
+TOLERANCES["hessian_one_reduction"] = TOLERANCES["gauss_newton"] = TOLERANCES["hessian"]
 # In float32 the same step leaves a difference of gradients of which 1 % is rounding.
 COARSE = {"loss": 1e-6, "gradient": 1e-5, "hessian": 0.05, "hessian_one_reduction": 0.05}
 
@@ -42,6 +42,9 @@ RIGHT = {
     "plain_whose_children_are_called",
     "plain_with_a_penalty",
     "plain_with_quantised_parameters",
+    "plain_with_derivatives_by_inputs",
+    "plain_with_function_transforms",
+    "plain_by_the_name_of_a_function",
 }
 RIGHT_ON = {
     2: {
@@ -62,6 +65,10 @@ STATE = 'pass data=mesh over whose ranks batches are to be shared out, such as m
 REFUSED = {
     "exact_products_of_tensor_parallel_parameters": ("activations together", "richardson"),
     "exact_products_of_experts": ("expert parallelism", 'operator="hessian"'),
+    "experts_of_which_nobody_thought": (
+        "the gradient of what lies on fully_shard over efsdp=",
+        "a gradient_divide_factor alike for all",
+    ),
     "plain_parameters_with_other_gradients": (
         "ranks 0 and 1 hold copies of parameter 'bias'",
         'distribute_tensor(parameter, mesh["tp"], [Replicate()])',
@@ -207,7 +214,8 @@ def test_a_plain_module_is_sharded_as_far_as_it_can_be(launched):
     assert cases["plain_transformer"][0]["whole"] == 0
     assert cases["plain_transformer"][0]["mesh"] == {"shard": 2}
     assert cases["plain_with_tied_layers_scalar_and_batch_norm"][0]["whole"] == 1  # the scalar
-    assert cases["plain_with_a_penalty"][0]["whole"] == 4
+    for name in ("with_a_penalty", "with_derivatives_by_inputs", "with_function_transforms"):
+        assert cases[f"plain_{name}"][0]["whole"] == 4
 
 
 @pytest.mark.parametrize("shares", [2, 3, 4, 6, 16, 17, 32, 48, 64, 1000])
