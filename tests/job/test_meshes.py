@@ -216,6 +216,8 @@ def test_a_plain_module_is_sharded_as_far_as_it_can_be(launched):
     assert cases["plain_with_tied_layers_scalar_and_batch_norm"][0]["whole"] == 1  # the scalar
     for name in ("with_a_penalty", "with_derivatives_by_inputs", "with_function_transforms"):
         assert cases[f"plain_{name}"][0]["whole"] == 4
+        note = cases[f"plain_{name}"][0]["notes"]["kept_whole"]
+        assert note.startswith("each rank holds 4 parameters whole")
 
 
 @pytest.mark.parametrize("shares", [2, 3, 4, 6, 16, 17, 32, 48, 64, 1000])
