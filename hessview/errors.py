@@ -21,6 +21,10 @@ class JobNotFoundError(JobError):
     """The run directory holds no living job."""
 
 
+class JobStartingError(JobNotFoundError):
+    """The job of a run directory is still starting, and cannot be asked yet."""
+
+
 class JobBusyError(JobError):
     """Another kernel is attached to the job."""
 

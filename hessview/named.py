@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TypeVar
 
-from hessview.errors import InputError
+from hessview.errors import HessviewError, InputError
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ def named(kind: str, name: str, table: Mapping[str, T]) -> T:
         )
     try:
         found: T = getattr(importlib.import_module(home), attribute)
+    except HessviewError:  # the module's own, which says what it is
+        raise
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"{kind} {name!r} cannot be found ({error}); its module must be installed, or lie "

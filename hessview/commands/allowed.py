@@ -1,5 +1,6 @@
 """What values a command's fields may have; every refusal says what came and what may."""
 
+import difflib
 import itertools
 import math
 import numbers
@@ -39,7 +40,27 @@ def positive(name: str, value: object, rest: str = "") -> float:
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Refuse what is not among the allowed words."""
     if value not in allowed:
-        raise InputError(f"{name}={value!r} is not allowed; use one of {list(allowed)}.")
+        meant = did_you_mean(value, allowed) if isinstance(value, str) else ""
+        raise InputError(f"{name}={value!r} is not allowed{meant}; use one of {list(allowed)}.")
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """A question that names what was probably meant, to be put into a refusal.
+
+    Args:
+        word: What came: a name, or a pattern of names.
+        allowed: What may come. Of names with dots, each part counts as a name too.
+
+    Returns:
+        Such as " (did you mean 'hessian'?)"; "" if nothing is near.
+    """
+    names = {word_of for name in allowed for word_of in (name, *name.split("."))}
+    bare = word.strip("*?.")
+    near = difflib.get_close_matches(bare, sorted(names), n=1, cutoff=0.7)
+    if not near:
+        return ""
+    meant = word.replace(bare, near[0]) if bare else near[0]
+    return f" (did you mean {meant!r}?)" if meant != word else ""
 
 
 def several(name: str, values: Any, what: str) -> tuple[Any, ...]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import xarray as xr
 
 from hessview.data.collect import collect
-from hessview.errors import InputError, RecordError, RunDirectoryError
-from hessview.eventlog import FILENAME, read_events
+from hessview.errors import InputError, RecordError
+from hessview.eventlog import read_events
+from hessview.transport.recognise import check_record
 
 Data = xr.Dataset | xr.DataTree
 
@@ -25,17 +26,12 @@ def open_runs(run_dir: str | Path) -> xr.DataTree:
         A tree with one dataset per run, under the run's identity, in the order asked for.
 
     Raises:
-        RunDirectoryError: No such directory.
-        RecordError: It holds no record, no run, or a record of another version.
+        RunDirectoryError: It is no run directory; those below it are named.
+        JobStartingError: Its job is still starting, and has recorded nothing yet.
+        JobNotFoundError: It holds no record.
+        RecordError: It holds no run, or a record of another version.
     """
-    directory = Path(run_dir)
-    if not directory.is_dir():
-        raise RunDirectoryError(f"{directory} is not a directory; pass the run directory of a job.")
-    path = directory / FILENAME
-    if not path.exists():
-        raise RecordError(
-            f"{directory} holds no {FILENAME}; pass the run directory of a job that has started."
-        )
+    path = check_record(Path(run_dir))
     collector = collect(read_events(path))
     if not collector.runs:
         raise RecordError(

@@ -1,172 +1,22 @@
 """The job by itself: torchrun --nproc-per-node N -m hessview.job --model NAME --run-dir DIR."""
 
-import argparse
-import contextlib
-import json
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Sequence
 
-import torch
-import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-
-from hessview.errors import HessviewError, JobError
-from hessview.job.job import Job
 from hessview.job.leave import leave
-from hessview.job.models import DTYPES, MODELS, Options, build
-from hessview.job.serve import interface_of_rank_0, shared_directory
-from hessview.transport.process import Process
-from hessview.transport.run_directory import RunDirectory
-
-OWNER = "HESSVIEW_OWNER"
-"""Environment variable that names the process with which the job ends: `Process`, as JSON."""
-
-_GRACE = 1.0  # seconds for rank 0 to say why the job ends
+from hessview.job.starting import Printed
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a job holds to a command line."""
-    default = Options(model="")
-    parser.add_argument(
-        "--model",
-        required=True,
-        help=f"{', '.join(sorted(MODELS))}, a Hugging Face name or local folder of a causal "
-        "language model, or package.module:function that returns a hessview.Objective",
-    )
-    parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
-    parser.add_argument("--tokens", type=int, default=default.tokens, help="tokens over all ranks")
-    parser.add_argument("--length", type=int, default=default.length, help="tokens per sequence")
-    parser.add_argument("--batch", type=int, default=default.batch, help="sequences per batch")
-    parser.add_argument(
-        "--dtype",
-        default=default.dtype,
-        choices=sorted(DTYPES),
-        help="bfloat16 computes in it over float32 shards",
-    )
-    parser.add_argument("--seed", type=int, default=default.seed)
+def main() -> int:
+    """Say at once what takes its time, load torch, and be a rank of a job."""
+    printed = Printed()
+    if "RANK" in os.environ:
+        # A rank that still loads has nothing to bring to an end, and no need of a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        printed("loading torch")
+    from hessview.job.alone import serve_alone
 
-
-def options_from(arguments: argparse.Namespace) -> Options:
-    """The options that a command line holds."""
-    names = Options.__dataclass_fields__
-    return Options(**{name: getattr(arguments, name) for name in names})
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Build the model on all ranks and serve it until the job is stopped."""
-    parser = argparse.ArgumentParser(prog="torchrun -m hessview.job", description=__doc__)
-    add_options(parser)
-    parser.add_argument("--run-dir", required=True, help="record and meeting point, made mode 0700")
-    parser.add_argument(
-        "--listen",
-        metavar="INTERFACE",
-        help="private network interface of rank 0's host, on which notebooks on other hosts can "
-        "attach (default: none, only those on rank 0's host can)",
-    )
-    arguments = parser.parse_args(argv)
-    if "RANK" not in os.environ:
-        parser.error(
-            "it was not started by torchrun; use: torchrun --nproc-per-node 2 -m hessview.job ..."
-        )
-    sys.path.insert(0, os.getcwd())  # so that --model my_module:build finds the user's file
-    rank = int(os.environ["RANK"])
-    directory: RunDirectory | None = None
-    status = 0
-    try:
-        with _process_group(arguments.dtype) as device:
-            mesh = init_device_mesh(device, (dist.get_world_size(),), mesh_dim_names=("shard",))
-            interface = interface_of_rank_0(arguments.listen)
-            directory = shared_directory(arguments.run_dir)
-            objective = build(options_from(arguments), mesh)
-            with Job(objective, directory, listen=interface) as job:
-                if rank == 0:
-                    print(f"hessview: ready; attach with hessview.attach({arguments.run_dir!r})")
-                    sys.stdout.flush()
-                job.run(until=_why_to_end())
-    except HessviewError as error:
-        # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
-        status = 2  # `hessview launch` takes it for a refusal, and adds nothing
-        if rank == 0:
-            print(f"hessview: {error}", file=sys.stderr, flush=True)
-        _leave_word(directory, rank, error)
-        time.sleep(0 if rank == 0 else _GRACE)
-    except Exception as error:
-        _leave_word(directory, rank, error)
-        raise
-    return status
-
-
-class _process_group:
-    """Joins the ranks on the device of this machine, and leaves on the way out."""
-
-    def __init__(self, dtype: str) -> None:
-        self._dtype = dtype
-
-    def __enter__(self) -> str:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device == "cuda":
-            count, place = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
-            if place >= count:
-                raise JobError(
-                    f"rank {place} of this host has no GPU of its own, there are {count}; use "
-                    f"--nproc-per-node {count}."
-                )
-            torch.cuda.set_device(place)
-            _check_precision(self._dtype)
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
-        return device
-
-    def __exit__(self, *_: object) -> None:
-        dist.destroy_process_group()
-
-
-def _check_precision(dtype: str) -> None:
-    # Emulation multiplies no matrices in it.
-    if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise JobError(
-            f"dtype 'bfloat16' is not known to this host's {torch.cuda.get_device_name()}, which "
-            f"computes in {', '.join(sorted({*DTYPES} - {'bfloat16'}))}; use --dtype float32."
-        )
-
-
-def _why_to_end() -> Callable[[], str]:
-    """Make SIGINT and SIGTERM, of any rank, a wish that is granted at the next safe point.
-
-    The job ends as well once nobody is left who would end it.
-    """
-    asked: list[int] = []
-    torchrun = os.getppid()
-
-    def note(number: int, _: object) -> None:
-        asked.append(number)
-
-    signal.signal(signal.SIGINT, note)
-    signal.signal(signal.SIGTERM, note)
-    owner = Process.from_json(json.loads(os.environ[OWNER])) if OWNER in os.environ else None
-
-    def why() -> str:
-        if asked:
-            return "it was asked to stop"
-        if os.getppid() != torchrun:
-            return "torchrun is gone"
-        if owner is not None and owner.life() == "gone":
-            return "the process that launched it is gone"
-        return ""
-
-    return why
-
-
-def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException) -> None:
-    """Write why this rank ends where a kernel will look for it.
-
-    Only once the directory is this job's: another job may live in it.
-    """
-    if directory is not None:
-        with contextlib.suppress(OSError, JobError):  # a full disk, say; the error itself counts
-            directory.record_failure(rank, error)
+    return serve_alone(printed=printed)
 
 
 if __name__ == "__main__":

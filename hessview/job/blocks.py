@@ -1,8 +1,9 @@
 """Which parameters form the blocks of a job, or of one command."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from hessview.commands.allowed import did_you_mean
 from hessview.errors import InputError
 from hessview.job import sharding
 from hessview.job.objective import Objective
@@ -28,6 +29,25 @@ def job_blocks(objective: Objective) -> dict[str, list[str]]:
     return {block: list(names) for block, names in objective.blocks.items()}
 
 
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Names that match one of some patterns.
+
+    Args:
+        names: Names of the differentiated parameters.
+        patterns: "*" stands for any text, "?" for any character.
+
+    Raises:
+        InputError: A pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InputError(
+                f"subset={pattern!r} matches none of the {len(names)} differentiated parameters"
+                f"{did_you_mean(pattern, names)}; they are {_some(names)}."
+            )
+    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
 def blocks_by_pattern(patterns: Mapping[str, str], names: Collection[str]) -> dict[str, list[str]]:
     """Parameter names by block, each block given by a pattern.
 
@@ -42,8 +62,8 @@ def blocks_by_pattern(patterns: Mapping[str, str], names: Collection[str]) -> di
     for block, members in found.items():
         if not members:
             raise InputError(
-                f"block {block!r} is empty: its pattern {patterns[block]!r} matches no parameter; "
-                f"they are {_some(names)}."
+                f"block {block!r} is empty: its pattern {patterns[block]!r} matches no parameter"
+                f"{did_you_mean(patterns[block], names)}; they are {_some(names)}."
             )
     return found
 

@@ -59,8 +59,9 @@ class Job:
         self._turn = turn(objective.module)
         with self._turn:  # it is checked by gradients, some at displaced parameters
             self.worker = Worker(objective, evaluation=evaluation)
-        self._schedule = Schedule(self.worker.surface.space.size)
+        self._schedule = Schedule(self.worker.accept)
         self.mailbox: Mailbox | None = None
+        self.identity = ""
         self._log: EventLog | None = None
         self._host: RpcHost | None = None
         self._owed: list[tuple[RunEnded, str]] = []
@@ -178,13 +179,17 @@ class Job:
             self._end(self._blame(error))
 
     def _open_record(self, description: JobStarted) -> None:
-        identity = uuid.uuid4().hex[:12]
-        self._log = EventLog(identity, self._directory.events_path if self._directory else None)
+        self.identity = uuid.uuid4().hex[:12]
+        self._log = EventLog(
+            self.identity, self._directory.events_path if self._directory else None
+        )
         self._finish_cut_off_runs(self._log)
         self._log.append(description)
-        self.mailbox = Mailbox(self._log)
+        self.mailbox = Mailbox(self._log, self.worker.accept)
         if self._directory is not None:
-            self._host = RpcHost(self._directory, self.mailbox, job=identity, listen=self._listen)
+            self._host = RpcHost(
+                self._directory, self.mailbox, job=self.identity, listen=self._listen
+            )
 
     def _readings(
         self, command: Command, step: int | None, caller: str, patient: bool

@@ -24,6 +24,7 @@ from hessview.job.batches import (
 )
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
+from hessview.job.starting import starting
 from hessview.named import named
 
 DTYPES = {
@@ -118,6 +119,7 @@ def causal_lm(
             shared = [source.module.config, batches, source.revision]
     dist.broadcast_object_list(shared)
     config, batches, revision = shared
+    starting(f"sharding {options.model} over {mesh.size()} rank{'s' * (mesh.size() > 1)}")
     module = _share(source, config, options, mesh)
     device = torch.device(mesh.device_type)
     return Objective(

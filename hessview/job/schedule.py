@@ -1,6 +1,6 @@
 """What is measured without being asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hessview.commands import COMMANDS, Command, command_from_json
@@ -11,11 +11,11 @@ class Schedule:
     """Commands, each due at every so many steps of a training loop.
 
     Args:
-        parameters: Number of parameters that the job differentiates.
+        accept: Raises InputError for commands that the job cannot carry out.
     """
 
-    def __init__(self, parameters: int) -> None:
-        self._parameters = parameters
+    def __init__(self, accept: Callable[[Command], None]) -> None:
+        self._accept = accept
         self._entries: list[tuple[int, Command]] = []
         self._asked: int | None = None
 
@@ -48,7 +48,7 @@ class Schedule:
                     f"{name}={given!r} is not allowed; give the arguments of {name} as a dict, "
                     f"or the command itself; names are {sorted(COMMANDS)}."
                 )
-            given.check(self._parameters)
+            self._accept(given)
             entries.append((every, given))
         self._entries += entries
 

@@ -1,5 +1,6 @@
 """Serving an objective to notebooks, from a user's script."""
 
+import contextlib
 import os
 
 import torch.distributed as dist
@@ -7,6 +8,7 @@ import torch.distributed as dist
 from hessview.job.agree import agree
 from hessview.job.job import Job
 from hessview.job.objective import Objective
+from hessview.job.starting import told
 from hessview.transport.interface import Interface, private_interface
 from hessview.transport.run_directory import RunDirectory
 
@@ -44,8 +46,10 @@ def serve(
     """
     interface = interface_of_rank_0(listen)
     directory = shared_directory(run_dir)
+    rank_0 = not dist.is_initialized() or dist.get_rank() == 0
     try:
-        return Job(objective, directory, evaluation=evaluation, listen=interface)
+        with told(directory.say_starting) if rank_0 else contextlib.nullcontext():
+            return Job(objective, directory, evaluation=evaluation, listen=interface)
     except BaseException:
         directory.close()
         raise

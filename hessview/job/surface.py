@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from hessview.errors import InputError, ObjectiveError
+from hessview.errors import ObjectiveError
 from hessview.job import sharding
 from hessview.job.agree import agree
+from hessview.job.blocks import matching
 from hessview.job.gathered import double_backward
 from hessview.job.lending import accumulating
 from hessview.job.memory import require_memory
@@ -56,7 +56,7 @@ class ShardedLoss(Passes):
         sharing: Sharing | None = None,
     ) -> None:
         super().__init__(objective, sharing)
-        names = _matching(list(self._trainable), subset)
+        names = matching(list(self._trainable), subset)
         self._parameters = [value for name, value in self._trainable.items() if name in names]
         dtypes = {parameter.dtype for parameter in self._parameters}
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
@@ -354,14 +354,3 @@ def _usual(size: float) -> float:
 def _least(size: float) -> float:
     """Amplification below which a gradient that is not finite will not become so."""
     return 2.0**-30 / max(1.0, size)
-
-
-def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            some = f"{list(names[:8])}{'...' if names[8:] else ''}"
-            raise InputError(
-                f"subset={pattern!r} matches none of the {len(names)} differentiated parameters; "
-                f"they are {some}."
-            )
-    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}

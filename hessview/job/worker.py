@@ -22,6 +22,7 @@ from hessview.commands import (
 )
 from hessview.errors import HessviewError, InputError, RunCancelledError
 from hessview.job import checks, copies
+from hessview.job.acceptance import acceptance
 from hessview.job.accuracy import accuracy
 from hessview.job.agree import agree
 from hessview.job.as_found import as_found
@@ -37,6 +38,7 @@ from hessview.job.pieces import check_same_parameters
 from hessview.job.plain import kept_whole
 from hessview.job.reduction import Reduction
 from hessview.job.sharing import agreed_sharing, mesh_of
+from hessview.job.starting import starting
 from hessview.job.surface import ShardedLoss
 from hessview.job.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.ties import untied
@@ -92,18 +94,22 @@ class Worker:
             self._neighbours = ranks_on_this_host()
             with agree():
                 _check_digests(self._digest)
+            starting("looking for ranks that share activations")
             copies.check_values(self.surface)
             found = coupling_of_ranks(self.surface)
             self.surface.share_out(found.sharing)
             copies.check_gradients(self.surface)
+            starting("checking that two passes agree, and the gradient with the slope of the loss")
             numbers = checks.check_numbers(self.surface)
             self.notes = found.notes | numbers | untied(self.surface)
             self.notes |= kept_whole(objective.module)
+        self.accept = acceptance(objective, self._sizes())
+        """Raises InputError for commands that this objective cannot carry out."""
 
     def describe(self) -> JobStarted:
         """What is differentiated, and where, for the record."""
         surface, objective = self.surface, self.surface.objective
-        sizes = {piece.name: torch.Size(piece.full_shape).numel() for piece in surface.space.pieces}
+        sizes = self._sizes()
         return JobStarted(
             model=objective.name or type(objective.module).__name__,
             revision=objective.revision,
@@ -127,6 +133,11 @@ class Worker:
             versions=_versions(),
             host=socket.gethostname(),
         )
+
+    def _sizes(self) -> dict[str, int]:
+        """How many numbers each differentiated parameter holds, by its name."""
+        pieces = self.surface.space.pieces
+        return {piece.name: torch.Size(piece.full_shape).numel() for piece in pieces}
 
     def execute(self, command: Command, *, training_step: int | None = None) -> Iterator[Payload]:
         """Run a command at the present weights, and leave everything as it was found.

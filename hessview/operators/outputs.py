@@ -3,7 +3,7 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class _OutputDifferences(Differences):
     """
 
     gradients = 5 / 3
+    needs_outputs: ClassVar[bool] = True
+    """Whether the objective must say what outputs and terms are."""
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         super().__init__(surface, epsilon)

@@ -1,8 +1,10 @@
 """What a session can be asked for: a method for each command."""
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, ParamSpec
 
 from hessview.commands import (
     Accuracy,
@@ -14,10 +16,36 @@ from hessview.commands import (
     FractionSweep,
     LanczosCommand,
 )
-from hessview.commands.allowed import ascending, patterns, several, words
+from hessview.commands.allowed import ascending, did_you_mean, patterns, several, words
 from hessview.errors import InputError
 from hessview.messages import JobStarted
 from hessview.session.run import Run
+
+P = ParamSpec("P")
+
+
+def _asked(method: Callable[P, Run]) -> Callable[P, Run]:
+    """Have a question that cannot be called as it was say what it takes."""
+    signature = inspect.signature(method)
+    names = list(signature.parameters)[1:]
+
+    @functools.wraps(method)
+    def ask(*args: P.args, **keywords: P.kwargs) -> Run:
+        question = method.__name__
+        if unknown := [name for name in keywords if name not in names]:
+            hints = "".join(did_you_mean(name, names) for name in unknown)
+            raise InputError(f"{question} has no argument {unknown[0]!r}{hints}; use {names}.")
+        if len(args) > 1:
+            raise InputError(
+                f"{question} takes its arguments by name, and was given {args[1]!r} without one; "
+                f"use one of {names}, such as {question}({names[0]}=...)."
+            )
+        needed = {name for name, each in signature.parameters.items() if each.default is each.empty}
+        if missing := sorted(needed - {"self", *keywords}):
+            raise InputError(f"{question} needs {missing[0]}; see help(session.{question}).")
+        return method(*args, **keywords)
+
+    return ask
 
 
 class Asking(abc.ABC):
@@ -32,6 +60,7 @@ class Asking(abc.ABC):
     def submit(self, command: Command) -> Run:
         """Send a command to the job."""
 
+    @_asked
     def density(
         self,
         *,
@@ -70,6 +99,7 @@ class Asking(abc.ABC):
             )
         )
 
+    @_asked
     def benchmark(
         self,
         *,
@@ -102,6 +132,7 @@ class Asking(abc.ABC):
             )
         )
 
+    @_asked
     def coupling(
         self,
         *,
@@ -150,6 +181,7 @@ class Asking(abc.ABC):
             )
         )
 
+    @_asked
     def accuracy(
         self,
         *,
@@ -192,6 +224,7 @@ class Asking(abc.ABC):
             )
         )
 
+    @_asked
     def sweep(
         self,
         *,

@@ -12,6 +12,7 @@ from hessview.eventlog import FILENAME, EventReader
 from hessview.messages import ENDED, JobStarted, RunEnded, RunQueued, RunStarted
 from hessview.transport.lost import living_job
 from hessview.transport.run_directory import RunDirectory
+from hessview.transport.starting import Starting
 
 _COLUMNS = ("run directory", "state", "model", "ranks", "runs", "last event", "attached")
 _DEPTH = 3  # folders below the given one that are looked through
@@ -23,8 +24,8 @@ class JobEntry:
 
     Attributes:
         path: The run directory.
-        state: "measuring", "idle", "stopped" by a signal, "ended" or "dead"; "elsewhere" on
-            another host, from where nobody can tell; or "unreadable".
+        state: "starting", "measuring", "idle", "stopped" by a signal, "ended" or "dead";
+            "elsewhere" on another host, from where nobody can tell; or "unreadable".
         model: Name of the model, "" if the record does not say.
         ranks: Number of ranks, 0 if the record does not say.
         runs: How many runs the record holds.
@@ -58,7 +59,11 @@ def jobs(folder: str | os.PathLike[str] = "runs") -> list[JobEntry]:
     top = pathlib.Path(folder)
     if not top.is_dir():
         raise RunDirectoryError(f"{top} is not a folder; name one that holds run directories.")
-    below = ["/".join(["*"] * depth + [FILENAME]) for depth in range(_DEPTH + 1)]
+    below = [
+        "/".join(["*"] * depth + [name])
+        for depth in range(_DEPTH + 1)
+        for name in (FILENAME, Starting.FILENAME)
+    ]
     found = {path.parent for pattern in below for path in top.glob(pattern)}
     return sorted((_entry(path) for path in found), key=lambda entry: -entry.last)
 
@@ -88,11 +93,18 @@ def format_jobs(entries: Iterable[JobEntry]) -> str:
 
 
 def _entry(path: pathlib.Path) -> JobEntry:
+    starting = Starting.read(path)
+    if starting is not None and starting.process.life() == "gone":
+        starting = None
     try:
+        if starting is not None and not (path / FILENAME).exists():
+            return JobEntry(path, "starting", last=starting.began, reason=str(starting))
         entry, measuring = _recorded(path)
     except HessviewError as error:
         return JobEntry(path, "unreadable", reason=str(error))
     directory = RunDirectory(path.absolute())
+    if starting is not None:
+        return dataclasses.replace(entry, state="starting", reason=str(starting))
     try:
         job = living_job(directory)
     except HessviewError as error:

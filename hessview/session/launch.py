@@ -9,28 +9,34 @@ import pathlib
 import subprocess
 import sys
 import time
+import weakref
 from typing import Any
 
 import psutil
 
 from hessview import errors
-from hessview.commands.allowed import whole
+from hessview.commands.allowed import did_you_mean, whole
 from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
 from hessview.session.attach import attach_to
 from hessview.session.session import Session
 from hessview.transport.failure import blame
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
+from hessview.transport.starting import Starting
 
 _GRACE = 20.0  # seconds for a job to end by itself; a product that is being computed ends first
 _LOOK = 0.1
 _TORCHRUN = "torch.distributed.run"
 _LOG = "job.log"
 _SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
+_DOING = "..."  # how it ends those that say what it is doing
 _TAIL = 15  # lines of the job's output that an error quotes
 _COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
 _NAMES = ("text", "dtype")
 _DTYPES = ("float32", "float64", "bfloat16")
+
+_launched: weakref.WeakValueDictionary[tuple[str, ...], Session] = weakref.WeakValueDictionary()
+"""Sessions that `launch` gave, by the real path of their run directory and torchrun's arguments."""
 
 
 def launch(
@@ -43,7 +49,9 @@ def launch(
 ) -> Session:
     """Start torchrun on this machine and attach to its job.
 
-    The job ends with the session, and with this process whatever becomes of it.
+    The job ends with the session, and with this process whatever becomes of it. Called again
+    with the same arguments and run directory, as when a notebook's cells are run again, it
+    gives the session that is there.
 
     Args:
         model: "smollm2", "tiny", a Hugging Face name or folder, or "package.module:function".
@@ -63,6 +71,9 @@ def launch(
             attached to a job already, or the job did not start.
     """
     arguments = job_arguments(model, ranks=ranks, **options)
+    _refuse_in_a_rank(model)
+    if run_dir is not None and (session := _own(pathlib.Path(run_dir), arguments)) is not None:
+        return session
     owner = json.dumps(dataclasses.asdict(Process.current()))
     directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
     with (directory.path / _LOG).open("wb") as log:
@@ -81,10 +92,31 @@ def launch(
 
         refuse_second_agent()
         job.wait_until_ready(timeout)
-        return attach_to(directory, stop=job.stop)
+        session = attach_to(directory, stop=job.stop)
     except BaseException:
         job.stop()
         raise
+    _launched[os.path.realpath(directory.path), *arguments] = session
+    return session
+
+
+def _refuse_in_a_rank(model: str) -> None:
+    """Refuse to start a job while a rank of another one imports the script that asks for it."""
+    if "RANK" not in os.environ or "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    script = model.partition(":")[0] if ":" in model else "the script"
+    raise InputError(
+        f"hessview.launch({model!r}) is called by rank {os.environ['RANK']} of a job that torchrun "
+        f"started, so that jobs would start jobs: a job imports {script} to build its objective, "
+        'and runs whatever stands at its top level; put the launch under if __name__ == "__main__":'
+        ", or use hessview.serve in a script for torchrun."
+    )
+
+
+def _own(path: pathlib.Path, arguments: list[str]) -> Session | None:
+    """The session that this process launched into a run directory by the same arguments."""
+    session = _launched.get((os.path.realpath(path), *arguments))
+    return session if session is not None and session.state == "attached" else None
 
 
 def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
@@ -108,7 +140,10 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
     if unknown := sorted(set(options) - {*_COUNTS, *_NAMES}):
-        raise InputError(f"launch has no {unknown}; its options are {[*_COUNTS, *_NAMES]}.")
+        raise InputError(
+            f"launch has no {unknown}{did_you_mean(unknown[0], [*_COUNTS, *_NAMES])}; its options "
+            f"are {[*_COUNTS, *_NAMES]}."
+        )
     for name, least in _COUNTS.items():
         if (value := options.get(name)) is not None:
             options[name] = whole(name, value, least)
@@ -139,15 +174,20 @@ class _Launched:
 
     def wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
+        told = ""
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise self._why_it_ended()
             if self._rank_0() is not None:
                 return
+            starting = Starting.read(self.directory.path)
+            if starting is not None and starting.phase != told:
+                told = starting.phase
+                print(f"hessview: {told} ...", flush=True)
             time.sleep(_LOOK)
         raise JobError(
-            f"the job was not ready after {timeout:g} s; raise timeout, or see "
-            f"{self.directory.path / _LOG}."
+            f"the job was not ready after {timeout:g} s, at {told or 'loading torch'}; raise "
+            f"timeout, or see {self.directory.path / _LOG}."
         )
 
     def stop(self) -> None:
@@ -201,7 +241,7 @@ class _Launched:
         log = self.directory.path / _LOG
         lines = log.read_text(errors="replace").splitlines()
         for line in lines:
-            if line.startswith(_SAYS):
+            if line.startswith(_SAYS) and not line.endswith(_DOING):
                 return JobError(line.removeprefix(_SAYS))
         return JobError(
             f"the job ended with code {self.process.returncode} before it was ready; the end of "

@@ -1,19 +1,28 @@
 """The same worker, in this process: one device, no torchrun, no RPC."""
 
 import os
+import pathlib
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from hessview.errors import InputError
+from hessview.session.attach import keep
 from hessview.session.session import Session
 from hessview.transport.channel import LocalChannel
 
 if TYPE_CHECKING:
     from hessview.job.objective import Objective
 
+_served: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+"""Sessions of this process that `local` gave, by the real path of their run directory."""
+
 
 def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = None) -> Session:
     """Serve an objective to this very process, from a thread.
+
+    Called again with the same run directory, as when a notebook's cells are run again, it ends
+    the session that it gave before, whose record the new one goes on with.
 
     Args:
         objective: What is differentiated. Its parameters move while a product is computed:
@@ -37,6 +46,8 @@ def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = No
             f"this process is one of {dist.get_world_size()} ranks; use hessview.serve, which "
             "all ranks call together, and attach from another process."
         )
+    if run_dir is not None and (earlier := _served.get(os.path.realpath(run_dir))) is not None:
+        earlier.close()
     job = Job(objective) if run_dir is None else serve(objective, run_dir)
     assert job.mailbox is not None, "the only rank is rank 0"
     closing = threading.Event()
@@ -51,4 +62,8 @@ def local(objective: "Objective", *, run_dir: str | os.PathLike[str] | None = No
         closing.set()
         thread.join()
 
-    return Session(LocalChannel(job.mailbox), stop=stop)
+    session = Session(LocalChannel(job.mailbox), stop=stop)
+    if run_dir is not None:
+        _served[os.path.realpath(run_dir)] = session
+        keep(pathlib.Path(run_dir), job.identity, session)
+    return session

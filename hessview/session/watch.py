@@ -3,7 +3,6 @@
 import os
 import pathlib
 
-from hessview.errors import RunDirectoryError
 from hessview.session.session import Session
 from hessview.transport.watching import WatchingChannel
 
@@ -21,11 +20,9 @@ def watch(run_dir: str | os.PathLike[str]) -> Session:
         A session whose runs arrive as the job records them, and which asks for none.
 
     Raises:
-        RunDirectoryError: No such directory.
+        RunDirectoryError: It is no run directory; those below it are named.
+        JobStartingError: Its job is still starting, and has recorded nothing yet.
         JobNotFoundError: It holds no record.
         RecordError: Its record is of another version.
     """
-    path = pathlib.Path(run_dir)
-    if not path.is_dir():
-        raise RunDirectoryError(f"{path} is not a directory; pass the run directory of a job.")
-    return Session(WatchingChannel(path))
+    return Session(WatchingChannel(pathlib.Path(run_dir)))

@@ -8,6 +8,7 @@ from hessview.transport.failure import blame
 from hessview.transport.job_file import JobFile
 from hessview.transport.process import Process
 from hessview.transport.pulse import SILENCE
+from hessview.transport.recognise import refuse_starting
 from hessview.transport.run_directory import RunDirectory
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
@@ -23,9 +24,11 @@ def living_job(directory: RunDirectory) -> JobFile:
         Its job file, as of now. Whether a job on another host lives, only time can tell.
 
     Raises:
+        JobStartingError: It is starting.
         JobNotFoundError: There is no job, it ended, or it was killed.
         JobError: The job speaks another protocol.
     """
+    refuse_starting(directory.path)
     job = directory.read_job()
     if job.state == "ended":
         raise JobNotFoundError(

@@ -2,6 +2,7 @@
 
 import collections
 import threading
+from collections.abc import Callable
 
 from hessview.commands import Command, command_to_json
 from hessview.eventlog import EventLog
@@ -16,20 +17,28 @@ class Mailbox:
 
     Args:
         log: The record; all further writing goes through this mailbox.
+        accept: Raises InputError for commands that the job cannot carry out; None takes all.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, accept: Callable[[Command], None] | None = None) -> None:
         self._log = log
+        self._accept = accept
         self._changed = threading.Condition()
         self._waiting: collections.deque[tuple[str, Command]] = collections.deque()
         self._known = {event.run for event in log.events if event.run}
         self._cancelled: set[str] = set()
 
     def submit(self, run: str, command: Command) -> None:
-        """Queue a command; the same run identity twice counts once."""
+        """Queue a command; the same run identity twice counts once.
+
+        Raises:
+            InputError: The job cannot carry it out; nothing was recorded.
+        """
         with self._changed:
             if run in self._known:
                 return
+            if self._accept is not None:
+                self._accept(command)
             self._write(RunQueued(command=command_to_json(command)), run)
             self._known.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append((run, command))

@@ -1,6 +1,7 @@
 """The run directory: where a job leaves its record and says how it can be reached.
 
     events.jsonl        the record, see `hessview.eventlog`
+    starting.json       what a job that is not ready yet is doing, see `hessview.transport.starting`
     job.json            the job's state, replaced as a whole, see `hessview.transport.job_file`
     job.lock            locked by rank 0 as long as it lives
     claim-<epoch>       the one kernel that the job serves in this epoch
@@ -19,6 +20,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -30,10 +32,9 @@ from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
 from hessview.transport.job_lock import JobLock
 from hessview.transport.process import Life, Process
+from hessview.transport.recognise import JOB, LOCK, check_there
 from hessview.transport.safe import check_safe
-
-_JOB = "job.json"
-_LOCK = "job.lock"
+from hessview.transport.starting import Starting
 
 
 class RunDirectory:
@@ -46,7 +47,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self.events_path = path / FILENAME
-        self._lock = JobLock(path / _LOCK)
+        self._lock = JobLock(path / LOCK)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunDirectory":
@@ -78,7 +79,8 @@ class RunDirectory:
         directory.refuse_second_job()
         directory._take_lock()
         directory._sweep(
-            "claim-*", "release-*", "knock-*", "store-*", "rank-*", "failure-*", ".*.tmp"
+            *("claim-*", "release-*", "knock-*", "store-*", "rank-*", "failure-*", ".*.tmp"),
+            Starting.FILENAME,
         )
         return directory
 
@@ -93,15 +95,11 @@ class RunDirectory:
             The directory; it may hold no living job.
 
         Raises:
-            JobNotFoundError: There is no such directory.
-            RunDirectoryError: Of another user, open to others, a link, or not a directory.
+            RunDirectoryError: There is none, or it is of another user, open to others, a link, or
+                not a directory.
         """
         directory = cls(pathlib.Path(path).absolute())
-        if not os.path.lexists(directory.path):
-            raise JobNotFoundError(
-                f"there is no run directory {directory.path}; check the path, or start a job "
-                "with --run-dir."
-            )
+        check_there(directory.path)
         check_safe(directory.path)
         return directory
 
@@ -117,15 +115,15 @@ class RunDirectory:
             text = self.job_path.read_text()
         except FileNotFoundError as error:
             raise JobNotFoundError(
-                f"run directory {self.path} holds no job (there is no job.json); start one "
-                "with --run-dir, or wait until it has started."
+                f"run directory {self.path} holds no job (there is no job.json); start one with "
+                f"--run-dir {self.path}."
             ) from error
         return JobFile.from_json(text)
 
     @property
     def job_path(self) -> pathlib.Path:
         """The job file, which rank 0 touches as a sign of life."""
-        return self.path / _JOB
+        return self.path / JOB
 
     def claim_path(self, epoch: int) -> pathlib.Path:
         """The claim on an epoch, which its kernel touches as a sign of life."""
@@ -133,7 +131,17 @@ class RunDirectory:
 
     def publish(self, job: JobFile) -> None:
         """Replace job.json; readers see the old or the new one, never a part."""
-        self._replace(_JOB, job.to_json())
+        self._replace(JOB, job.to_json())
+        self._sweep(Starting.FILENAME)
+
+    def say_starting(self, phase: str) -> None:
+        """Tell what the job of this process is doing until it is published.
+
+        Args:
+            phase: In words, such as "loading smollm2".
+        """
+        starting = Starting(process=Process.current(), phase=phase, began=time.time())
+        self._replace(Starting.FILENAME, starting.to_json())
 
     def claim(self, epoch: int, claim: Claim) -> bool:
         """Claim an epoch of the job, which only one can.

@@ -5,6 +5,7 @@ import pathlib
 import stat
 
 from hessview.errors import RunDirectoryError
+from hessview.transport.recognise import is_run_directory
 
 
 def check_safe(path: pathlib.Path) -> None:
@@ -29,6 +30,11 @@ def check_safe(path: pathlib.Path) -> None:
             f"{os.getuid()}); use one of your own."
         )
     mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077 and not is_run_directory(path) and any(path.iterdir()):
+        raise RunDirectoryError(
+            f"{path} is no run directory, and holds other files; choose one that is not there "
+            "yet, which is made with mode 0700."
+        )
     if mode & 0o077:
         raise RunDirectoryError(
             f"run directory {path} is open to others (mode {mode:04o}), who could run code in "

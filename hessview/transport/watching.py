@@ -5,11 +5,18 @@ import time
 from typing import NoReturn
 
 from hessview.commands import Command
-from hessview.errors import HessviewError, JobError, JobLostError, JobNotFoundError
-from hessview.eventlog import FILENAME, EventReader
+from hessview.errors import (
+    HessviewError,
+    JobError,
+    JobLostError,
+    JobNotFoundError,
+    JobStartingError,
+)
+from hessview.eventlog import EventReader
 from hessview.messages import Event
 from hessview.transport.lost import living_job
 from hessview.transport.pace import Pace
+from hessview.transport.recognise import check_record
 from hessview.transport.run_directory import RunDirectory
 
 _SELDOM = 0.5  # seconds between looks at the record while nothing comes
@@ -26,20 +33,18 @@ class WatchingChannel:
         path: The run directory.
 
     Raises:
+        RunDirectoryError: It is no run directory.
+        JobStartingError: Its job is still starting.
         JobNotFoundError: There is no record in it.
     """
 
     state = "watching"
 
     def __init__(self, path: pathlib.Path) -> None:
-        if not (path / FILENAME).is_file():
-            raise JobNotFoundError(
-                f"{path} holds no record ({FILENAME}); pass the run directory of a job that has "
-                "started."
-            )
+        record = check_record(path)
         self._directory = RunDirectory(path.absolute())
         self._closed = False
-        self._reader = EventReader(path / FILENAME)
+        self._reader = EventReader(record)
         self._read_to = 0
         self._looked = 0.0
         self._pace = Pace(_SELDOM)
@@ -88,6 +93,8 @@ class WatchingChannel:
         self._looked = now
         try:
             living_job(self._directory)
+        except JobStartingError:  # the next job of this directory, whose events will come
+            return ""
         except JobNotFoundError as error:
             return str(error)
         except HessviewError:  # on another host, or of another version: the record goes on

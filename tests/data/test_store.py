@@ -105,9 +105,9 @@ def test_a_lost_command_costs_its_run_only(run_dir):
 
 
 def test_a_missing_directory_or_record_says_what_to_pass(tmp_path, measure, matrix):
-    with pytest.raises(RunDirectoryError, match="nowhere is not a directory; pass the run dir"):
+    with pytest.raises(RunDirectoryError, match=r"there is no run directory .*nowhere; check the"):
         open_runs(tmp_path / "nowhere")
-    with pytest.raises(RecordError, match=r"holds no events\.jsonl; pass the run directory of a"):
+    with pytest.raises(RunDirectoryError, match=r"is no run directory \(it holds neither job.json"):
         open_runs(tmp_path)
     (tmp_path / FILENAME).touch()
     with pytest.raises(RecordError, match="holds no run; attach to the job and ask for one"):

@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 
 from hessview.errors import JobError
-from hessview.job.__main__ import _process_group
+from hessview.job.alone import _process_group
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from emulated import events
 
 from hessview.cli import main
-from hessview.errors import InputError, JobNotFoundError, RecordError, RunDirectoryError
+from hessview.errors import InputError, RecordError, RunDirectoryError
 from hessview.eventlog import FILENAME, EventLog
 from hessview.page.dashboard import dashboard
 
@@ -19,12 +19,12 @@ def record(folder, happened):
 
 
 def test_a_directory_that_is_none(tmp_path):
-    with pytest.raises(RunDirectoryError, match="is not a directory; pass the run directory"):
+    with pytest.raises(RunDirectoryError, match="there is no run directory"):
         dashboard(tmp_path / "none")
 
 
 def test_an_empty_directory(tmp_path):
-    with pytest.raises(JobNotFoundError, match="holds no record"):
+    with pytest.raises(RunDirectoryError, match="is no run directory"):
         dashboard(str(tmp_path))
 
 
@@ -44,7 +44,7 @@ def test_what_holds_no_run(nothing):
 
 def test_the_command_says_it_in_one_line(tmp_path, capsys):
     assert main(["dashboard", str(tmp_path), "--no-browser"]) == 1
-    assert capsys.readouterr().err.startswith(f"hessview: {tmp_path} holds no record")
+    assert capsys.readouterr().err.startswith(f"hessview: {tmp_path} is no run directory")
 
 
 def test_a_run_that_failed_half_way_and_a_torn_end(tmp_path):

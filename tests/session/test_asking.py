@@ -50,8 +50,11 @@ def test_blocks_may_be_given_by_pattern(session):
     ds = session.coupling(blocks={"second": "y*", "first": "x*"}, probes=1).wait(60)
     assert list(ds.column.values) == ["second", "first"]
     assert ds.form.values[0, 0, 0] == pytest.approx(2 * 2 / 5)
-    with pytest.raises(RunFailedError, match=r"block 'b' is empty: its pattern 'z' matches no"):
-        session.coupling(blocks={"a": "x*", "b": "z"}).wait(60)
+    with pytest.raises(InputError, match=r"block 'b' is empty: its pattern 'z' matches no"):
+        session.coupling(blocks={"a": "x*", "b": "z"})
+    with pytest.raises(InputError, match=r"lies in block 'a' and in block 'b'; use blocks that do"):
+        session.coupling(blocks={"a": "x*", "b": "*"})
+    assert len(session.runs) == 1
     assert session.coupling(probes=1).wait(60).attrs["state"] == "done"
 
 
@@ -93,6 +96,46 @@ def test_numbers_of_numpy_are_taken(session):
     ],
 )
 def test_other_values_are_refused_before_anything_is_sent(session, ask, refusal):
+    session, _ = session
+    with pytest.raises(InputError, match=refusal):
+        ask(session)
+    assert session.runs == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "refusal"),
+    [
+        (lambda s: s.density(step=5), r"density has no argument 'step' \(did you mean 'steps'\?\)"),
+        (lambda s: s.sweep(epsilon=[1]), r"no argument 'epsilon' \(did you mean 'epsilons'\?\)"),
+        (lambda s: s.density(24), r"takes its arguments by name, and was given 24 without one"),
+        (lambda s: s.accuracy(), r"accuracy needs epsilons; see help\(session\.accuracy\)"),
+        (
+            lambda s: s.density(steps=2, operator="hesian"),
+            r"'hesian' is unknown \(did you mean 'hessian'",
+        ),
+        (
+            lambda s: s.density(steps=2, operator="gauss_newton"),
+            r"the objective does not give; pass Objec",
+        ),
+        (
+            lambda s: s.density(steps=2, operator="no.such:Op"),
+            r"cannot be found \(there is no module 'no'",
+        ),
+        (lambda s: s.density(steps=2, operator="json:"), r"operator 'json:' cannot be found"),
+        (lambda s: s.benchmark(operators=["hessian", "hessain"]), r"did you mean 'hessian'\?"),
+        (lambda s: s.accuracy(epsilons=[1], operator="exact"), r"takes no finite-difference step"),
+        (
+            lambda s: s.sweep(steps=2, epsilons=[1], operator="exact"),
+            r"takes no finite-difference step",
+        ),
+        (
+            lambda s: s.density(steps=2, subset="*.z"),
+            r"subset='\*\.z' matches none of the 2 differentiat",
+        ),
+        (lambda s: s.density(quantity="trase"), r"'trase' is not allowed \(did you mean 'trace'"),
+    ],
+)
+def test_what_the_job_does_not_know_leaves_no_run_behind(session, ask, refusal):
     session, _ = session
     with pytest.raises(InputError, match=refusal):
         ask(session)

@@ -304,11 +304,12 @@ def test_bad_arguments_are_refused_before_anything_is_sent(session, arguments, t
     assert session.runs == []
 
 
-def test_unknown_operator_fails_its_run_only(session):
-    with pytest.raises(RunFailedError, match=r"operator 'hesian' is unknown; use one of .*hessian"):
-        session.density(steps=2, probes=1, operator="hesian").wait(10)
-    with pytest.raises(RunFailedError, match=r"operator 'no.such:Operator' cannot be found"):
-        session.density(steps=2, probes=1, operator="no.such:Operator").wait(10)
+def test_unknown_operators_leave_no_run_behind(session):
+    with pytest.raises(InputError, match=r"operator 'hesian' is unknown .*; use one of .*hessian"):
+        session.density(steps=2, probes=1, operator="hesian")
+    with pytest.raises(InputError, match=r"operator 'no.such:Operator' cannot be found"):
+        session.density(steps=2, probes=1, operator="no.such:Operator")
+    assert session.runs == []
     assert session.density(steps=2, probes=1).wait(60).attrs["state"] == "done"
 
 
@@ -321,9 +322,20 @@ def test_run_directory_that_is_open_to_others_is_refused(tmp_path):
     assert list(open_to_all.iterdir()) == []
 
 
-def test_two_local_jobs_cannot_share_a_run_directory(tmp_path):
+def test_a_second_local_job_takes_the_run_directory_over(tmp_path):
+    """As when a notebook's cells are run again."""
+    first = hessview.local(objective(), run_dir=tmp_path / "run")
+    run = first.density(steps=2, probes=1)
+    run.wait(60)
+    with hessview.local(objective(), run_dir=tmp_path / "run") as second:
+        assert first.state != "attached"
+        assert [each.id for each in second.runs] == [run.id]
+        assert second.density(steps=2, probes=1).wait(60).attrs["state"] == "done"
+
+
+def test_a_job_that_the_process_serves_keeps_its_run_directory(tmp_path):
     with (
-        hessview.local(objective(), run_dir=tmp_path / "run"),
+        hessview.serve(objective(), run_dir=tmp_path / "run"),
         pytest.raises(JobError, match="this process already serves job"),
     ):
         hessview.local(objective(), run_dir=tmp_path / "run")
@@ -337,9 +349,14 @@ def test_a_run_directory_takes_a_second_job_after_the_first(tmp_path):
     assert len(hessview.open_runs(tmp_path / "run").children) == 2
 
 
-def test_attaching_to_a_local_job_from_its_own_process_is_refused(tmp_path):
+def test_attaching_to_a_local_job_gives_its_session(tmp_path):
+    with hessview.local(objective(), run_dir=tmp_path / "run") as session:
+        assert hessview.attach(tmp_path / "run") is session
+
+
+def test_attaching_to_a_job_that_this_process_serves_is_refused(tmp_path):
     with (
-        hessview.local(objective(), run_dir=tmp_path / "run"),
+        hessview.serve(objective(), tmp_path / "run"),
         pytest.raises(JobError, match=r"runs in this very process; use hessview\.local instead"),
     ):
         hessview.attach(tmp_path / "run")
