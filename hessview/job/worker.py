@@ -94,12 +94,11 @@ class Worker:
             self._neighbours = ranks_on_this_host()
             with agree():
                 _check_digests(self._digest)
-            starting("looking for ranks that share activations")
+            starting("checking that two passes agree, and the gradient with the slope of the loss")
             copies.check_values(self.surface)
             found = coupling_of_ranks(self.surface)
             self.surface.share_out(found.sharing)
             copies.check_gradients(self.surface)
-            starting("checking that two passes agree, and the gradient with the slope of the loss")
             numbers = checks.check_numbers(self.surface)
             self.notes = found.notes | numbers | untied(self.surface)
             self.notes |= kept_whole(objective.module)
