@@ -120,6 +120,8 @@ def _tensor(value: Tensor) -> tuple[str, list[Part]]:
     if value.layout != torch.strided:
         value = value.to_dense()
     plain = value.cpu().resolve_conj().resolve_neg().contiguous().flatten()
+    if plain.stride(0) != 1:  # torch calls a single element contiguous whatever its stride
+        plain = torch.empty(plain.shape, dtype=plain.dtype).copy_(plain)
     return kind, [*shape, plain.view(torch.uint8).numpy().tobytes()]
 
 

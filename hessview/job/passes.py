@@ -200,7 +200,8 @@ def _explain(error: Exception) -> None:
         raise ObjectiveError(
             f"the loss function mixes plain tensors with parameters that are sharded ({text}); "
             "gather a parameter that it uses outside of the module's forward, such as in an L2 "
-            "penalty, by parameter.full_tensor()."
+            'penalty, by parameter.full_tensor(grad_placements=[Partial("avg")]), which averages '
+            "its gradient over the ranks as FSDP does."
         ) from error
     if "setStorage" in text and text.endswith("storage of size 0"):
         raise ObjectiveError(

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import re
 
-import numpy as np
 import psutil
 import pytest
 import torch
@@ -153,12 +152,11 @@ def test_a_loss_that_is_no_scalar(objective, result, given):
     )
 
 
-@pytest.mark.parametrize("weight", [0, -2.0, float("nan")])
-def test_weights_that_do_not_add_up(objective, weight):
+def test_weights_that_add_up_to_nothing(objective):
     refused(
-        with_loss(objective, lambda m, ids: (toys.token_loss(m, ids)[0], weight)),
-        f"the loss terms' weights sum to {3 * weight:g}; return (total, weight) with the number "
-        "of terms of each batch.",
+        with_loss(objective, lambda m, ids: (toys.token_loss(m, ids)[0], 0)),
+        "the loss terms' weights sum to 0; return (total, weight) with the number of terms of "
+        "each batch.",
     )
 
 
@@ -297,55 +295,3 @@ def test_what_is_no_module_or_no_data_set():
         Objective(module, toys.token_loss, (i for i in range(3)))
     with pytest.raises(InputError, match=r"batches is empty; pass at least one batch\."):
         Objective(module, toys.token_loss, [])
-
-
-class Graph:
-    """A batch of no known type, as graph libraries have them."""
-
-    def __init__(self, nodes):
-        self.nodes = nodes
-
-
-@dataclasses.dataclass
-class Pair:
-    inputs: torch.Tensor
-    targets: torch.Tensor
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda x: torch.tensor([x, 2.0]),
-        lambda x: torch.tensor([x, 2.0], dtype=torch.bfloat16),
-        lambda x: torch.tensor(x),
-        lambda x: {"ids": torch.tensor([[x]]), "mask": None},
-        lambda x: (torch.tensor([x]), [torch.tensor([x, 1.0])]),
-        lambda x: np.concatenate([np.zeros(5000), [x], np.zeros(5000)]),
-        lambda x: Pair(torch.zeros(2000), torch.cat([torch.zeros(2000), torch.tensor([x])])),
-        lambda x: Graph(torch.tensor([x])),
-        lambda x: f"text {x}",
-    ],
-)
-def test_a_digest_tells_contents_apart_and_nothing_else(make):
-    def digest(x):
-        return Objective(nn.Linear(2, 1), toys.token_loss, [make(1.0), make(x)]).digest()
-
-    # Made twice: what lies elsewhere in memory is the same data set all the same.
-    assert digest(5.0) == digest(5.0)
-    assert digest(5.0) != digest(6.0)
-
-
-def test_a_digest_knows_order_shape_and_type():
-    def digest(*batches):
-        return Objective(nn.Linear(2, 1), toys.token_loss, batches).digest()
-
-    a, b = torch.zeros(2, 3), torch.ones(2, 3)
-    digests = [
-        digest(a, b),
-        digest(b, a),
-        digest(a, b.T.contiguous()),
-        digest(a, b.double()),
-        digest(a),
-        digest(torch.cat([a, b])),
-    ]
-    assert len(set(digests)) == len(digests)
