@@ -253,21 +253,28 @@ def _runs(surface: ShardedLoss, batch: Any) -> bool:
     return not any(number for (number,) in _gathered(surface, [failed]))
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """What a batch holds, in order: tensors, arrays, and keys and other things between them."""
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield str(key)
-            yield from _parts(entry)
-    elif isinstance(value, list | tuple):
-        yield len(value)
-        for entry in value:
-            yield from _parts(entry)
-    elif isinstance(value, Tensor | np.ndarray | str | int | float | None):
+def _parts(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
+    """What a batch holds, in order: tensors, arrays, and keys and other things between them.
+
+    Args:
+        value: A batch, or a part of one.
+        above: Identities of the things that hold it, which may hold each other in a circle.
+    """
+    if isinstance(value, Tensor | np.ndarray | str | int | float | None):
         yield value
+        return
+    yield type(value).__qualname__
+    if id(value) in above:
+        return
+    if isinstance(value, Mapping):
+        entries = list(value.items())
+    elif isinstance(value, list | tuple):
+        entries = list(enumerate(value))
     else:
-        yield type(value).__qualname__
-        yield from _parts(getattr(value, "__dict__", {}))
+        entries = list(getattr(value, "__dict__", {}).items())
+    for key, entry in entries:
+        yield str(key)
+        yield from _parts(entry, (*above, id(value)))
 
 
 def _form(part: Any) -> Any:

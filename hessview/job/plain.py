@@ -66,6 +66,18 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
         sharding.shard(module, mesh, apart=apart, ignored=whole)
 
 
+def kept_whole(module: nn.Module) -> dict[str, str]:
+    """A note on parameters that every rank holds whole though the job sharded the module."""
+    names = [n for n, p in module.named_parameters() if sharding.summed_here(p)]
+    if not names:
+        return {}
+    shown = ", ".join(names[:8]) + (", ..." if names[8:] else "")
+    return {
+        "kept_whole": f"each rank holds {len(names)} parameters whole, which fully_shard does not "
+        f"take (scalars, mixed types) or the loss uses outside of the module's forward: {shown}"
+    }
+
+
 def _is_plain(module: nn.Module) -> bool:
     """Whether nobody has sharded or replicated a part of it."""
     if any(isinstance(parameter, DTensor) for parameter in module.parameters()):

@@ -37,6 +37,7 @@ from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
 from hessview.job.operator_of import operator_of
 from hessview.job.pieces import check_same_parameters
+from hessview.job.plain import kept_whole
 from hessview.job.reduction import Reduction
 from hessview.job.sharing import agreed_sharing, mesh_of
 from hessview.job.starting import starting
@@ -105,6 +106,7 @@ class Worker:
             copies.check_gradients(self.surface)
             numbers = checks.check_numbers(self.surface)
             self.notes = found.notes | numbers | untied(self.surface)
+            self.notes |= kept_whole(objective.module)
             if silent := without_gradient(self.surface):
                 self.surface = ShardedLoss(
                     objective, self.reduction, sharing=found.sharing, held=silent

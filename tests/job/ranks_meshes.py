@@ -109,13 +109,13 @@ def sequence_parallel():
     return against_dense(module, "gauss_newton", batches=ragged)
 
 
-@case()
+@case(only=2)
 def exact_products_of_tensor_parallel_parameters():
     module = meshes.split_sequences(meshes.transformer(), line("tp"))
     return against_dense(module, "exact")
 
 
-@case()
+@case(only=2)
 def plain_parameters_with_other_gradients():
     """Each rank adds its own share of the sequence's bias, and nobody sums its gradient."""
 
@@ -219,7 +219,7 @@ def synchronised_batch_normalisation():
     return measured(Objective(module, loss, batches), meshes.dense(build(False), loss, batches))
 
 
-@case()
+@case(only=2)
 def nothing_to_change():
     """The loss knows no batch: whether ranks share activations cannot be found out."""
 
@@ -256,13 +256,13 @@ def experts_divided_as_all_others():
     return experts(None, float(dist.get_world_size()))
 
 
-@case()
+@case(only=2)
 def exact_products_of_experts():
     module = meshes.with_experts(line(), square("efsdp", "ep"), (1.0, 1.0))
     return against_dense(module, "exact", experts=True)
 
 
-@case()
+@case(only=2)
 def experts_in_float32():
     return experts(None, float(dist.get_world_size()), dtype=torch.float32)
 
@@ -392,7 +392,7 @@ def sharded_by_the_job(build, loss, batches):
     return result | {"whole": sum(map(sharding.summed_here, module.parameters()))}
 
 
-@case()
+@case(only=2)
 def plain_transformer():
     return sharded_by_the_job(meshes.transformer, meshes.loss, meshes.sequences())
 
@@ -430,7 +430,7 @@ def plain_with_tied_layers_scalar_and_batch_norm():
     return sharded_by_the_job(build, squares, pairs())
 
 
-@case()
+@case(only=2)
 def plain_whose_children_are_called():
     def build():
         torch.manual_seed(0)
@@ -443,7 +443,7 @@ def plain_whose_children_are_called():
     return sharded_by_the_job(build, loss, pairs())
 
 
-@case()
+@case(only=2)
 def plain_with_a_penalty():
     def build():
         torch.manual_seed(0)
@@ -457,7 +457,7 @@ def plain_with_a_penalty():
     return sharded_by_the_job(build, loss, pairs())
 
 
-@case()
+@case(only=2)
 def plain_with_quantised_parameters():
     def build():
         torch.manual_seed(0)
@@ -469,7 +469,7 @@ def plain_with_quantised_parameters():
     return sharded_by_the_job(build, squares, pairs())
 
 
-@case()
+@case(only=2)
 def plain_with_derivatives_by_inputs():
     """Its loss holds the slope of the outputs, as of energies and forces."""
 
@@ -486,7 +486,7 @@ def plain_with_derivatives_by_inputs():
     return sharded_by_the_job(build, loss, pairs())
 
 
-@case()
+@case(only=2)
 def plain_with_function_transforms():
     def build():
         torch.manual_seed(0)
@@ -508,7 +508,7 @@ class Unsharded(nn.Module):
         return self.net(x)
 
 
-@case()
+@case(only=2)
 def plain_by_the_name_of_a_function():
     objective = build(Options(model="__main__:plain_objective"), line())
     assert isinstance(objective.module.net[0].weight, DTensor)
