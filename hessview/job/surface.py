@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
@@ -66,6 +66,7 @@ class ShardedLoss(Passes):
         pieces, places = _held(pieces, self.padding, self.found)
         self.space = Space(pieces, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        self._computed_in = _computed_in(self._module, self._parameters)
         self.compute_dtype = sharding.compute_dtype(self._module)
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
         self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
@@ -134,6 +135,10 @@ class ShardedLoss(Passes):
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
         return [sharding.local(parameter) for parameter in self._parameters]
+
+    def computed_in(self) -> list[torch.dtype]:
+        """Data type whose numbers each shard is rounded to before the model computes with it."""
+        return self._computed_in
 
     def refresh(self) -> None:
         """Free gathered copies, which hold the parameters as they were."""
@@ -341,6 +346,17 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
                 f"they are {some}."
             )
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def _computed_in(module: nn.Module, parameters: Sequence[nn.Parameter]) -> list[torch.dtype]:
+    """The narrower of each parameter's own data type and of that which FSDP casts it to."""
+    cast = {
+        id(parameter.sharded_param): parameter.param_dtype
+        for group in sharding.groups(module)
+        for parameter in group.fsdp_params
+    }
+    pairs = [(p.dtype, cast.get(id(p)) or p.dtype) for p in parameters]
+    return [max(pair, key=lambda dtype: torch.finfo(dtype).eps) for pair in pairs]
 
 
 def _held(

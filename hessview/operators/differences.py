@@ -10,7 +10,7 @@ from torch import Tensor
 from hessview.errors import ObjectiveError
 from hessview.operators.base import LossSurface, Product
 from hessview.operators.displaced import Move, displaced
-from hessview.operators.perturbation import perturbation_error
+from hessview.operators.perturbation import Rounding, perturbation_error
 from hessview.operators.step_size import ATTEMPTS, StepSize
 
 _DOUBTFUL = 0.1
@@ -92,6 +92,8 @@ class Differences(abc.ABC):
         self._surface = surface
         self._search = search
         self._step_size = StepSize(surface, epsilon, order=self.order)
+        self._rounding = Rounding(surface)
+        self._usual = math.nan  # norm of the first product
         self._share = math.nan  # of the loss, of this rank, in the latest attempt
 
     @abc.abstractmethod
@@ -106,7 +108,7 @@ class Differences(abc.ABC):
         """Product with a unit-norm vector; see `Operator.matvec`."""
         step = self._step_size.first()
         product = torch.empty_like(vector)
-        with torch.no_grad(), displaced(self._surface) as move:
+        with torch.no_grad(), displaced(self._surface, self._rounding) as move:
             for attempt in range(1, ATTEMPTS + 1):
                 norm, tally = self._attempt(move, vector, step, product)
                 speed = self._speed(norm, tally)
@@ -131,7 +133,16 @@ class Differences(abc.ABC):
                 found, error, looks = self._doubt(move, vector, found)
                 product, step, norm, tally = found
                 speed = self._speed(norm, tally)
-        moved = perturbation_error(self._surface, vector, step) if measure_error else math.nan
+        if math.isnan(self._usual):
+            self._usual = norm
+        moved = math.nan
+        if measure_error or norm == 0:
+            moved = perturbation_error(self._rounding, vector, step)
+        if norm == 0 and moved == 1:
+            raise ObjectiveError(
+                f"no parameter moves at epsilon={step:.3g}, so that there is no difference to "
+                "take; use a longer epsilon, or a wider dtype."
+            )
         return Product(
             vector=product,
             norm=norm,
@@ -141,6 +152,7 @@ class Differences(abc.ABC):
             gradients=self.gradients * (attempt + extra + looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
+            perturbation_effect=moved * _ratio(self._usual, norm),
         )
 
     def _calibrate(

@@ -188,9 +188,22 @@ class Space:
         vector = self.zeros()
         scale = 1.0 / math.sqrt(self.size)
         for piece, part in zip(self.pieces, self.split(vector), strict=True):
-            key = hashlib.blake2b(f"{seed}/{index}/{piece.name}".encode(), digest_size=8).digest()
-            _fill_signs(part, piece, int.from_bytes(key, "little", signed=True))
+            _fill(part, piece, _key(f"{seed}/{index}/{piece.name}"), _signs)
         return self.hold(vector).mul_(scale)
+
+    def uniform(self, seed: int) -> Tensor:
+        """A number in [0, 1) for each element, from the hash that probes are made of.
+
+        Args:
+            seed: Seed of the numbers.
+
+        Returns:
+            Shape (local_size,), float32, multiples of 2^-24.
+        """
+        vector = torch.zeros(self.local_size, device=self.device)
+        for piece, part in zip(self.pieces, self.split(vector), strict=True):
+            _fill(part, piece, _key(f"{seed}/uniform/{piece.name}"), _uniform)
+        return vector
 
     def _sweep(self, basis: Tensor, vector: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Slices of basis and vector, and how many leading elements of each are counted."""
@@ -203,8 +216,21 @@ class Space:
             )
 
 
-def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:
-    """Fill a local box with +-1 from the hash of each element's place in the full tensor."""
+def _key(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _signs(mixed: Tensor) -> Tensor:
+    return 1 - 2 * (mixed < 0).to(torch.int8)
+
+
+def _uniform(mixed: Tensor) -> Tensor:
+    return ((mixed >> 40) & 0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+
+
+def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]) -> None:
+    """Fill a local box with numbers made from the hash of each element's place in the tensor."""
     if part.numel() == 0:
         return
     full, offset = piece.full_shape or (1,), piece.offset or (0,)
@@ -219,8 +245,7 @@ def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:
         stop = min(start + rows, part.shape[0])
         along = torch.arange(start, stop, device=part.device) + offset[0]
         place = along[:, None] * strides[0] + inner
-        signs = 1 - 2 * (_mix(place, key) < 0).to(part.dtype)
-        part[start:stop] = signs.view(part[start:stop].shape)
+        part[start:stop] = made(_mix(place, key)).view(part[start:stop].shape)
 
 
 def _mix(place: Tensor, key: int) -> Tensor:

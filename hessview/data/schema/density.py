@@ -23,6 +23,9 @@ DENSITY = Schema(
         "perturbation_error": Variable(
             units="1", long_name="relative error of the displacement, by the parameters' rounding"
         ),
+        "perturbation_effect": Variable(
+            units="1", long_name="estimated relative effect of that error on the product"
+        ),
         "flips": Variable(
             units="1", long_name="share of routed tokens that change expert within the step"
         ),
