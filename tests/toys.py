@@ -41,6 +41,24 @@ def quadratic(matrix, at, *, slope=None):
     return Objective(Point(at), loss, [None])
 
 
+class Form(Point):
+    """A point, and the one direction that has curvature."""
+
+    direction = None
+
+
+def quadratic_form(at, curvature=5.0):
+    """Half the curvature times the squared distance that a point has moved along a direction."""
+    home = at.double()
+
+    def loss(module, _):
+        x = module().double() - home
+        along = x if module.direction is None else x @ module.direction
+        return 0.5 * curvature * along.square().sum() + 0.1 * x.sum() / len(home)
+
+    return Objective(Form(at), loss, [None])
+
+
 def linear_regression(inputs, targets, *, batches=3, dtype=torch.float64):
     """Mean of squared residuals; the Hessian is 2 X'X / N (beside a frozen intercept of 0)."""
     module = nn.Linear(inputs.shape[1], 1, dtype=dtype)

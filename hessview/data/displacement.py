@@ -1,4 +1,4 @@
-"""Whether the parameters' data type let the finite-difference steps be made."""
+"""What the rounding of the parameters' data type does to finite differences."""
 
 import warnings
 
@@ -8,39 +8,63 @@ import xarray as xr
 from hessview.errors import AccuracyWarning
 
 ROUNDED_OFF = 0.1
-"""Relative error of a displacement that is worth a warning: products inherit it."""
+"""Effect on a product, relative to it, that is worth a warning."""
 
 _WIDER = {"bfloat16": "float32", "float16": "float32", "float32": "float64"}
 
 
-def rounding(ds: xr.Dataset) -> str:
-    """What the parameters' data type did to the displacements, and the cure, in words.
+def worst_effect(ds: xr.Dataset) -> float:
+    """Largest estimated effect of rounded displacements on a product, relative to it.
 
     Args:
-        ds: A dataset with perturbation_error.
+        ds: Any dataset.
+
+    Returns:
+        NaN where it is not known: not measured, or recorded before there was such a number.
+    """
+    return _worst(ds, "perturbation_effect")
+
+
+def rounding(ds: xr.Dataset) -> str:
+    """What the parameters' data type did to the products, and the cure, in words.
+
+    A displacement may be off by much more than the product, since what is missing from it is
+    noise, along which the curvature is that of an ordinary direction.
+
+    Args:
+        ds: A dataset with perturbation_error, and perturbation_effect if it is new enough.
 
     Returns:
         "" where that is little, or nothing is known.
     """
-    if "perturbation_error" not in ds or not np.isfinite(ds.perturbation_error).any():
-        return ""
-    error = float(ds.perturbation_error.max())
-    if error <= ROUNDED_OFF:
+    error, effect = _worst(ds, "perturbation_error"), worst_effect(ds)
+    old = "perturbation_effect" not in ds
+    if not (error if old else effect) > ROUNDED_OFF:
         return ""
     dtype = ds.attrs.get("dtype", "their data type")
     wider = _WIDER.get(dtype)
     cure = f"load the weights in {wider}, or use longer steps" if wider else "use longer steps"
+    does = (
+        "what that does to products was not estimated when this was recorded"
+        if old
+        else f"which moves products by up to about {effect:.0%}"
+    )
     return (
-        f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, and "
-        f"products with it; {cure}."
+        f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, {does}; "
+        f"{cure}."
     )
 
 
 def warn_of_rounding(ds: xr.Dataset) -> None:
-    """Warn where the parameters' data type rounded the displacements off.
+    """Warn where the parameters' data type disturbs the products.
 
     Args:
         ds: A dataset with perturbation_error; without it nothing is said.
     """
     if text := rounding(ds):
         warnings.warn(text, AccuracyWarning, stacklevel=3)
+
+
+def _worst(ds: xr.Dataset, name: str) -> float:
+    known = np.isfinite(ds[name].values) if name in ds else np.array(False)
+    return float(ds[name].values[known].max()) if known.any() else float("nan")

@@ -17,7 +17,6 @@ from hessview.operators import OPERATORS
 from hessview.operators.base import Operator, Product
 from hessview.operators.calibration import calibrate
 from hessview.operators.contradiction import contradiction
-from hessview.operators.perturbation import perturbation_error
 from hessview.operators.reference import Reference, check_exact, exact, richardson
 from hessview.operators.step_size import StepSize
 from hessview.spectral.lanczos import lanczos
@@ -165,7 +164,8 @@ class _Measurements:
             "cosine": inner / size if size else math.nan,
             "rho": product.rho,
             "error": product.error,
-            "perturbation_error": perturbation_error(self._surface, direction, product.epsilon),
+            "perturbation_error": product.perturbation_error,
+            "perturbation_effect": product.perturbation_effect,
             "gradients": float(product.gradients),
             "seconds": time.perf_counter() - started,
         }

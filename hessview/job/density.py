@@ -61,6 +61,8 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
                 "error": product.error,
                 "gradients": float(product.gradients),
                 "perturbation_error": product.perturbation_error,
+                "perturbation_effect": product.perturbation_effect,
+                "change": product.change,
                 "flips": product.flips,
                 "seconds": now - started,
             }

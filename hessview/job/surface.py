@@ -74,6 +74,7 @@ class ShardedLoss(Passes):
         parts, places = _held(parts, self.padding, self.found)
         self.space = Space(parts, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        self._computed_in = _computed_in(self._module, self._parameters)
         self.compute_dtype = sharding.compute_dtype(self._module)
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
         self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
@@ -161,6 +162,10 @@ class ShardedLoss(Passes):
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
         return [sharding.local(parameter) for parameter in self._parameters]
+
+    def computed_in(self) -> list[torch.dtype]:
+        """Data type whose numbers each shard is rounded to before the model computes with it."""
+        return self._computed_in
 
     def refresh(self) -> None:
         """Free gathered copies, which hold the parameters as they were."""
@@ -410,6 +415,17 @@ def _usual(size: float) -> float:
 def _least(size: float) -> float:
     """Amplification below which a gradient that is not finite will not become so."""
     return 2.0**-30 / max(1.0, size)
+
+
+def _computed_in(module: nn.Module, parameters: Sequence[nn.Parameter]) -> list[torch.dtype]:
+    """The narrower of each parameter's own data type and of that which FSDP casts it to."""
+    cast = {
+        id(parameter.sharded_param): parameter.param_dtype
+        for group in sharding.groups(module)
+        for parameter in group.fsdp_params
+    }
+    pairs = [(p.dtype, cast.get(id(p)) or p.dtype) for p in parameters]
+    return [max(pair, key=lambda dtype: torch.finfo(dtype).eps) for pair in pairs]
 
 
 def _held(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from hessview.spectral.vectors import Space
@@ -51,6 +52,10 @@ class LossSurface(Protocol):
 
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""
+        ...
+
+    def computed_in(self) -> list[torch.dtype]:
+        """Data type whose numbers each shard is rounded to before the model computes with it."""
         ...
 
     def refresh(self) -> None:
@@ -147,16 +152,29 @@ class Product:
     Attributes:
         vector: The product, shape (local_size,).
         norm: Norm of the product over all ranks, for a unit-norm vector.
-        epsilon: Finite-difference step along the unit-norm vector; NaN where there is none.
+        epsilon: Finite-difference step h along the unit-norm vector that the product was taken
+            at; NaN where there is none.
         rho: Relative change that this step gave, of the gradient: |g+ - g-| / (2 |g|), or of the
             outputs, for operators that are made of them.
-        error: Measured relative error D = |Hv(h) - Hv(2h)| / |Hv(h)|; NaN if not asked for, or
-            if there is no step.
+        error: Estimate of the product's own relative error, NaN if it was not asked for. By
+            differences: D = |Hv(h) - Hv(2h)| / |Hv(h)|, and, where a third step shows a jump of
+            the gradient, |Hv(h/2) - Hv(h)| / |Hv(h)| if that is larger; infinite where the loss
+            is not finite at twice the step. It sees truncation, rounding and the noise of the
+            displacement, not what is the same at all steps. Of exact products: their rounding.
         gradients: What it cost, in gradients; a forward pass alone counts as a third of one.
         flips: Share of the routers' choices that differ between both sides of the step; NaN
             where there are no routers.
-        perturbation_error: Relative error of the displacement, by the rounding of the
-            parameters' data type; NaN where D is not measured.
+        perturbation_error: Relative error |w - v| of the displacement w that was made for v, by
+            the rounding of the parameters; NaN where the error was not asked for. Not an error of
+            the product: see perturbation_effect.
+        perturbation_effect: Estimate of what that does to the product, relative to it: |w - v|
+            times the norm of the first product, which stands for that along an ordinary
+            direction, over this one's. It holds as far as the rounding's direction is an ordinary
+            one; it is a part of `error`, not beside it.
+        change: What `error` is of along the vector v itself, where errors of all other directions
+            do not count: v'(Hv(2h) - Hv(h)), signed, in units of the product; for exact products
+            v' times the difference that rounding makes. NaN if it was not asked for, or if the
+            product at twice the step is not finite.
     """
 
     vector: Tensor
@@ -167,6 +185,8 @@ class Product:
     gradients: float
     flips: float = float("nan")
     perturbation_error: float = float("nan")
+    perturbation_effect: float = float("nan")
+    change: float = float("nan")
 
 
 class Operator(Protocol):

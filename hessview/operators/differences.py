@@ -10,7 +10,7 @@ from torch import Tensor
 from hessview.errors import ObjectiveError
 from hessview.operators.base import LossSurface, Product
 from hessview.operators.displaced import Move, displaced
-from hessview.operators.perturbation import perturbation_error
+from hessview.operators.perturbation import Rounding, perturbation_error
 from hessview.operators.step_size import ATTEMPTS, StepSize
 
 _DOUBTFUL = 0.1
@@ -47,6 +47,20 @@ class _Found(NamedTuple):
     step: float
     norm: float
     tally: Tally
+
+
+class _Doubt(NamedTuple):
+    """How far a product is to be believed; see `Product`.
+
+    Attributes:
+        error: D.
+        change: Of the product's part along the vector, at twice the step.
+        looks: How many products this took.
+    """
+
+    error: float = math.nan
+    change: float = math.nan
+    looks: int = 0
 
 
 def flips(ahead: list[Tensor], behind: list[Tensor]) -> dict[str, float]:
@@ -92,6 +106,8 @@ class Differences(abc.ABC):
         self._surface = surface
         self._search = search
         self._step_size = StepSize(surface, epsilon, order=self.order)
+        self._rounding = Rounding(surface)
+        self._usual = math.nan  # norm of the first product
         self._share = math.nan  # of the loss, of this rank, in the latest attempt
 
     @abc.abstractmethod
@@ -106,7 +122,7 @@ class Differences(abc.ABC):
         """Product with a unit-norm vector; see `Operator.matvec`."""
         step = self._step_size.first()
         product = torch.empty_like(vector)
-        with torch.no_grad(), displaced(self._surface) as move:
+        with torch.no_grad(), displaced(self._surface, self._rounding) as move:
             for attempt in range(1, ATTEMPTS + 1):
                 norm, tally = self._attempt(move, vector, step, product)
                 speed = self._speed(norm, tally)
@@ -125,22 +141,32 @@ class Differences(abc.ABC):
                 norm, tally = self._attempt(move, vector, step, product)
                 speed = self._speed(norm, tally)
                 self._step_size.settle(step, speed)
-            error, looks = math.nan, 0
+            doubt = _Doubt()
             if measure_error:
-                found = _Found(product, step, norm, tally)
-                found, error, looks = self._doubt(move, vector, found)
+                found, doubt = self._doubt(move, vector, _Found(product, step, norm, tally))
                 product, step, norm, tally = found
                 speed = self._speed(norm, tally)
-        moved = perturbation_error(self._surface, vector, step) if measure_error else math.nan
+        if math.isnan(self._usual):
+            self._usual = norm
+        moved = math.nan
+        if measure_error or norm == 0:
+            moved = perturbation_error(self._rounding, vector, step)
+        if norm == 0 and moved == 1:
+            raise ObjectiveError(
+                f"no parameter moves at epsilon={step:.3g}, so that there is no difference to "
+                "take; use a longer epsilon, or a wider dtype."
+            )
         return Product(
             vector=product,
             norm=norm,
             epsilon=step,
             rho=self._step_size.rho(step, speed),
-            error=error,
-            gradients=self.gradients * (attempt + extra + looks),
+            error=doubt.error,
+            gradients=self.gradients * (attempt + extra + doubt.looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
+            perturbation_effect=moved * _ratio(self._usual, norm),
+            change=doubt.change,
         )
 
     def _calibrate(
@@ -166,7 +192,7 @@ class Differences(abc.ABC):
         tally = Tally(*sums)
         return math.sqrt(square) if math.isfinite(square + sum(sums)) else math.nan, tally
 
-    def _doubt(self, move: Move, vector: Tensor, found: "_Found") -> tuple["_Found", float, int]:
+    def _doubt(self, move: Move, vector: Tensor, found: "_Found") -> tuple["_Found", "_Doubt"]:
         """Measure D, and where it is large, look nearer by.
 
         Where the product changes far less from h to h/2 than from 2h to h, it errs by truncation,
@@ -176,12 +202,12 @@ class Differences(abc.ABC):
         all of it, as is its error. Rounding is another one at each step, and is left as it is.
 
         Returns:
-            The product to be taken, its D, and how many products this took.
+            The product to be taken, and how it changes with the step.
         """
         far = torch.empty_like(found.product)
         if math.isnan(self._attempt(move, vector, 2 * found.step, far)[0]):
-            return found, math.inf, 1
-        change = self._norm(far.sub_(found.product))
+            return found, _Doubt(error=math.inf, looks=1)
+        along, change = self._along(vector, far.sub_(found.product))
         error, looks = _ratio(change, found.norm), 1
         least, _ = self._step_size.bounds()
         while error > _DOUBTFUL and looks < _LOOKS and found.step / 2 >= least:
@@ -191,7 +217,7 @@ class Differences(abc.ABC):
             if math.isnan(norm):
                 break
             near = found.product - nearer
-            nearer_change = self._norm(near)
+            nearer_along, nearer_change = self._along(vector, near)
             coherent = self._norm(far.add_(near)) > math.hypot(change, nearer_change)
             if not coherent:
                 break
@@ -201,9 +227,14 @@ class Differences(abc.ABC):
             if self._step_size.fixed:
                 break
             found = _Found(nearer, found.step / 2, norm, tally)
-            far, change = near, nearer_change
+            far, along, change = near, nearer_along, nearer_change
             error = _ratio(change, norm)
-        return found, error, looks
+        return found, _Doubt(error=error, change=along, looks=looks)
+
+    def _along(self, vector: Tensor, difference: Tensor) -> tuple[float, float]:
+        """A difference's part along a unit-norm vector, and its norm, in one reduction."""
+        along, square = self._surface.space.products(vector[None], difference).tolist()
+        return along, math.sqrt(max(square, 0.0))
 
     def _norm(self, vector: Tensor) -> float:
         return math.sqrt(float(self._surface.space.reduce(self._surface.space.squares(vector))))

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from hessview.interrupts import borrowed
 from hessview.operators.base import LossSurface
+from hessview.operators.perturbation import Rounding
 
 Move = Callable[[Tensor, float], None]
 
 
 @contextmanager
-def displaced(surface: LossSurface) -> Iterator[Move]:
+def displaced(surface: LossSurface, rounding: Rounding | None = None) -> Iterator[Move]:
     """Lend the parameters out for displacement; the only place that changes them.
 
     A saved copy of the local shards is written back on the way out, whatever happened inside:
@@ -22,6 +23,7 @@ def displaced(surface: LossSurface) -> Iterator[Move]:
 
     Args:
         surface: The loss whose parameters are moved.
+        rounding: How they are rounded; None for to nearest.
 
     Yields:
         move(direction, distance), which sets each shard to saved + distance * direction;
@@ -29,12 +31,12 @@ def displaced(surface: LossSurface) -> Iterator[Move]:
     """
     shards = surface.shards()
     home = [shard.clone() for shard in shards]
+    rounding = rounding or Rounding(surface, to_nearest=True)
 
     def move(direction: Tensor, distance: float) -> None:
         parts = surface.space.split(direction)
-        for shard, saved, part in zip(shards, home, parts, strict=True):
-            # Rounded once: types narrower than the direction's are added in the wider one.
-            shard.copy_(torch.add(saved, part, alpha=distance))
+        for index, (shard, saved, part) in enumerate(zip(shards, home, parts, strict=True)):
+            shard.copy_(rounding.displaced(index, saved, part, distance))
         surface.refresh()
 
     def give_back() -> None:

@@ -72,9 +72,9 @@ class ExactHessian:
             if text:
                 raise ObjectiveError(f'{text}; use operator="hessian".')
             self._checked, cost = True, cost + extra
-        error = math.nan
+        error = change = math.nan
         if measure_error:
-            error, cost = self._rounding(vector, product, norm), cost + self.gradients
+            (error, change), cost = self._rounding(vector, product, norm), cost + self.gradients
         return Product(
             vector=product,
             norm=norm,
@@ -82,10 +82,13 @@ class ExactHessian:
             rho=math.nan,
             error=error,
             gradients=cost,
+            change=change,
         )
 
-    def _rounding(self, vector: Tensor, product: Tensor, norm: float) -> float:
+    def _rounding(self, vector: Tensor, product: Tensor, norm: float) -> tuple[float, float]:
         """The product's relative error, from its distance to that of another precision.
+
+        Its part along the vector comes second, in units of the product.
 
         A product in float32 is held against one in float64. For one in float64 it is the other
         way round, and the error that of float32 times the ratio of both machine epsilons.
@@ -96,8 +99,11 @@ class ExactHessian:
         try:
             self._surface.double_backward(other, vector.to(other.dtype))
         except ObjectiveError:  # a module that runs in its own type only
-            return _ROUNDINGS * eps
+            return _ROUNDINGS * eps, _ROUNDINGS * eps * norm
         ratio = eps / torch.finfo(torch.float32).eps if wide else 1.0
-        missed = self._surface.space.norm(other.double() - product.double())
+        difference = other.double() - product.double()
+        along, square = self._surface.space.products(vector.double()[None], difference).tolist()
+        missed = math.sqrt(max(square, 0.0))
         # Two that agree by chance, as in one parameter, are rounded nevertheless.
-        return max(ratio * missed / norm, eps) if norm else 0.0
+        error = max(ratio * missed / norm, eps) if norm else 0.0
+        return error, max(ratio * abs(along), eps * norm)

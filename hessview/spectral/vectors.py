@@ -17,6 +17,8 @@ CHUNK = 1 << 14
 float32 stay short before they go on in float64."""
 
 _SIGN_ROWS = 1 << 20
+_SMALL, _LARGE = 1e-12, 1e15
+"""Sizes between which squares, and sums of them over a slice, are ordinary float32 numbers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,12 +123,15 @@ class Space:
             Shape (row + 1,), float64 on the CPU: <basis_i, vector>, then |vector|^2.
         """
         sums = torch.zeros(len(basis) + 1, dtype=torch.float64, device=self.device)
+        unit = _unit(vector)
         for rows, part, counted in self._sweep(basis, vector):
             if subtract is not None:
                 part.addmv_(rows.T, subtract.to(part), alpha=-1)
-            own = part[:counted]
+            own = part[:counted] if unit == 1 else _times(part[:counted], unit)
             sums[:-1] += rows[:, :counted] @ own
-            sums[-1] += _square(own)
+            sums[-1] += own @ own
+        sums[:-1] /= unit
+        sums[-1] /= unit**2
         return self.reduce(sums).cpu()
 
     def subtract(self, basis: Tensor, coefficients: Tensor, vector: Tensor) -> None:
@@ -148,8 +153,7 @@ class Space:
         """
         sums = torch.zeros(len(vectors), dtype=torch.float64, device=self.device)
         for i, vector in enumerate(vectors):
-            for part in torch.split(vector[: self._owned], CHUNK):
-                sums[i] += _square(part)
+            sums[i] = _square(vector[: self._owned])
         return sums
 
     def norm(self, vector: Tensor) -> float:
@@ -165,8 +169,7 @@ class Space:
         sums = torch.zeros(len(self.pieces), dtype=torch.float64, device=self.device)
         for i, (start, piece) in enumerate(zip(self._starts, self.pieces, strict=True)):
             if piece.owned:
-                for part in torch.split(vector[start : start + piece.numel], CHUNK):
-                    sums[i] += part @ part
+                sums[i] = _square(vector[start : start + piece.numel])
         return sums
 
     def probe(self, seed: int, index: int) -> Tensor:
@@ -188,9 +191,22 @@ class Space:
         vector = self.zeros()
         scale = 1.0 / math.sqrt(self.size)
         for piece, part in zip(self.pieces, self.split(vector), strict=True):
-            key = hashlib.blake2b(f"{seed}/{index}/{piece.name}".encode(), digest_size=8).digest()
-            _fill_signs(part, piece, int.from_bytes(key, "little", signed=True))
+            _fill(part, piece, _key(f"{seed}/{index}/{piece.name}"), _signs)
         return self.hold(vector).mul_(scale)
+
+    def uniform(self, seed: int) -> Tensor:
+        """A number in [0, 1) for each element, from the hash that probes are made of.
+
+        Args:
+            seed: Seed of the numbers.
+
+        Returns:
+            Shape (local_size,), float32, multiples of 2^-24.
+        """
+        vector = torch.zeros(self.local_size, device=self.device)
+        for piece, part in zip(self.pieces, self.split(vector), strict=True):
+            _fill(part, piece, _key(f"{seed}/uniform/{piece.name}"), _uniform)
+        return vector
 
     def _sweep(self, basis: Tensor, vector: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Slices of basis and vector, and how many leading elements of each are counted."""
@@ -203,14 +219,49 @@ class Space:
             )
 
 
-def _square(part: Tensor) -> Tensor:
-    # In float32, squares of numbers beyond 1e19, or below 1e-19, are infinite, or nothing.
-    wide = part.double()
-    return wide @ wide
+def _unit(vector: Tensor) -> float:
+    """A power of two by which to multiply where squares would leave float32's range, else 1.
+
+    Squares of 1e-23 are nothing in float32, and those of 1e20 are infinite: a loss in other
+    units must not make numbers vanish. Powers of two change no bit of a sum.
+    """
+    if vector.dtype == torch.float64 or not vector.numel():
+        return 1.0
+    largest = float(torch.linalg.vector_norm(vector, math.inf))
+    if not math.isfinite(largest) or not largest or _SMALL < largest < _LARGE:
+        return 1.0
+    return 2.0 ** -math.frexp(largest)[1]
 
 
-def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:
-    """Fill a local box with +-1 from the hash of each element's place in the full tensor."""
+def _square(vector: Tensor) -> Tensor:
+    """Squared norm of a vector, summed slice by slice."""
+    unit = _unit(vector)
+    total = torch.zeros((), dtype=torch.float64, device=vector.device)
+    for part in torch.split(vector, CHUNK):
+        own = part if unit == 1 else _times(part, unit)
+        total += own @ own
+    return total / unit**2
+
+
+def _times(part: Tensor, unit: float) -> Tensor:
+    return part.double().mul_(unit).to(part.dtype)  # the factor itself may be out of range
+
+
+def _key(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _signs(mixed: Tensor) -> Tensor:
+    return 1 - 2 * (mixed < 0).to(torch.int8)
+
+
+def _uniform(mixed: Tensor) -> Tensor:
+    return ((mixed >> 40) & 0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+
+
+def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]) -> None:
+    """Fill a local box with numbers made from the hash of each element's place in the tensor."""
     if part.numel() == 0:
         return
     full, offset = piece.full_shape or (1,), piece.offset or (0,)
@@ -225,8 +276,7 @@ def _fill_signs(part: Tensor, piece: Piece, key: int) -> None:
         stop = min(start + rows, part.shape[0])
         along = torch.arange(start, stop, device=part.device) + offset[0]
         place = along[:, None] * strides[0] + inner
-        signs = 1 - 2 * (_mix(place, key) < 0).to(part.dtype)
-        part[start:stop] = signs.view(part[start:stop].shape)
+        part[start:stop] = made(_mix(place, key)).view(part[start:stop].shape)
 
 
 def _mix(place: Tensor, key: int) -> Tensor:

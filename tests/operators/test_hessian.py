@@ -220,3 +220,23 @@ def test_the_gradient_of_a_scalar_mean_gets_weight_one(surface_of):
     surface = surface_of(objective)
     assert surface.loss == pytest.approx(2 * float(at.square().sum()))
     torch.testing.assert_close(columns(surface), 4 * torch.eye(3).double(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["hessian", "hessian_one_reduction", "exact"])
+@pytest.mark.parametrize("scale", [1e-28, 1e-12, 1e12, 1e28])
+def test_a_loss_in_any_unit_has_its_hessian_in_that_unit(
+    surface_of, gpt_hessian, relative, name, scale
+):
+    plain = toys.gpt(dtype=torch.float32)
+
+    def loss(module, ids):
+        total, weight = plain.loss(module, ids)
+        return scale * total, weight
+
+    surface = surface_of(Objective(plain.module, loss, plain.batches))
+    probe = surface.space.probe(0, 0)
+    product = OPERATORS[name](surface, "auto").matvec(probe, measure_error=True)
+    expected = gpt_hessian @ probe.double()
+    assert relative(product.vector.double() / scale, expected) < 1e-3
+    assert product.norm / scale == pytest.approx(float(expected.norm()), rel=1e-3)
+    assert product.error < 1e-2

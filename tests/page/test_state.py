@@ -217,14 +217,17 @@ def test_tau_is_called_what_it_is():
     assert rows["Gradient change ρ to start from, τ"] == "0.0049"
 
 
-@pytest.mark.parametrize(("error", "note"), [(0.05, ""), (0.13, ", rounded off by up to 13%")])
+@pytest.mark.parametrize(
+    ("error", "note"), [(0.05, ""), (0.13, ", products moved by rounding by up to 13%")]
+)
 def test_displacements_that_were_rounded_off_are_told_beside_the_step(error, note):
     ds = dataset("a")
-    ds["perturbation_error"] = ds.epsilon * 0 + error
+    ds["perturbation_error"] = ds.epsilon * 0 + 0.5
+    ds["perturbation_effect"] = ds.epsilon * 0 + error
     found = tile(page_state([ds])["sections"][0], "Step ε")
     plain = tile(page_state([dataset("a")])["sections"][0], "Step ε")
     assert found["note"] == plain["note"] + note
     assert ("round the displacement" in found["basis"]) == bool(note)
     if note:
-        with pytest.warns(AccuracyWarning, match="up to 13%, and products with it; load the"):
+        with pytest.warns(AccuracyWarning, match="50%, which moves products by up to about 13%"):
             summary(ds)

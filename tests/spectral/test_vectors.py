@@ -226,3 +226,21 @@ def test_a_rank_without_any_element_takes_part():
     space.subtract(space.zeros(3), torch.ones(3), vector)
     assert space.squares(vector).tolist() == [0]
     assert calls == [(4,)]
+
+
+@pytest.mark.parametrize("scale", [1e-32, 1e-20, 1e-12, 1.0, 1e16, 1e30])
+def test_sums_survive_any_unit_of_the_loss(scale):
+    # Squares of float32 numbers end at 1e-45 and at 3e38.
+    size = 3 * CHUNK + 5
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.randn(2, size, dtype=torch.float64, generator=generator).float()
+    wide = torch.randn(size, dtype=torch.float64, generator=generator) * scale
+    vector = wide.float()
+    space = Space([whole("w", (size,))])
+    products = space.products(basis, vector)
+    expected = basis.double() @ vector.double()
+    length = float(vector.double().norm())
+    assert products[:-1].tolist() == pytest.approx(expected.tolist(), abs=1e-5 * length)
+    assert space.norm(vector) == pytest.approx(length, rel=1e-6)
+    assert math.sqrt(float(products[-1])) == pytest.approx(length, rel=1e-6)
+    assert math.sqrt(float(space.piece_squares(vector))) == pytest.approx(length, rel=1e-6)

@@ -22,6 +22,7 @@ _ERRORS = {
     "rho": "relative gradient change of the product",
     "error": "relative error D of the product, by a second step",
     "perturbation_error": "relative error of the displacement, by the parameters' rounding",
+    "perturbation_effect": "estimated relative effect of that error on the product",
     "gradients": "gradients that the product cost",
 }
 

@@ -50,6 +50,16 @@ DENSITY = Schema(
             long_name="relative error of the displacement, by the parameters' rounding",
             dims=_STEP,
         ),
+        "perturbation_effect": Variable(
+            units="1",
+            long_name="estimated relative effect of that error on the product",
+            dims=_STEP,
+        ),
+        "change": Variable(
+            units="loss",
+            long_name="change of alpha at twice the finite-difference step",
+            dims=_STEP,
+        ),
         "flips": Variable(
             units="1",
             long_name="share of routed tokens that change expert within the step",

@@ -1,11 +1,12 @@
 """Tiles of a density run: what is read off the spectrum."""
 
+import math
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from hessview.data.displacement import rounding
+from hessview.data.displacement import rounding, worst_effect
 from hessview.data.summary import headline
 from hessview.errors import RecordError
 from hessview.page.status import progress
@@ -94,7 +95,12 @@ def _epsilon(ds: xr.Dataset) -> Tile:
     )
     basis = f"along unit vectors; ρ is the relative change of the gradient; {worth}"
     if rounded := rounding(ds):
-        note += f", rounded off by up to {float(ds.perturbation_error.max()):.0%}"
+        effect = worst_effect(ds)  # of records that are too old, only the displacement's own
+        note += (
+            f", rounded off by up to {float(ds.perturbation_error.max()):.0%}"
+            if math.isnan(effect)
+            else f", products moved by rounding by up to {effect:.0%}"
+        )
         basis += f"; {rounded}"
     return tile(label, span(epsilon.min(), epsilon.max()), note, basis)
 
