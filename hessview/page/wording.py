@@ -25,7 +25,7 @@ def number(value: float, digits: int = 3) -> str:
     power = int(f"{value:.{digits - 1}e}".split("e")[1])
     if -4 < power < 6:
         return _signed(f"{value:,.{max(digits - 1 - power, 0)}f}")
-    return f"{_signed(f'{value / 10.0**power:.{digits - 1}f}')}{_power(power)}"
+    return f"{_signed(f'{_over_power(value, power):.{digits - 1}f}')}{_power(power)}"
 
 
 def measured(value: float, uncertainty: float) -> tuple[str, str]:
@@ -46,10 +46,11 @@ def measured(value: float, uncertainty: float) -> tuple[str, str]:
     if power - last > MOST_DIGITS:
         return number(value, MOST_DIGITS), f"± {number(uncertainty, 1)}"
     if -4 < power < 6:
-        scale, decimals, suffix = 1.0, max(-last, 0), ""
+        shared, decimals, suffix = 0, max(-last, 0), ""
     else:  # both in the same power of ten
-        scale, decimals, suffix = 10.0**power, max(power - last, 0), _power(power)
-    texts = [_signed(f"{part / scale:,.{decimals}f}") for part in (value, uncertainty)]
+        shared, decimals, suffix = power, max(power - last, 0), _power(power)
+    parts = [_over_power(part, shared) for part in (value, uncertainty)]
+    texts = [_signed(f"{part:,.{decimals}f}") for part in parts]
     return f"{texts[0]}{suffix}", f"± {texts[1]}{suffix}"
 
 
@@ -90,6 +91,11 @@ def count(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:,.0f}"
+
+
+def _over_power(value: float, power: int) -> float:
+    """The value over a power of ten, also of the least numbers, whose power is none itself."""
+    return value / 10.0**power if power > -300 else value * 1e300 / 10.0 ** (power + 300)
 
 
 def _power(exponent: int) -> str:
