@@ -5,6 +5,7 @@ import os
 import socket
 import zlib
 
+import every_command
 import numpy as np
 import pytest
 from emulated import payloads
@@ -12,7 +13,9 @@ from emulated import payloads
 import hessview
 from hessview.commands import Accuracy, Coupling, Density, command_to_json
 from hessview.data import collect as collecting
+from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.data.collect import Collector, collect
+from hessview.data.trainings import trainings
 from hessview.errors import RecordError, RecordWarning
 from hessview.eventlog import FILENAME, LONGEST_LINE, EventLog, EventReader, read_events
 from hessview.messages import (
@@ -362,3 +365,23 @@ def test_notes_do_not_stand_for_what_is_known():
     attrs = collect(large(Density(), [started])).dataset("a").attrs
     assert (attrs["command"], attrs["state"], attrs["run"]) == ("density", "running", "a")
     assert attrs["mine"] == "z"
+
+
+def test_a_benchmark_whose_counts_are_lost_is_told_without_them():
+    ds = every_command.dataset_of("benchmark")
+    ds.collectives[:] = np.nan
+    text = format_benchmark(benchmark(ds))
+    assert text.splitlines()[1].split()[-3:] == ["–", "–", "–"]
+
+
+def test_runs_of_sizes_that_cannot_be_joined_are_no_training(events):
+    long, wide = (
+        collect(large(Density(steps=steps, probes=probes), [])).dataset("a")
+        for steps, probes in ((3000, 1), (1, 3000))
+    )
+    runs = [long.assign_attrs(training_step=1), wide.assign_attrs(training_step=2)]
+    with pytest.raises(
+        hessview.errors.InputError, match=r"2 runs of up to 3,000 probes .* too many"
+    ):
+        hessview.training(runs)
+    assert trainings(runs) == []

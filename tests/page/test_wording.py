@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from hessview.page import wording
 from hessview.page.wording import count, duration, measured, number, share, span
 
 
