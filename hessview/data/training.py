@@ -52,8 +52,8 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     steps = max(ds.sizes["step"] for ds in ordered)
     if len(ordered) * probes * steps > MOST_READINGS:
         raise InputError(
-            f"{len(ordered)} runs of up to {probes:,} probes and up to {steps:,} steps are too many "
-            "to be joined; pass those of one size, such as "
+            f"{len(ordered)} runs of up to {probes:,} probes and up to {steps:,} steps are too "
+            "many to be joined; pass those of one size, such as "
             f"[ds for ds in runs if ds.sizes['step'] == {ordered[0].sizes['step']}]."
         )
     whole = {"probe": np.arange(probes), "step": np.arange(1, steps + 1)}

@@ -95,7 +95,7 @@ def test_numbers_of_numpy_are_taken(session):
             lambda s: s.density(steps=4, probes=10_000_000),
             "probes=10000000 is too many; use probes",
         ),
-        (lambda s: s.density(seed=2**70), r"seed has 71 bits; use a seed < 2\*\*63"),
+        (lambda s: s.density(steps=2, seed=2**70), r"seed has 71 bits; use a seed < 2\*\*63"),
         (
             lambda s: s.coupling(blocks=np.array(["x*", "y*"])),
             r"blocks=array\(.* is not allowed; use",
