@@ -60,6 +60,16 @@ def plain(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def told(text: str, most: int = 2000) -> str:
+    """A text for people to read, without its end where nobody would read so far.
+
+    Args:
+        text: What somebody wrote.
+        most: Characters to keep.
+    """
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 @functools.cache
 def _fields(cls: type) -> tuple[tuple[str, Convert, bool], ...]:
     hints = typing.get_type_hints(cls)

@@ -19,6 +19,11 @@ CHROMIUM = [
 ]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-cases", type=int, default=2000, help="cases of tests/fuzz")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="seed of tests/fuzz")
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Chromium of the system; without it, tests are skipped, or fail where they must run."""

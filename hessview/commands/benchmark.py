@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from hessview.commands.allowed import MOST_STEPS, at_most, few, several, whole, words
+from hessview.commands.allowed import LARGEST, at_most, few, several, whole, words
 from hessview.commands.command import Command
 
 
@@ -37,7 +37,7 @@ class Benchmark(Command):
         """See `Command.check_size`."""
         few("operators", self.operators)
         few("depths", self.depths)
-        at_most("depths", max(self.depths, default=1), MOST_STEPS)
+        at_most("depths", max(self.depths, default=1), LARGEST)
         super().check_size()
 
     @property

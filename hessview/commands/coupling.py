@@ -65,6 +65,6 @@ class Coupling(Command):
         most = MOST_NUMBERS // (4 * max(blocks, 1) ** 2)
         if self.probes > most:
             raise InputError(
-                f"probes={self.probes:,} between {blocks:,} blocks are more than can be held; use "
-                + (f"probes <= {most:,}." if most else "fewer blocks.")
+                f"probes={shown(self.probes)} between {blocks:,} blocks are more than can be "
+                "held; use " + (f"probes <= {most:,}." if most else "fewer blocks.")
             )

@@ -31,7 +31,7 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
         InputError: Unknown command or field, or a value outside what is allowed.
     """
     if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"a command came as {shown(data)}; pass an object with its fields.")
+        raise InputError(f"a command came as {shown(data)}; use an object with its fields.")
     fields = dict(data)
     name = fields.pop("command", None)
     if not isinstance(name, str) or name not in COMMANDS:

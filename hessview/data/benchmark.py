@@ -120,7 +120,9 @@ def format_benchmark(ratios: xr.Dataset) -> str:
     ]
     for work in ratios.work.values:
         row = ratios.sel(work=work)
-        counts = "  ".join(f"{int(count):>14}" for count in row.collectives.values)
+        # Of a damaged record, where the counts may be missing and the times there.
+        known = [f"{n:.0f}" if np.isfinite(n) else "–" for n in row.collectives.values]
+        counts = "  ".join(f"{count:>14}" for count in known)
         memory = float(row.peak_memory) / 2**20
         size = "not measured" if np.isnan(memory) else f"{memory:9.1f}"
         time = "withheld" if row.reason.item() else _times(float(row.ratio), float(row.spread))

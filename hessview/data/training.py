@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.commands.allowed import MOST_READINGS
 from hessview.data.as_dataset import as_datasets
 from hessview.data.displacement import warn_of_rounding
 from hessview.data.summary import headline
@@ -37,7 +38,8 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
         state is "running" until all have ended.
 
     Raises:
-        InputError: The runs are not of one training, such as of two models or operators.
+        InputError: The runs are not of one training, such as of two models or operators, or of
+            sizes that cannot be joined.
         RecordError: There is no density run that carries a training step.
     """
     found = _by_step(as_datasets(runs))
@@ -50,6 +52,12 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     _check_same(ordered)
     probes = max(ds.sizes["probe"] for ds in ordered)
     steps = max(ds.sizes["step"] for ds in ordered)
+    if len(ordered) * probes * steps > MOST_READINGS:
+        raise InputError(
+            f"{len(ordered)} runs of up to {probes:,} probes and up to {steps:,} steps are too "
+            "many to be joined; pass those of one size, such as "
+            f"[ds for ds in runs if ds.sizes['step'] == {ordered[0].sizes['step']}]."
+        )
     whole = {"probe": np.arange(probes), "step": np.arange(1, steps + 1)}
     names = [str(name) for name in ordered[0].data_vars if all(name in ds for ds in ordered)]
     padded = [ds[names].drop_attrs().reindex(whole) for ds in ordered]

@@ -7,7 +7,7 @@ import xarray as xr
 
 from hessview.data.ritz import ritz
 from hessview.data.training import SAME, each_run, training
-from hessview.errors import RecordError
+from hessview.errors import InputError, RecordError
 
 
 def trainings(runs: Iterable[xr.Dataset]) -> list[list[xr.Dataset]]:
@@ -30,7 +30,11 @@ def trainings(runs: Iterable[xr.Dataset]) -> list[list[xr.Dataset]]:
 def _can_be_followed(group: list[xr.Dataset]) -> bool:
     if len({ds.attrs["training_step"] for ds in group}) < 2:
         return False
-    return any(_has_spectrum(run) for run in each_run(training(group)))
+    try:
+        joined = training(group)
+    except InputError:  # of sizes that cannot be joined
+        return False
+    return any(_has_spectrum(run) for run in each_run(joined))
 
 
 def _has_spectrum(run: xr.Dataset) -> bool:

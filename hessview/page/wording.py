@@ -29,7 +29,7 @@ def number(value: float, digits: int = 3) -> str:
     power = int(f"{value:.{digits - 1}e}".split("e")[1])
     if -4 < power < 6:
         return _signed(f"{value:,.{max(digits - 1 - power, 0)}f}")
-    return f"{_signed(f'{value / 10.0**power:.{digits - 1}f}')}{_power(power)}"
+    return f"{_signed(f'{_over_power(value, power):.{digits - 1}f}')}{_power(power)}"
 
 
 def measured(value: float, uncertainty: float) -> tuple[str, str]:
@@ -112,6 +112,11 @@ def count(value: float) -> str:
 def _thousands(text: str) -> str:
     whole, dot, rest = text.partition(".")
     return f"{int(whole):,}{dot}{rest}" if int(whole) else text
+
+
+def _over_power(value: float, power: int) -> float:
+    """The value over a power of ten, also of the least numbers, whose power is none itself."""
+    return value / 10.0**power if power > -300 else value * 1e300 / 10.0 ** (power + 300)
 
 
 def _power(exponent: int) -> str:

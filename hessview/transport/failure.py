@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
+from hessview.checked import told
 from hessview.transport.process import Process
 from hessview.transport.safe import check_time
 
@@ -33,6 +34,7 @@ class Failure:
 
     def __post_init__(self) -> None:
         check_time("time", self.time)
+        object.__setattr__(self, "error", told(self.error))
 
     @classmethod
     def of(cls, rank: int, error: BaseException | str) -> "Failure":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import hessview
-from hessview.checked import checked, shown
+from hessview.checked import checked, shown, told
 from hessview.errors import JobError
 from hessview.messages import PROTOCOL
 from hessview.transport.process import Process
@@ -50,6 +50,8 @@ class JobFile:
     def __post_init__(self) -> None:
         if self.epoch < 0:
             raise ValueError(f"epoch: {self.epoch} is not a whole number >= 0")
+        for name in ("job", "listen", "reason", "left_reason"):
+            object.__setattr__(self, name, told(getattr(self, name)))
 
     def to_json(self) -> str:
         """The file's text."""

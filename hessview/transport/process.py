@@ -9,7 +9,7 @@ from typing import Literal
 
 import psutil
 
-from hessview.checked import checked
+from hessview.checked import checked, shown
 
 Life = Literal["alive", "stopped", "gone", "elsewhere"]
 
@@ -17,6 +17,7 @@ _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 _MACHINE_ID = pathlib.Path("/etc/machine-id")
 _PIDS = pathlib.Path("/proc/self/ns/pid")
 _PIDS_END = 2**31  # the system counts them in 32 bits
+_LONGEST_HOST = 255  # characters, see hostname(7)
 _SAME_START = 1.0  # seconds; a pid does not come around again within this time
 
 
@@ -46,6 +47,8 @@ class Process:
             raise ValueError(f"pid: {self.pid!r} is that of no process")
         if not math.isfinite(self.started):
             raise ValueError(f"started: {self.started!r} is no time")
+        if len(self.host) > _LONGEST_HOST:
+            raise ValueError(f"host: {shown(self.host, 40)} is no host's name")
 
     @classmethod
     def current(cls) -> "Process":

@@ -25,7 +25,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from hessview.checked import checked, plain
+from hessview.checked import checked, plain, told
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
 from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
@@ -195,7 +195,8 @@ class RunDirectory:
     def read_release(self, claim: Claim) -> str | None:
         """Why a claim shall be served no longer, None if it shall."""
         try:
-            return read_small(self.path / f"release-{claim.identity}", "") or "it was released"
+            said = read_small(self.path / f"release-{claim.identity}", "")
+            return told(said) or "it was released"
         except FileNotFoundError:
             return None
         except RunDirectoryError:  # it is there, which is what counts

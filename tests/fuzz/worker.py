@@ -22,7 +22,7 @@ MEMORY = 500 << 20
 WALL_SECONDS = 60  # a reader that waits for ever; a busy machine may take long otherwise
 
 
-def limit(case: str) -> None:
+def limit() -> None:
     def stop(number: int, frame: Any) -> None:
         raise TimeoutError(f"{signal.Signals(number).name}: it takes too long")
 
@@ -50,7 +50,7 @@ def main(seed: int, first: int, cases: int) -> None:
 
 def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     import psutil
-    from damage import OLD, Damage, make, now
+    from damage import OLD, Damage, make, now, parts
     from readers import Readers, ask_desk, understand
 
     import hessview
@@ -62,15 +62,19 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
 
     claiming._PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
     living = Process(pid=pid, started=_started(psutil.Process(pid)), **_place())
-    records = {"0.1.0": OLD.read_bytes(), "now": now(living)}
+    records = {
+        f"{version}-{place}": part
+        for version, record in (("0.1.0", OLD.read_bytes()), ("now", now()))
+        for place, part in enumerate(parts(record))
+    }
     readers = {}
     for name, record in records.items():
         healthy = top / name / "healthy"
         make(healthy, record, living, "waiting")
         tree = hessview.open_runs(healthy)
         whole = {str(n): node.to_dataset() for n, node in tree.children.items()}
-        report(tree, top / "report.html")  # loads what is loaded late
         readers[name] = Readers(whole, understand(record, whole), healthy, living)
+    report(tree, top / "report.html")  # loads what is loaded late
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY, resource.RLIM_INFINITY))
     counts: collections.Counter[str] = collections.Counter()
@@ -90,7 +94,7 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
                 state = chance.choice(["waiting", "held", "ended"])
                 make(folder, records[version], dead if gone else living, state)
                 damage.apply(folder)
-            limit(str(case))
+            limit()
             before = resource.getrusage(resource.RUSAGE_SELF)
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")

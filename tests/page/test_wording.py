@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from hessview.page import wording
 from hessview.page.wording import between, count, duration, measured, number, share, span
 
 
@@ -74,3 +75,13 @@ def test_spans_durations_and_counts():
     assert span(0.1, 0.1) == "0.10"
     assert [duration(s) for s in (7.2, 125, 4800)] == ["8 s", "2 min 05 s", "1 h 20 min"]
     assert [count(n) for n in (4096, 134_515_008, 7e9)] == ["4,096", "135 M", "7 B"]
+
+
+@pytest.mark.parametrize("value", [5e-324, -5e-324, 2.2e-308, 1e-300, 1.7976931348623157e308])
+def test_the_least_and_largest_numbers_have_words(value):
+    mantissa, power = f"{abs(value):.2e}".split("e")
+    text = wording.number(value)
+    assert text.lstrip(wording.MINUS) == f"{mantissa}×10" + str(int(power)).translate(
+        wording._RAISED
+    )
+    assert wording.measured(value, abs(value))[1].startswith("± ")

@@ -93,6 +93,21 @@ def test_numbers_of_numpy_are_taken(session):
         (lambda s: s.density(probes=2.0), "probes=2.0 is not allowed; use a whole number >= 1"),
         (lambda s: s.benchmark(depths=3), "depths=3 is not allowed; use a list of whole numbers"),
         (lambda s: s.benchmark(repetitions=0), "repetitions=0 is not allowed; use a whole number"),
+        (lambda s: s.accuracy(epsilons=[1e-2], top=None), "top=None is not allowed; use True or F"),
+        (
+            lambda s: s.density(steps=4, probes=10_000_000),
+            "probes=10000000 is too many; use probes",
+        ),
+        (lambda s: s.density(steps=2, seed=2**70), r"seed has 71 bits; use a seed < 2\*\*63"),
+        (
+            lambda s: s.coupling(blocks=np.array(["x*", "y*"])),
+            r"blocks=array\(.* is not allowed; use",
+        ),
+        (
+            lambda s: s.coupling(blocks={"x": "x*", "y": None}),
+            "blocks=.* is not allowed; use a map",
+        ),
+        (lambda s: s.coupling(probes=10**6), "probes=1000000 .*; use probes <= "),
     ],
 )
 def test_other_values_are_refused_before_anything_is_sent(session, ask, refusal):
@@ -100,6 +115,8 @@ def test_other_values_are_refused_before_anything_is_sent(session, ask, refusal)
     with pytest.raises(InputError, match=refusal):
         ask(session)
     assert session.runs == []
+    assert session.lost is None
+    assert session.density(steps=2, probes=1).wait(60).attrs["state"] == "done"
 
 
 @pytest.mark.parametrize(
