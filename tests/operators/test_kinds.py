@@ -255,7 +255,7 @@ def test_what_does_not_fit_into_memory_is_refused(surface_of, monkeypatch, name)
 def test_exact_is_refused_under_tensor_parallelism(surface_of):
     surface = surface_of(toys.gpt())
     surface._copies = 2  # as if two ranks shared each batch
-    with pytest.raises(ObjectiveError, match="not right under tensor parallelism; use operator="):
+    with pytest.raises(ObjectiveError, match="not right where ranks compute activations together"):
         OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
 
 
