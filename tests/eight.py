@@ -16,7 +16,7 @@ from hessview.spectral import quadrature
 WIDGETS = 8
 RUN = {"probes": 2, "steps": 12}
 HALF = 16  # events after which a run waits until the test has seen enough
-HEIGHT = 1500 * WIDGETS  # of a picture of all of them
+HEIGHT = 1750 * WIDGETS  # of a picture of all of them
 
 SETUP = f"""\
 import pathlib, sys, threading, time
