@@ -13,7 +13,7 @@ from hessview.errors import InputError, ObjectiveError
 from hessview.job.surface import ShardedLoss
 from hessview.messages import Reading
 from hessview.named import named
-from hessview.operators import OPERATORS
+from hessview.operators import DIFFERENCES, OPERATORS
 from hessview.operators.base import Operator, Product
 from hessview.operators.calibration import calibrate
 from hessview.operators.contradiction import contradiction
@@ -23,8 +23,6 @@ from hessview.spectral.lanczos import lanczos
 
 STEPS = 16
 """Lanczos steps towards the top eigenvector: near enough to share its best step."""
-
-_HESSIANS = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "hessian_forward")
 
 
 def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, str]:
@@ -185,7 +183,7 @@ class _Measurements:
         wanted = self._command.reference
         if wanted == "richardson":
             return False
-        if self._command.operator not in _HESSIANS:
+        if self._command.operator not in DIFFERENCES:
             if wanted == "exact":
                 raise InputError(
                     f"reference='exact' is the Hessian's, not that of {self._command.operator!r}; "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hessview.commands import Density
 from hessview.job.located import located
-from hessview.job.operator_of import operator_of
+from hessview.job.operator_of import products_of
 from hessview.job.pairs import pairs
 from hessview.job.settling import Probe, settled
 from hessview.messages import Reading
@@ -34,7 +34,7 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
     Returns:
         Why the run ended before its last probe, "" if it did not.
     """
-    operator = operator_of(command.operator, surface, command.epsilon)
+    operator, _ = products_of(command.operator, surface, command.epsilon)
     finished: list[Probe] = []
     for probe in range(command.probes):
         found: dict[str, list[float]] = {field.name: [] for field in dataclasses.fields(Steps)}

@@ -5,8 +5,36 @@ from typing import Literal
 from hessview.errors import HessviewError, InputError
 from hessview.job.agree import agree
 from hessview.named import named
-from hessview.operators import OPERATORS
+from hessview.operators import DIFFERENCES, OPERATORS
 from hessview.operators.base import LossSurface, Operator
+
+STAND_IN = "gradient_is_rounded"
+"""Under which a run's notes say that exact products took the place of differences."""
+
+
+def products_of(
+    name: str, surface: LossSurface, epsilon: float | Literal["auto"]
+) -> tuple[Operator, dict[str, str]]:
+    """Make an operator for its spectrum; as `operator_of`, but for where no difference can do.
+
+    Near a loss of zero in float32, whole parts of a gradient may round to a constant: softmax
+    less one does for samples that are fitted to 1e-7. Differences of it miss those parts at any
+    step. Where the start-up check has found the gradient to be rounding, and the module is small
+    enough, products by double backward stand in for differences whose step was not given.
+
+    Returns:
+        The operator, and a note if it is another one than was asked for.
+    """
+    if not surface.gradient_is_rounded or name not in DIFFERENCES or epsilon != "auto":
+        return operator_of(name, surface, epsilon), {}
+    try:
+        exact = operator_of("exact", surface, epsilon)
+    except HessviewError:  # too large: the products' asymmetry will tell
+        return operator_of(name, surface, epsilon), {}
+    return exact, {
+        STAND_IN: "the gradient is rounding here, so that no difference of it is right; products "
+        'are by double backward (operator="exact") in their place'
+    }
 
 
 def operator_of(name: str, surface: LossSurface, epsilon: float | Literal["auto"]) -> Operator:

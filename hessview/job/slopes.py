@@ -77,6 +77,7 @@ def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
             worst = found if found.verdict == "contradicts" else again
             raise ObjectiveError(_refusal(name, worst))
         unchecked.append((name, found))
+    surface.gradient_is_rounded = bool(rounded)
     told = [_unchecked(*one) for one in unchecked] + [_rounded(*one) for one in rounded]
     return {"gradient_check": "; ".join(told)} if told else {}
 

@@ -78,6 +78,7 @@ class ShardedLoss(Passes):
         self.compute_dtype = sharding.compute_dtype(self._module)
         self.machine_epsilon = torch.finfo(self.compute_dtype).eps
         self.module_size = sum(parameter.numel() for parameter in self._module.parameters())
+        self.gradient_is_rounded = False
         self.weight = 1.0
         self._amplified = _AMPLIFIED  # the summed loss that is backpropagated, over the loss
         self.loss = math.nan
@@ -85,6 +86,33 @@ class ShardedLoss(Passes):
         self.parameter_norm = math.nan
         self.least_norm = math.nan
         self.element_sizes: list[float] = []  # root mean square, by piece
+
+    def part(
+        self,
+        *,
+        objective: Objective | None = None,
+        subset: Sequence[str] = ("*",),
+        held: Mapping[str, Elements] | None = None,
+    ) -> "ShardedLoss":
+        """The loss of some of the data, or of some of the parameters, otherwise as this one.
+
+        Args:
+            objective: With the batches; None for the same.
+            subset: Patterns of parameter names.
+            held: Elements to hold constant; None for those that this one does.
+
+        Returns:
+            It, not measured yet.
+        """
+        part = ShardedLoss(
+            objective or self.objective,
+            self.space.reduce,
+            subset=subset,
+            sharing=self.sharing,
+            held=self.found if held is None else held,
+        )
+        part.gradient_is_rounded = self.gradient_is_rounded
+        return part
 
     def measure(self) -> None:
         """Evaluate at the present parameters: weight, loss, norms of gradient and parameters.

@@ -59,12 +59,8 @@ def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Re
         )
     for place, count in enumerate(counts):
         batches = [objective.batches[index] for index in range(count)]
-        part = ShardedLoss(
-            dataclasses.replace(objective, batches=batches),
-            surface.space.reduce,
-            subset=command.subset,
-            sharing=surface.sharing,
-            held=surface.found,
+        part = surface.part(
+            objective=dataclasses.replace(objective, batches=batches), subset=command.subset
         )
         part.measure()
         yield Reading(

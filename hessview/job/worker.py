@@ -35,7 +35,7 @@ from hessview.job.density import density
 from hessview.job.ending import end_by
 from hessview.job.memory import free_memory, ranks_on_this_host
 from hessview.job.objective import Objective
-from hessview.job.operator_of import operator_of
+from hessview.job.operator_of import operator_of, products_of
 from hessview.job.pieces import check_same_parameters
 from hessview.job.plain import kept_whole
 from hessview.job.reduction import Reduction
@@ -108,9 +108,7 @@ class Worker:
             self.notes = found.notes | numbers | untied(self.surface)
             self.notes |= kept_whole(objective.module)
             if silent := without_gradient(self.surface):
-                self.surface = ShardedLoss(
-                    objective, self.reduction, sharing=found.sharing, held=silent
-                )
+                self.surface = self.surface.part(held=silent)
                 self.surface.measure()
         self.accept = acceptance(objective, self._sizes())
         """Raises InputError for commands that this objective cannot carry out."""
@@ -192,7 +190,10 @@ class Worker:
         checks.check_mode(self.surface.objective.module)
         surface = self._restricted(command)
         command.check(surface.space.size)
-        about = getattr(operator_of(command.operator, surface, command.epsilon), "about", "")
+        if isinstance(command, Density | FractionSweep):
+            operator, stand_in = products_of(command.operator, surface, command.epsilon)
+        else:
+            operator, stand_in = operator_of(command.operator, surface, command.epsilon), {}
         with agree(on_all=True):
             self._check_memory(command, surface)
         surface.measure()
@@ -201,7 +202,10 @@ class Worker:
             loss=surface.loss,
             gradient_norm=surface.gradient_norm,
             parameters=None if surface is self.surface else surface.space.size,
-            notes={"about_operator": about} | self.notes | surface.untrained(),
+            notes={"about_operator": getattr(operator, "about", "")}
+            | stand_in
+            | self.notes
+            | surface.untrained(),
         )
         return (yield from ESTIMATORS[type(command)](command, surface))
 
@@ -210,13 +214,7 @@ class Worker:
         if command.subset == Command.subset:
             return self.surface
         with agree(on_all=True):
-            return ShardedLoss(
-                self.surface.objective,
-                self.reduction,
-                subset=command.subset,
-                sharing=self.surface.sharing,
-                held=self.surface.found,
-            )
+            return self.surface.part(subset=command.subset)
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
         """Refuse a basis that does not fit, rather than have the rank killed half-way."""

@@ -9,6 +9,9 @@ from hessview.operators.hessian import ForwardHessian, FourthOrderHessian, Hessi
 from hessview.operators.one_reduction import OneReductionHessian
 from hessview.operators.outputs import Fisher, GaussNewton
 
+DIFFERENCES = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "hessian_forward")
+"""Operators whose products are the Hessian's, by differences of the gradient."""
+
 OPERATORS: dict[str, Callable[[LossSurface, float | Literal["auto"]], Operator]] = {
     "hessian": Hessian,
     "hessian_one_reduction": OneReductionHessian,

@@ -40,6 +40,8 @@ class LossSurface(Protocol):
             square) as those of the parameters of smallest elements are, zeros aside; not above
             parameter_norm, and far below it where one layer outweighs the others.
         module_size: Number of parameters of the whole module, differentiated or not.
+        gradient_is_rounded: Whether the gradient was found to be the loss's at parameters nearby,
+            but rounding at the present ones.
     """
 
     space: Space
@@ -49,6 +51,7 @@ class LossSurface(Protocol):
     parameter_norm: float
     least_norm: float
     module_size: int
+    gradient_is_rounded: bool
 
     def shards(self) -> list[Tensor]:
         """Local parts of the parameters, in the pieces' order; views of the live storage."""

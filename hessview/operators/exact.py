@@ -38,7 +38,8 @@ class ExactHessian:
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         self._surface = surface
-        self._checked = False
+        # A difference of a gradient that is rounding contradicts nothing.
+        self._checked = surface.gradient_is_rounded
         if surface.module_size > LARGEST:
             raise InputError(
                 f"operator 'exact' gathers all {surface.module_size:,} parameters on each rank; "

@@ -43,6 +43,7 @@ SPREADS = 2.0
 """How often the size that a sum of errors has if they are independent between parameters is added
 to what was seen of it, which may be small by chance; both count twice."""
 EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
+BLIND = 2.0  # times the asymmetry that D does not see: an error's symmetric part is of its size
 HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice the step
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
@@ -221,7 +222,8 @@ def extreme(
         if skew > EXPLAINED * (jump + seen):
             first += skew  # D is blind to it, and so is the change at twice the step
         off = abs(float(nodes[0]) - again)
-    certain = off + residual + rest
+    blind = _blind(asymmetry, errors, scale)
+    certain = off + residual + rest + BLIND * blind
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
     apart = float(gaps[0]) if gaps.size else math.inf
@@ -232,7 +234,8 @@ def extreme(
         outer = _least(free[residuals[1:] > rest])
         among = _weighted(asymmetry, weights)  # they add like what is independent
         within = min(among, _over(among**2, _least(free)))
-        bound = min(certain, off + first + within + _over((residual + rest) ** 2, outer))
+        bound = off + first + within + _over((residual + rest) ** 2, outer) + BLIND * blind
+        bound = min(certain, bound)
     return Extreme(
         value=float(nodes[0]),
         bound=bound,
@@ -243,7 +246,7 @@ def extreme(
         anew=pair is not None,
         copies=copies,
         twin=apart <= seen + skew,
-        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None),
+        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None, blind=blind),
     )
 
 
@@ -336,10 +339,34 @@ def _weighted(values: Array, weights: Array) -> float:
     return float(np.sqrt((weights * values) @ (weights * values)))
 
 
+def _blind(asymmetry: Array, errors: Array, scale: float) -> float:
+    """Norm of an error that is plainly there and that D does not see; 0 where there is none.
+
+    A part of a gradient that is rounded to a constant, masked or cut is missing from products at
+    every step, so that D is small. What is left is no symmetric matrix, and an error with an
+    asymmetry of norm e has at least that norm itself.
+    """
+    worst = float(asymmetry.max(initial=0.0))
+    plain = worst > max(EXPLAINED * float(errors.max(initial=0.0)), MATTERS * scale)
+    return worst if plain else 0.0
+
+
 def _withheld(
-    error: float, certain: float, skew: float, size: float, scale: float, *, anew: bool
+    error: float,
+    certain: float,
+    skew: float,
+    size: float,
+    scale: float,
+    *,
+    anew: bool,
+    blind: float,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
+    if blind >= NOT_A_DERIVATIVE * scale:
+        return (
+            f"no symmetric operator: its products leave an asymmetry of {blind:.2g} that D does "
+            "not see, as where a part of the gradient is rounded away, masked or cut"
+        )
     if error >= NOT_A_DERIVATIVE and certain > MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
     if not anew and skew >= NOT_A_DERIVATIVE * size and skew > MATTERS * scale:
