@@ -264,7 +264,8 @@ class _Run:
         self.reserved = numbers if self._whole else 0
         """Numbers that are held from the start."""
         # What is held, and what of it was begun, differ from the full form in large runs only.
-        self._held = {dim: n if self._whole else min(1, n) for dim, n in self._sizes.items()}
+        # Both ends of a spectrum, or whatever else there are two of, are there from the start.
+        self._held = {dim: n if self._whole or n <= 2 else 1 for dim, n in self._sizes.items()}
         self._begun = dict(self._held)
         self._arrays = {name: self._unmeasured(dims) for name, dims in self._dims.items()}
 
@@ -408,6 +409,7 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
     }
     if job is not None:
         fields = dataclasses.asdict(job)
+        del fields["notes"]  # a run that has started says them itself
         known |= {"job_seed": fields.pop("seed"), **fields}
     if run.started is not None:
         started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)

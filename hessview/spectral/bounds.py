@@ -362,7 +362,7 @@ def _withheld(
     blind: float,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
-    if blind >= NOT_A_DERIVATIVE * scale:
+    if blind and blind >= NOT_A_DERIVATIVE * scale:
         return (
             f"no symmetric operator: its products leave an asymmetry of {blind:.2g} that D does "
             "not see, as where a part of the gradient is rounded away, masked or cut"

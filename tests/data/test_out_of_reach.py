@@ -284,7 +284,7 @@ def test_a_run_of_any_size_is_held_as_far_as_it_is_measured():
     command = Density(steps=80, probes=10_000_000)
     collector = collect(large(command, [at(float(p), probe=p, step=1) for p in range(300)]))
     ds = collector.dataset("a")
-    assert dict(ds.sizes) == {"probe": 300, "step": 2}
+    assert dict(ds.sizes) == {"probe": 300, "step": 2, "end": 2}
     assert ds.alpha.values[:, 1].tolist() == [float(p) for p in range(300)]
     assert ds.alpha.isnull()[:, 0].all()
     assert ds.attrs["probes"] == 10_000_000
@@ -324,7 +324,7 @@ def test_a_reading_that_no_memory_could_hold_is_left_out():
         collector.add(
             Event(seq=9, time=1.0, job="j", run="a", payload=at(1.0, probe=89_999, step=89_999))
         )
-    assert dict(collector.dataset("a").sizes) == {"probe": 1, "step": 1}
+    assert dict(collector.dataset("a").sizes) == {"probe": 1, "step": 1, "end": 2}
 
 
 def test_the_top_direction_is_not_taken_for_a_probe_in_a_run_that_is_cut():

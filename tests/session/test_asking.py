@@ -37,7 +37,7 @@ def test_coupling_arrives_with_the_jobs_blocks(session):
     np.testing.assert_allclose(forms[:, 0, 0], 2 * 3 / 5, rtol=1e-8)  # x'(2)x with |x|^2 = 3/5
     np.testing.assert_allclose(ds.response_norm[:, 1, 1], 2 * np.sqrt(2 / 5), rtol=1e-8)
     found = hessview.coupling_summary(ds)
-    assert list(found.verdict.values) == ["trustworthy"] * 3
+    assert set(found.verdict.values) == {"too few probes"}  # three, of two values each
     assert float(found.frobenius[0, 0]) == pytest.approx(2 * np.sqrt(3))
     run = session.coupling(probes=20)
     many = hessview.coupling_summary(run.wait(60))
@@ -77,7 +77,7 @@ def test_numbers_of_numpy_are_taken(session):
     run = session.density(steps=np.int64(2), probes=np.int32(1), epsilon=np.float32(0.5))
     assert (run.command.steps, run.command.epsilon) == (2, 0.5)
     assert {type(run.command.steps), type(run.command.probes)} == {int}
-    assert run.wait(60).sizes == {"probe": 1, "step": 2}
+    assert run.wait(60).alpha.sizes == {"probe": 1, "step": 2}
 
 
 @pytest.mark.parametrize(
