@@ -122,7 +122,11 @@ def apart(folder):
         if armed and RANK == 1:
             raise ValueError("in backward")
 
-    module.module[1].register_full_backward_hook(bad)
+    def hooked(_, inputs, output):
+        output.register_hook(bad)
+
+    # Hooks on modules' gradients are set aside, those on tensors are a part of the forward pass.
+    module.module[1].register_forward_hook(hooked)
 
     def loss(module, batch):
         total, weight = small.loss(module, batch)

@@ -44,7 +44,7 @@ def test_what_a_rank_meets_by_itself_ends_the_run_alone(tmp_path):
     )
     assert found["no_sync"][0].startswith("failed ValueError: after forward (loss, ranks_harm.py:")
     text, _ = found["words that are none"]
-    assert text.startswith("failed what it found cannot be recorded (TypeError: ")
+    assert text.startswith("failed an event of kind 'run_started' cannot be recorded, since nobody")
     text, _ = found["double backward"]
     assert "rank 1: KeyError: 'of one rank' (loss, ranks_harm.py:" in text
     assert "rank 0: rank 1 failed: KeyError: 'of one rank'" in text
