@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hessview.interrupts import borrowed
-from hessview.job import checkpointing, sharding
+from hessview.job import checkpointing
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         if isinstance(child, DistributedDataParallel)
     ]
     switches = torch.is_grad_enabled(), torch.get_default_dtype()
-    devices = {sharding.local(parameter).device for parameter in module.parameters()}
+    devices = {parameter.device for parameter in module.parameters()}
     cuda = sorted(device.index for device in devices if device.type == "cuda")
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda_states = [torch.cuda.get_rng_state(index) for index in cuda]

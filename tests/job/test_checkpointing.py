@@ -21,7 +21,9 @@ from hessview.messages import Reading
 def coefficients(worker, operator="hessian"):
     readings = worker.execute(Density(steps=3, probes=1, operator=operator))
     return [
-        (one.values["alpha"], one.values["beta"]) for one in readings if isinstance(one, Reading)
+        (one.values["alpha"], one.values["beta"])
+        for one in readings
+        if isinstance(one, Reading) and "alpha" in one.values
     ]
 
 

@@ -19,7 +19,7 @@ from hessview.messages import Reading
 def coefficients(objective, **options):
     readings = Worker(objective).execute(Density(**{"steps": 5, "probes": 1, **options}))
     values = [one.values for one in readings if isinstance(one, Reading)]
-    return np.array([[one["alpha"], one["beta"]] for one in values])
+    return np.array([[one["alpha"], one["beta"]] for one in values if "alpha" in one])
 
 
 def refused(objective, told):
@@ -253,7 +253,7 @@ def sized(dtype, scale):
     )
 
 
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 0.2}
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.2}
 """Twice the errors that differences have in these types at any scale; exact ones have less."""
 
 
@@ -312,7 +312,7 @@ def test_passes_that_differ_by_rounding_are_measured_and_noted(size):
     assert product == pytest.approx(gradient / (2 * (2.0**-23) ** (1 / 3)), rel=0.1)
     quiet = coefficients(noisy(size, None), steps=2)
     readings = worker.execute(Density(steps=2, probes=1))
-    found = [one.values["alpha"] for one in readings if isinstance(one, Reading)]
+    found = [one.values["alpha"] for one in readings if "alpha" in getattr(one, "values", {})]
     assert abs(found - quiet[:, 0]).max() <= max(10 * product, 1e-3) * abs(quiet).max()
 
 
