@@ -10,12 +10,13 @@ from torch import Tensor
 
 from hessview.commands import Density
 from hessview.job.located import located
-from hessview.job.operator_of import products_of
+from hessview.job.operator_of import WHY, products_of, stand_in
 from hessview.job.pairs import pairs
 from hessview.job.settling import Probe, settled
 from hessview.messages import Reading
 from hessview.operators.base import LossSurface, Operator, Product
-from hessview.spectral.bounds import ENDS, Pair, Steps, extreme
+from hessview.operators.differences import Differences
+from hessview.spectral.bounds import ENDS, Pair, Steps, blind, extreme
 from hessview.spectral.lanczos import LanczosStep, lanczos
 
 
@@ -32,11 +33,14 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
         measured and all vectors kept, a probe's last reading is of its extreme Ritz vectors.
 
     Returns:
-        Why the run ended before its last probe, "" if it did not.
+        Why the run ended before its last probe, and why a probe was measured anew by exact
+        products, where differences turned out to be blind; "" if neither.
     """
     operator, _ = products_of(command.operator, surface, command.epsilon)
     finished: list[Probe] = []
-    for probe in range(command.probes):
+    note = ""
+    while len(finished) < command.probes:
+        probe = len(finished)
         found: dict[str, list[float]] = {field.name: [] for field in dataclasses.fields(Steps)}
         products = _Latest(operator, command.error_every, probe)
         started = time.perf_counter()
@@ -76,17 +80,28 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
             yield reading
         full = process.basis is not None
         del process  # and its basis, before the next one is made
-        finished.append(_probe(found, anew, surface.machine_epsilon, full=full))
+        steps = Steps(**{name: np.array(column) for name, column in found.items()})
+        if not note and full and blind(steps, surface.machine_epsilon):
+            exact = stand_in(command.operator, surface, command.epsilon)
+            if exact is not None and isinstance(operator, Differences):
+                operator = exact
+                note = f"probe {probe} was measured twice, as its products had no symmetry: {WHY}"
+                continue  # its readings take the place of those before
+        finished.append(_probe(found, steps, anew, surface.machine_epsilon, full=full))
         if probe + 1 < command.probes and (reason := settled(command, finished)):
-            return reason
-    return ""
+            return "; ".join(filter(None, (reason, note)))
+    return note
 
 
 def _probe(
-    found: dict[str, list[float]], anew: list[Pair], machine_epsilon: float, *, full: bool
+    found: dict[str, list[float]],
+    steps: Steps,
+    anew: list[Pair],
+    machine_epsilon: float,
+    *,
+    full: bool,
 ) -> Probe:
     """What a finished probe says."""
-    steps = Steps(**{name: np.array(column) for name, column in found.items()})
     extremes = {
         end: extreme(steps, end, machine_epsilon=machine_epsilon, pair=pair, full=full)
         for end, pair in itertools.zip_longest(ENDS, anew)

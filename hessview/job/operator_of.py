@@ -7,7 +7,12 @@ from hessview.job.agree import agree
 from hessview.named import named
 from hessview.operators import DIFFERENCES, OPERATORS
 from hessview.operators.base import LossSurface, Operator
+from hessview.operators.exact import ExactHessian
 
+WHY = (
+    "the gradient is rounding here, so that no difference of it is right; products are by double "
+    "backward in float64 in their place"
+)
 STAND_IN = "gradient_is_rounded"
 """Under which a run's notes say that exact products took the place of differences."""
 
@@ -25,16 +30,28 @@ def products_of(
     Returns:
         The operator, and a note if it is another one than was asked for.
     """
-    if not surface.gradient_is_rounded or name not in DIFFERENCES or epsilon != "auto":
-        return operator_of(name, surface, epsilon), {}
+    exact = stand_in(name, surface, epsilon) if surface.gradient_is_rounded else None
+    return (exact, {STAND_IN: WHY}) if exact else (operator_of(name, surface, epsilon), {})
+
+
+def stand_in(name: str, surface: LossSurface, epsilon: float | Literal["auto"]) -> Operator | None:
+    """Exact products in float64 for an operator whose differences are blind.
+
+    Args:
+        name: Of the operator that was asked for.
+        surface: The loss.
+        epsilon: As it was asked for; products at a step that was given are what they are.
+
+    Returns:
+        The operator; None where it would be another matrix, or the module is too large.
+    """
+    if name not in DIFFERENCES or epsilon != "auto":
+        return None
     try:
-        exact = operator_of("exact", surface, epsilon)
-    except HessviewError:  # too large: the products' asymmetry will tell
-        return operator_of(name, surface, epsilon), {}
-    return exact, {
-        STAND_IN: "the gradient is rounding here, so that no difference of it is right; products "
-        'are by double backward (operator="exact") in their place'
-    }
+        with agree(on_all=True):
+            return ExactHessian(surface, wide=True)
+    except HessviewError:
+        return None
 
 
 def operator_of(name: str, surface: LossSurface, epsilon: float | Literal["auto"]) -> Operator:

@@ -197,6 +197,10 @@ class _Place:
 def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> Verdict:
     """Whether ratios at neighbouring distances agree with each other, but not with 1."""
     ordered = [ratios[distance] for distance in sorted(ratios)]
+    if any(ratio for pair in ordered for ratio in pair):
+        # Else a loss that does not move at all, as where it is made of a few steps of rounding,
+        # tells nothing: it does move farther out.
+        ordered = [pair for pair in ordered if all(pair)]
     for near, far in itertools.pairwise(ordered):
         four = (*near, *far)
         off_by = abs(sum(four) / 4 - 1)

@@ -27,6 +27,8 @@ class ExactHessian:
     Args:
         surface: The loss to be differentiated.
         epsilon: Not used: there is no step.
+        wide: Whether to compute in float64 whatever the parameters' type, where the gradient is
+            rounding in their own; a difference of it contradicts nothing then.
 
     Raises:
         InputError: The module is too large.
@@ -36,10 +38,16 @@ class ExactHessian:
     gradients: ClassVar[float] = 3.0
     """What one product costs: two of them for backpropagation through a gradient."""
 
-    def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
+    def __init__(
+        self,
+        surface: LossSurface,
+        epsilon: float | Literal["auto"] = "auto",
+        *,
+        wide: bool = False,
+    ) -> None:
         self._surface = surface
-        # A difference of a gradient that is rounding contradicts nothing.
-        self._checked = surface.gradient_is_rounded
+        self._wide = wide
+        self._checked = wide or surface.gradient_is_rounded
         if surface.module_size > LARGEST:
             raise InputError(
                 f"operator 'exact' gathers all {surface.module_size:,} parameters on each rank; "
@@ -61,7 +69,12 @@ class ExactHessian:
             ObjectiveError: It is not finite, or the first one contradicts a difference.
         """
         product = torch.zeros_like(vector)
-        self._surface.double_backward(product, vector)
+        if self._wide:
+            whole = torch.zeros_like(vector, dtype=torch.float64)
+            self._surface.double_backward(whole, vector.double())
+            product.copy_(whole)
+        else:
+            self._surface.double_backward(product, vector)
         norm, cost = self._surface.space.norm(product), self.gradients
         if not math.isfinite(norm):
             raise ObjectiveError(
@@ -95,6 +108,8 @@ class ExactHessian:
         way round, and the error that of float32 times the ratio of both machine epsilons.
         """
         own, eps = product.dtype, torch.finfo(product.dtype).eps
+        if self._wide and own != torch.float64:
+            return eps, eps * norm  # rounded once, when it was done
         wide = own == torch.float64
         other = torch.zeros_like(product, dtype=torch.float32 if wide else torch.float64)
         try:

@@ -43,7 +43,13 @@ SPREADS = 2.0
 """How often the size that a sum of errors has if they are independent between parameters is added
 to what was seen of it, which may be small by chance; both count twice."""
 EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
-BLIND = 2.0  # times the asymmetry that D does not see: an error's symmetric part is of its size
+PLAIN, ASYMMETRIC = 0.01, 0.05
+"""Shares of the largest |eigenvalue| from which an asymmetry that D does not see widens bounds, and
+from which numbers are withheld. D misses what is the same at every step: parts of a gradient that
+round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
+BLIND = 8.0
+"""Times that asymmetry for the error itself: of softmax classifiers at a loss of 1e-7, where half
+of a product is missing, the error was up to 8 times it."""
 HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice the step
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
@@ -222,8 +228,8 @@ def extreme(
         if skew > EXPLAINED * (jump + seen):
             first += skew  # D is blind to it, and so is the change at twice the step
         off = abs(float(nodes[0]) - again)
-    blind = _blind(asymmetry, errors, scale)
-    certain = off + residual + rest + BLIND * blind
+    unseen = _unseen(asymmetry, errors, scale)
+    certain = off + residual + rest + BLIND * unseen
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
     apart = float(gaps[0]) if gaps.size else math.inf
@@ -234,7 +240,7 @@ def extreme(
         outer = _least(free[residuals[1:] > rest])
         among = _weighted(asymmetry, weights)  # they add like what is independent
         within = min(among, _over(among**2, _least(free)))
-        bound = off + first + within + _over((residual + rest) ** 2, outer) + BLIND * blind
+        bound = off + first + within + _over((residual + rest) ** 2, outer) + BLIND * unseen
         bound = min(certain, bound)
     return Extreme(
         value=float(nodes[0]),
@@ -246,7 +252,7 @@ def extreme(
         anew=pair is not None,
         copies=copies,
         twin=apart <= seen + skew,
-        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None, blind=blind),
+        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None, unseen=unseen),
     )
 
 
@@ -339,15 +345,28 @@ def _weighted(values: Array, weights: Array) -> float:
     return float(np.sqrt((weights * values) @ (weights * values)))
 
 
-def _blind(asymmetry: Array, errors: Array, scale: float) -> float:
-    """Norm of an error that is plainly there and that D does not see; 0 where there is none.
+def blind(steps: Steps, machine_epsilon: float) -> bool:
+    """Whether products are off by what D does not see, so that no number of theirs is to be had.
+
+    Args:
+        steps: What the Lanczos steps of a probe say.
+        machine_epsilon: Of the data type in which products are computed.
+    """
+    errors = product_errors(steps, machine_epsilon)
+    scale = float(np.abs(eigh_tridiagonal(steps.alpha, steps.beta[:-1])[0]).max())
+    unseen = _unseen(np.nan_to_num(steps.asymmetry), errors, scale)
+    return bool(unseen) and unseen >= ASYMMETRIC * scale
+
+
+def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
+    """Norm of an asymmetry that is plainly there and that D does not see; 0 where there is none.
 
     A part of a gradient that is rounded to a constant, masked or cut is missing from products at
     every step, so that D is small. What is left is no symmetric matrix, and an error with an
     asymmetry of norm e has at least that norm itself.
     """
     worst = float(asymmetry.max(initial=0.0))
-    plain = worst > max(EXPLAINED * float(errors.max(initial=0.0)), MATTERS * scale)
+    plain = worst > max(EXPLAINED * float(errors.max(initial=0.0)), PLAIN * scale)
     return worst if plain else 0.0
 
 
@@ -359,12 +378,12 @@ def _withheld(
     scale: float,
     *,
     anew: bool,
-    blind: float,
+    unseen: float,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
-    if blind and blind >= NOT_A_DERIVATIVE * scale:
+    if unseen and unseen >= ASYMMETRIC * scale:
         return (
-            f"no symmetric operator: its products leave an asymmetry of {blind:.2g} that D does "
+            f"no symmetric operator: its products leave an asymmetry of {unseen:.2g} that D does "
             "not see, as where a part of the gradient is rounded away, masked or cut"
         )
     if error >= NOT_A_DERIVATIVE and certain > MATTERS * scale:

@@ -30,7 +30,8 @@ def test_a_run_ends_once_its_trace_has_settled(session):
         "(tolerance 0.02)"
     )
     table = hessview.summary(ds).sel(quantity="trace")
-    assert float(table.uncertainty) <= 0.02 * float(table.value) * 1.01  # and its product error
+    # What settles is the standard error; the interval at 95 % is about twice as wide.
+    assert 0.01 < float(table.uncertainty) / float(table.value) < 0.05
     assert float(table.value) == pytest.approx(60, rel=5 * 0.02)
 
 
