@@ -9,6 +9,7 @@ that no exact product is needed.
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -21,7 +22,10 @@ _RISE = 2.0
 # Where the gradient is bounded, far out, products fall like 1 / h, and so do their changes: the
 # quietest of all would be those of the longest steps. Such products keep their direction, and
 # lose as much length as they change, where rounding, which falls alike, changes by 1.37 times that.
+# So does a jump within the step, or rounding to few digits; but nearer by there are no better
+# products, then: changes are passed over where there are.
 _SHRINKS, _KEEPS_DIRECTION = 0.6, 1.2
+_OUTWARD = 5  # rungs; where products only fade, it is more often for rounding than for distance
 _MOST_PRODUCTS = 16  # enough for a factor of a hundred million between |g| and what it should be
 
 ProductAt = Callable[[float], Tensor | None]
@@ -66,22 +70,26 @@ def calibrate(
         The fit; its step minimises noise / h + bend h^order.
     """
     bottom, top = product_at(start), product_at(start * RUNG)
-    changes = {0: _change(norm, bottom, top)}  # between start * RUNG^i and start * RUNG^(i + 1)
+    seen = {0: _change(norm, bottom, top)}  # between start * RUNG^i and start * RUNG^(i + 1)
     products = 2
-    while products < _MOST_PRODUCTS and max(changes.values()) > 0:
+    while products < _MOST_PRODUCTS and max(change.size for change in seen.values()) > 0:
+        changes = _counted(seen)
         lowest, highest = min(changes), max(changes)
         quietest = min(changes, key=lambda rung: (changes[rung], rung))
-        if quietest == lowest and start * RUNG ** (lowest - 1) >= least:
-            bottom, above = product_at(start * RUNG ** (lowest - 1)), bottom
-            changes[lowest - 1] = _change(norm, bottom, above)
-        elif (
-            changes[highest] <= _RISE * changes[quietest] and start * RUNG ** (highest + 2) <= most
-        ):
-            top, below = product_at(start * RUNG ** (highest + 2)), top
-            changes[highest + 1] = _change(norm, below, top)
+        nearer, farther = start * RUNG ** (lowest - 1), start * RUNG ** (highest + 2)
+        lost = all(change.fades for change in seen.values())
+        rises = changes[highest] > _RISE * changes[quietest]
+        outward = lost and highest < _OUTWARD and farther <= most
+        if not outward and (lost or quietest == lowest) and nearer >= least:
+            bottom, above = product_at(nearer), bottom
+            seen[lowest - 1] = _change(norm, bottom, above)
+        elif outward or (farther <= most and not rises):
+            top, below = product_at(farther), top
+            seen[highest + 1] = _change(norm, below, top)
         else:
             break
         products += 1
+    changes = _counted(seen)
     quietest = min(changes, key=lambda rung: (changes[rung], rung))
     middle = start * RUNG ** (quietest + 0.5)
     low, high = changes.get(quietest - 1, math.nan), changes.get(quietest + 1, math.nan)
@@ -96,13 +104,29 @@ def calibrate(
     )
 
 
-def _change(norm: Norm, near: Tensor | None, far: Tensor | None) -> float:
-    """How much the product changes from one step to the next; infinite where it only fades."""
+class _Change(NamedTuple):
+    """How much a product changes from one step to the next, and whether it only fades."""
+
+    size: float
+    fades: bool
+
+
+def _change(norm: Norm, near: Tensor | None, far: Tensor | None) -> _Change:
     if near is None or far is None:
-        return math.inf
+        return _Change(math.inf, False)
     change, lost = norm(far - near), norm(near) - norm(far)
     fades = lost > (1 - _SHRINKS) * norm(near) and change < _KEEPS_DIRECTION * lost
-    return math.inf if fades else change
+    return _Change(change, fades)
+
+
+def _counted(seen: dict[int, _Change]) -> dict[int, float]:
+    """Changes by rung; infinite where a product fades and there are others nearer by."""
+    steady = [rung for rung, change in seen.items() if not change.fades]
+    first = min(steady, default=math.inf)
+    return {
+        rung: math.inf if change.fades and rung > first else change.size
+        for rung, change in seen.items()
+    }
 
 
 def _fit(low: float, high: float, step: float, order: int) -> tuple[float, float]:

@@ -177,6 +177,8 @@ def collectives(mesh):
     work = {"gradient": lambda: surface.gradient(out)}
     for name in ("hessian_one_reduction", "hessian_fourth_order", "gauss_newton", "exact"):
         operator = OPERATORS[name](surface, EPSILON)
+        if name == "exact":
+            operator.matvec(probe)  # the first one is held against a difference besides
         work[name] = lambda operator=operator: operator.matvec(probe)
     counts = {}
     for name, run in work.items():
@@ -279,8 +281,10 @@ def hooks(mesh):
     tables = [(m._forward_hooks, m._forward_pre_hooks) for m in objective.module.modules()]
     before = [tuple(list(table.items()) for table in pair) for pair in tables]
     surface = surface_of(objective)
+    exact = OPERATORS["exact"](surface, "auto")
+    exact.matvec(surface.space.probe(0, 0))  # the first one is held against a difference besides
     seen.clear()
-    OPERATORS["exact"](surface, "auto").matvec(surface.space.probe(0, 0))
+    exact.matvec(surface.space.probe(0, 0))
     after = [tuple(list(table.items()) for table in pair) for pair in tables]
     sharded_modules = sum(isinstance(m, FSDPModule) for m in objective.module.modules())
     return {"same": before == after, "seen": len(seen), "sharded": sharded_modules}

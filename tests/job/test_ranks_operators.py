@@ -169,7 +169,7 @@ def test_a_run_on_a_subset_says_so(results):
     too_many, nothing, unknown = found["errors"]
     assert too_many == "steps=9 exceeds the 8 parameters; use steps <= 8."
     assert nothing.startswith(
-        "subset='layer.*' matches none of the 28 differentiated parameters; they are ['token.weight"
+        "subset='layer.*' matches none of the 28 differentiated parameters (did you mean 'layers.*'"
     )
     assert unknown.startswith("operator 'hesian' is unknown; use one of ['exact', 'fisher'")
 
