@@ -132,7 +132,6 @@ class Eight:
     def go_on(self):
         """Let the runs come to their end; returns what each widget lacks of it ("" for nothing)."""
         (self.path.parent / f"{self.name}-{self.turn}").touch()
-        self._until(lambda: self.page.evaluate(STATES) == ["done"] * WIDGETS)
         return self.lacking()
 
     def picture(self, path, theme="JupyterLab Light"):
@@ -148,15 +147,17 @@ class Eight:
         self.page.set_viewport_size({"width": 1280, "height": 1000})
 
     def lacking(self):
-        """What each widget lacks of the end of its run."""
+        """What each widget lacks of the end of its run, once somebody has come to it."""
         count = self._displayed()
         if count != WIDGETS:
             return [f"there are {count} outputs"] * WIDGETS
-        return [self._lacks(number) for number in range(WIDGETS)]
+        deadline = time.monotonic() + self.patience
+        return [self._lacks(number, deadline) for number in range(WIDGETS)]
 
-    def _lacks(self, number):
+    def _lacks(self, number, deadline):
         self.page.evaluate(COME, number)
-        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most=20)
+        most = max(deadline - time.monotonic(), 20)
+        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most)
         return lacks(number, self.page.evaluate(SEEN, number))
 
     def _displayed(self):
