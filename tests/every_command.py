@@ -132,7 +132,9 @@ def dataset_of(
     lanczos_of = {"steps": 24, "probes": 2}
     if name == "coupling":
         payloads = list(
-            coupling_payloads(operator(SIZES), SIZES, probes=probes, noise=noise, names=names, end="")
+            coupling_payloads(
+                operator(SIZES), SIZES, probes=probes, noise=noise, names=names, end=""
+            )
         )
         payloads = payloads[:3] + payloads[3:][:stop] + ([RunEnded(state=end)] if end else [])
     else:
