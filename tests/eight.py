@@ -115,8 +115,13 @@ class Eight:
         self._cells = len(cells)
         self.path = self.lab.write(self.name, cells)
         self.cdp = self.page.context.new_cdp_session(self.page)
-        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": self.throttle})
+        self.slow(self.throttle)
         self.lab.open(self.page, self.path)
+
+    def slow(self, throttle):
+        """Let the browser's processor be so many times slower from now on."""
+        self.throttle = throttle
+        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
 
     def run_all(self):
         """Run all cells, which begins eight runs; returns once the last is displayed somehow."""

@@ -28,8 +28,9 @@ def follow(lacking):
 
 @pytest.mark.timeout(900)  # a minute on a machine of its own
 def test_all_follow_on_a_slow_browser_after_a_reload(jupyterlab, page):
-    shown = Eight(jupyterlab, page, "eight", throttle=4, patience=240)
+    shown = Eight(jupyterlab, page, "eight", patience=240)
     shown.run_all()
+    shown.slow(4)
     shown.reload()
     follow(shown.go_on())
 
