@@ -153,10 +153,11 @@ class Eight:
 
     def lacking(self):
         """What each widget lacks of the end of its run, once somebody has come to it."""
+        deadline = time.monotonic() + self.patience
+        self._until(lambda: self._displayed() == WIDGETS)
         count = self._displayed()
         if count != WIDGETS:
             return [f"there are {count} outputs"] * WIDGETS
-        deadline = time.monotonic() + self.patience
         return [self._lacks(number, deadline) for number in range(WIDGETS)]
 
     def _lacks(self, number, deadline):
