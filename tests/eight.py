@@ -115,8 +115,13 @@ class Eight:
         self._cells = len(cells)
         self.path = self.lab.write(self.name, cells)
         self.cdp = self.page.context.new_cdp_session(self.page)
-        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": self.throttle})
+        self.slow(self.throttle)
         self.lab.open(self.page, self.path)
+
+    def slow(self, throttle):
+        """Let the browser's processor be so many times slower from now on."""
+        self.throttle = throttle
+        self.cdp.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
 
     def run_all(self):
         """Run all cells, which begins eight runs; returns once the last is displayed somehow."""
@@ -132,7 +137,6 @@ class Eight:
     def go_on(self):
         """Let the runs come to their end; returns what each widget lacks of it ("" for nothing)."""
         (self.path.parent / f"{self.name}-{self.turn}").touch()
-        self._until(lambda: self.page.evaluate(STATES) == ["done"] * WIDGETS)
         return self.lacking()
 
     def picture(self, path, theme="JupyterLab Light"):
@@ -148,15 +152,18 @@ class Eight:
         self.page.set_viewport_size({"width": 1280, "height": 1000})
 
     def lacking(self):
-        """What each widget lacks of the end of its run."""
+        """What each widget lacks of the end of its run, once somebody has come to it."""
+        deadline = time.monotonic() + self.patience
+        self._until(lambda: self._displayed() == WIDGETS)
         count = self._displayed()
         if count != WIDGETS:
             return [f"there are {count} outputs"] * WIDGETS
-        return [self._lacks(number) for number in range(WIDGETS)]
+        return [self._lacks(number, deadline) for number in range(WIDGETS)]
 
-    def _lacks(self, number):
+    def _lacks(self, number, deadline):
         self.page.evaluate(COME, number)
-        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most=20)
+        most = max(deadline - time.monotonic(), 20)
+        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most)
         return lacks(number, self.page.evaluate(SEEN, number))
 
     def _displayed(self):

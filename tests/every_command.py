@@ -123,12 +123,18 @@ def dataset_of(
     names: tuple[str, ...] = NAMES,
     noise: float = 1e-3,
     exact: bool = True,
+    probes: int = 3,
 ) -> xr.Dataset:
-    """A run of the command; of one that was stopped, so many readings, and `end` ("": running)."""
+    """A run of the command; of one that was stopped, so many readings, and `end` ("": running).
+
+    Of a coupling, names are its blocks', noise that of its products, and probes how many there are.
+    """
     lanczos_of = {"steps": 24, "probes": 2}
     if name == "coupling":
         payloads = list(
-            coupling_payloads(operator(SIZES), SIZES, probes=3, noise=noise, names=names, end="")
+            coupling_payloads(
+                operator(SIZES), SIZES, probes=probes, noise=noise, names=names, end=""
+            )
         )
         payloads = payloads[:3] + payloads[3:][:stop] + ([RunEnded(state=end)] if end else [])
     else:

@@ -51,6 +51,7 @@ class Board:
         self._asked = ""
         self._listeners: list[Tell] = []
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # runs tell of changes while the first refresh reads them
         self._changed: set[str] = set()
         self._wanted: set[str] = set()
         self._looked_at: set[str] = set()
@@ -129,6 +130,10 @@ class Board:
         return {run.id: run for run in self._session.runs}
 
     def _refresh(self) -> None:
+        with self._turn:
+            self._refresh_alone()
+
+    def _refresh_alone(self) -> None:
         with self._lock:
             changed, self._changed = self._changed, set()
             wanted, self._wanted = self._wanted, set()

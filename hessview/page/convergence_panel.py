@@ -45,7 +45,7 @@ def convergence_panel(ds: xr.Dataset) -> Json:
         },
         "extremes": EXTREMES,
         "asymmetries": {
-            str(probe): [value if value > 0 else None for value in row]
+            str(probe): plain([value if value > 0 else math.nan for value in row])
             for probe, row in zip(probes, np.atleast_2d(skews).tolist(), strict=False)
             if np.isfinite(row).any()
         },

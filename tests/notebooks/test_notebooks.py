@@ -140,7 +140,11 @@ def test_coupling_is_told_from_noise(run, tmp_path):
     assert ds.attrs["world_size"] == 2
     found = hessview.coupling_summary(ds)
     np.testing.assert_array_equal(numbers, found.value)
-    assert set(found.verdict.values) == {"trustworthy"}
+    assert set(found.verdict.values) == {"too few probes"}  # 2 of them
+    assert (found.noise < 1e-3).all()
+    kappa = found.sel(quantity="kappa")
+    assert abs(float(kappa.value) - 1) > float(kappa.noise)  # which does not contradict the rest:
+    assert float(kappa.low) <= 1 <= float(kappa.high)
     assert "dominated by noise" in verdicts
     assert float(noisy.epsilon.max()) == pytest.approx(1e-6)
 

@@ -234,3 +234,26 @@ def test_a_run_joins_the_comparison_when_it_ends_and_its_section_is_made_when_as
     heard.until(lambda told: "section" in told[0]["parts"][COMPARISON] if told else False)
     assert len(board.parts[COMPARISON]["section"]["panels"][0]["runs"]) == 3
     board.close()
+
+
+def test_a_run_that_changes_while_the_board_is_made_is_not_folded_twice_at_once(monkeypatch):
+    class Eager(LiveRun):
+        def on_change(self, callback):
+            forget = super().on_change(callback)
+            callback()
+            return forget
+
+    now, most = [], []
+    grouped = Board._grouped
+
+    def slow(self):
+        now.append(self)
+        most.append(len(now))
+        time.sleep(0.3)
+        now.pop()
+        return grouped(self)
+
+    monkeypatch.setattr(Board, "_grouped", slow)
+    board = Board(runs=[Eager(probes=1, steps=4)])
+    board.close()
+    assert most[0] == max(most) == 1

@@ -16,9 +16,10 @@ NO_TIME = """() => {
   AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 2000 ? 0 : ms);
 }"""
 # The module of ipywidgets in JupyterLab that looks for a widget's model, "not found" of which is
-# told late, as if the browser had been busy since it looked last.
+# told once all models are there, as if the browser had been busy since it looked last.
 LOOKS_FOR_MODELS = re.compile(r"@jupyter-widgets/jupyterlab-manager/static/32\..*\.js")
 LOOK, NOT_FOUND = "Date.now()-o<2e3", 'throw Error("widget model not found")'
+ALL_THERE = "for(;!this.restoredStatus;)await new Promise(e=>setTimeout(e,100))"
 
 
 def follow(lacking):
@@ -27,8 +28,9 @@ def follow(lacking):
 
 @pytest.mark.timeout(900)  # a minute on a machine of its own
 def test_all_follow_on_a_slow_browser_after_a_reload(jupyterlab, page):
-    shown = Eight(jupyterlab, page, "eight", throttle=4, patience=240)
+    shown = Eight(jupyterlab, page, "eight", patience=240)
     shown.run_all()
+    shown.slow(4)
     shown.reload()
     follow(shown.go_on())
 
@@ -50,7 +52,7 @@ def test_all_follow_that_jupyterlab_does_not_find_at_first(jupyterlab, page):
         text = route.fetch().text()
         missed.append(LOOK in text and NOT_FOUND in text)
         text = text.replace(LOOK, "!1")
-        text = text.replace(NOT_FOUND, f"await new Promise(e=>setTimeout(e,5e3));{NOT_FOUND}")
+        text = text.replace(NOT_FOUND, f"{ALL_THERE};{NOT_FOUND}")
         route.fulfill(body=text, content_type="text/javascript")
 
     shown = Eight(jupyterlab, page, "not_found")

@@ -128,8 +128,8 @@ def test_a_sweep_under_way_is_compared_with_the_best_that_is_there():
     ],
 )
 def test_coupling_tiles_tell_what_they_are_worth(noise, verdict, tone):
-    found = section("coupling", noise=noise)
-    numbers = coupling_summary(dataset_of("coupling", noise=noise))
+    found = section("coupling", noise=noise, probes=12)
+    numbers = coupling_summary(dataset_of("coupling", noise=noise, probes=12))
     shown = tiles(found)
     for label, name in (
         ("Block-diagonal error", "block_error"),
@@ -141,6 +141,17 @@ def test_coupling_tiles_tell_what_they_are_worth(noise, verdict, tone):
         assert float(shown[label]["value"]) == pytest.approx(float(row.value), abs=digits)
         assert (shown[label]["verdict"], shown[label]["tone"]) == (verdict, tone)
     assert bool(found["panels"][0]["warning"]) == (noise > 1e-2)
+
+
+def test_three_probes_of_good_products_are_called_too_few_to_tell_kappa():
+    found = section("coupling", probes=3)
+    shown = tiles(found)
+    assert shown["Block-diagonal error"]["verdict"] == "trustworthy"
+    kappa = shown["Scale κ"]
+    assert (kappa["verdict"], kappa["tone"]) == ("too few probes", "warn")
+    assert "Student's t over 3 probes" in kappa["basis"]
+    warning = found["panels"][0]["warning"]
+    assert warning.startswith("Too few probes to tell kappa: the 95 % intervals reach further")
 
 
 def test_a_benchmark_is_a_table():

@@ -159,6 +159,16 @@ def test_the_readings_can_be_downloaded(open_report, tmp_path):
 
 
 @pytest.mark.browser
+def test_readings_of_pairs_are_a_table_of_their_own_once_there_are_some(open_report):
+    links = open_report(dataset(probes=2, steps=6)).locator(".hess-downloads a")
+    assert links.all_text_contents() == ["CSV", "JSON"]
+    ds = dataset(probes=2, steps=6)
+    ds.pair_value[1, 0] = 41.0
+    links = open_report(ds).locator(".hess-downloads a")
+    assert links.all_text_contents() == ["CSV by probe, step", "CSV by probe, end", "JSON"]
+
+
+@pytest.mark.browser
 def test_several_runs_stand_below_each_other(open_report, shots):
     runs = [
         dataset("one", probes=1, steps=20),

@@ -13,7 +13,7 @@ from hessview.data.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.page.widget import View
-from hessview.page.wording import share
+from hessview.page.wording import between, share
 from hessview.spectral import quadrature
 
 pytestmark = pytest.mark.browser
@@ -110,8 +110,8 @@ def test_a_spectrum_comes_to_the_front_with_its_distance(shown, shots, name):
     )  # in the same order
     apart = distances(ds).isel({ds.alpha.dims[0]: 1})
     told = page.locator(".hess-picked tbody th").text_content()
-    words = share(float(apart.relative_distance), float(apart.relative_spread))
-    assert told == f"{words[0]} {words[1]} of the range"
+    ends = between(float(apart.relative_low), float(apart.relative_high))
+    assert told == f"{share(float(apart.relative_distance))} ({ends}) of the range"
     below = page.locator(".hess-spectrum")
     assert below.locator("h4").text_content().endswith("0.50" if "frac" in name else "1×10⁻⁴")
     assert_spectrum(page, ds.isel({ds.alpha.dims[0]: 1}))

@@ -46,8 +46,9 @@ def test_every_stage_of_a_run_is_valid_json_that_holds_what_was_measured(stop, e
 
 
 def test_a_streaming_state_is_small():
-    # Of it 1,500 are the words by which tiles say what their intervals are.
-    assert len(json.dumps(page_state([dataset(probes=4, steps=64)]))) < 26_500
+    # Of it 1,500 are the words by which tiles say what their intervals are, and 4,500 the
+    # asymmetries that are drawn of its 256 steps.
+    assert len(json.dumps(page_state([dataset(probes=4, steps=64)]))) < 30_500
 
 
 def test_a_run_under_way_tells_how_far_it_is_and_how_long_it_takes():
@@ -157,7 +158,11 @@ def test_a_final_page_holds_every_reading():
     ds = dataset(probes=2, steps=10, stop=13, end="cancelled")
     (found,) = page_state([ds], final=True)["sections"]
     record = found["record"]
-    assert record["coords"] == {"probe": [0, 1], "step": list(range(1, 11))}
+    assert record["coords"] == {
+        "probe": [0, 1],
+        "step": list(range(1, 11)),
+        "end": ["largest", "smallest"],
+    }
     alpha = record["variables"]["alpha"]
     assert alpha["dims"] == ["probe", "step"]
     assert alpha["values"][:13] == ds.alpha.values.ravel()[:13].tolist()

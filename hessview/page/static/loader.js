@@ -95,7 +95,7 @@ async function mend(model) {
  * models, it says "model not found" of models that are there, and leaves it at that.
  */
 async function showAgain(model, isShown) {
-  for (const ms of [1000, 2000, 4000, 8000]) {
+  for (const ms of [1000, 2000, 4000, 8000, 16000, 32000]) {
     await pause(ms);
     const lost = [...document.querySelectorAll(".jupyter-widgets")].some((node) => node.textContent === NOT_FOUND);
     if (isShown()) return;

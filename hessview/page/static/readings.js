@@ -27,7 +27,8 @@ export function csvCell(cell) {
 /** Download links for a run's readings; a file is made when its link is followed. */
 function links({ id, record }) {
   const run = `hessview-${id.replace(/[^\w.-]/g, "_") || "run"}`;
-  const tables = tablesOf(record), several = tables.length > 1;
+  const all = tablesOf(record), filled = all.filter(({ rows }) => rows.length > 0);
+  const tables = filled.length > 0 ? filled : all, several = tables.length > 1; // an empty one would look like a loss
   const files = tables.map(({ name, columns, rows }) => ({
     label: several ? `CSV by ${name.replaceAll("-", ", ")}` : "CSV",
     file: several ? `${run}-${name}.csv` : `${run}.csv`,
