@@ -103,6 +103,7 @@ def test_what_is_derived_from_the_others_has_its_error_beside_it(datasets):
     ratios = benchmark(datasets["benchmark"])
     assert np.isfinite(ratios.spread).all()
     assert np.isfinite(ratios.overhead_spread).all()
-    *lines, last = format_benchmark(ratios).split("\n")[1:]
-    assert all(" ± " in line for line in [*lines, last])
-    assert last.startswith("Lanczos step 4: + ")
+    *lines, step, level = format_benchmark(ratios).split("\n")[1:]
+    assert all(" ± " in line for line in [*lines, step])
+    assert step.startswith("Lanczos step 4: + ")
+    assert level.startswith("median of 3 repetitions; ± reaches to the farthest of them")
