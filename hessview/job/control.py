@@ -124,7 +124,11 @@ class Control:
         bad = end.state != "done"
         # By the store, not by a collective: one that is never joined would keep this process from
         # ending.
-        self._come(_LIMIT if not bad else limit)
+        try:
+            self._come(_LIMIT if not bad else limit)
+        except dist.DistError:  # the store was torchrun's, and went with it
+            if end.state == "failed":  # else the others come too, or end
+                raise
         flag = torch.tensor([int(bad or bool(interrupted))])
         dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
         if not flag.item():

@@ -253,8 +253,10 @@ def _vacant(path: pathlib.Path) -> RunDirectory:
     """The run directory, made if it is not there; before minutes go into loading a model."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except FileExistsError:
-        pass  # not a directory, which is said below
+    except FileExistsError as error:
+        raise RunDirectoryError(
+            f"run directory {path} is not a directory; choose another path."
+        ) from error
     except OSError as error:
         raise RunDirectoryError(
             f"run directory {path} cannot be made ({error}); choose another."

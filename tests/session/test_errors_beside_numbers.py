@@ -92,12 +92,18 @@ def test_what_is_derived_from_the_others_has_its_error_beside_it(datasets):
     for name in ("epsilon_sweep", "fraction_sweep"):
         apart = distances(datasets[name])
         assert np.isfinite(apart.distance).all()
-        assert np.isfinite(apart.spread).all()
+        assert (apart.low <= apart.distance).all()
+        assert (apart.distance <= apart.high).all()
+        other = apart.distance > 0  # the reference is nowhere apart from itself
+        assert int(other.sum()) == 1
+        assert (apart.low < apart.high).where(other, True).all()
+        assert np.isfinite(apart.resolution).all()
         assert (apart.product_error > 0).all()
     assert "resolved" in theory(datasets["accuracy"])
     ratios = benchmark(datasets["benchmark"])
     assert np.isfinite(ratios.spread).all()
     assert np.isfinite(ratios.overhead_spread).all()
-    *lines, last = format_benchmark(ratios).split("\n")[1:]
-    assert all(" ± " in line for line in [*lines, last])
-    assert last.startswith("Lanczos step 4: + ")
+    *lines, step, level = format_benchmark(ratios).split("\n")[1:]
+    assert all(" ± " in line for line in [*lines, step])
+    assert step.startswith("Lanczos step 4: + ")
+    assert level.startswith("median of 3 repetitions; ± reaches to the farthest of them")

@@ -54,11 +54,14 @@ def rank_1(job):
 
 
 def is_whole(path, run):
-    """All acknowledged events are there in order, and the run has each reading once."""
+    """All acknowledged events are there in order, and the run has each Lanczos step once."""
     events = read_events(path / "events.jsonl")
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    places = [tuple(event.payload.index.values()) for event in events if _is_reading(event, run)]
+    found = [event.payload for event in events if _is_reading(event, run)]
+    places = [tuple(one.index.values()) for one in found if "alpha" in one.values]
     assert places == sorted(set(places))
+    others = [tuple(one.index.items()) for one in found if "alpha" not in one.values]
+    assert len(others) == len(set(others))  # of pairs, each probe's end once
     return len(places)
 
 
