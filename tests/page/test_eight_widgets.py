@@ -26,7 +26,7 @@ def follow(lacking):
     assert lacking == [""] * WIDGETS
 
 
-@pytest.mark.timeout(900)  # a minute on a machine of its own
+@pytest.mark.timeout(900)  # a minute on a machine that is busy otherwise
 def test_all_follow_on_a_slow_browser_after_a_reload(jupyterlab, page):
     shown = Eight(jupyterlab, page, "eight", patience=240)
     shown.run_all()
