@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.data.interval import LEVEL, Interval, say_student, student, without
-from hessview.spectral.bounds import NOT_A_DERIVATIVE
+from hessview.spectral.bounds import JUMP, NOT_A_DERIVATIVE
 
 Array = NDArray[np.float64]
 
@@ -31,9 +31,10 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
     mean comes with a low s.
 
     To both, what the products may err by is added as it is, as no number of probes averages out
-    what they share. To the norm that is D times itself. To the trace it is P times the largest
-    change of a first v'Hv at twice the finite-difference step, which holds truncation three times
-    and rounding once, and does not vanish with the trace. Records of 0.1.0 lack that change: of
+    what they share. To the norm that is D times itself. To the trace it is 2 P times the largest
+    change of a first v'Hv at twice the finite-difference step: rounding shows in it once,
+    truncation three times, a jump of the gradient half, and it does not vanish with the trace.
+    Records of 0.1.0 lack that change: of
     a product it is known only that |v'd| <= |d| = D |Hv|, so the trace by P D |Hv|, of the order
     of D sqrt(P) times the norm.
 
@@ -72,12 +73,12 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
 
 
 def _change(ds: xr.Dataset) -> float:
-    """The largest change of a first alpha at twice the step; NaN if none was measured."""
+    """What a first alpha may be off by, from its change at twice the step; NaN if not measured."""
     if "change" not in ds:
         return np.nan
     own = np.abs(ds.change.values[:, 0])
     measured = own[np.isfinite(own)]
-    return float(measured.max()) if measured.size else np.nan
+    return JUMP * float(measured.max()) if measured.size else np.nan
 
 
 def first_errors(ds: xr.Dataset) -> Array:
