@@ -112,7 +112,7 @@ def test_the_first_session_gives_the_numbers_of_its_record(run, tmp_path):
     (ds,) = runs_of(tmp_path / "runs" / "first")
     assert ds.attrs["state"] == "done"
     assert ds.attrs["world_size"] == 2
-    assert ds.sizes == {"probe": 2, "step": 16}
+    assert ds.alpha.sizes == {"probe": 2, "step": 16}
     found = hessview.summary(ds)
     np.testing.assert_array_equal(numbers, found.value)
     assert float(found.value.sel(quantity="largest")) > 1
@@ -176,7 +176,7 @@ def test_training_is_measured_and_goes_on_as_if_it_were_not(run, tmp_path):
     for ds in runs:
         assert ds.attrs["state"] == "done"
         assert ds.attrs["mesh"] == '{"dim_0": 2}'
-        assert ds.sizes == {"probe": 2, "step": 16}
+        assert ds.alpha.sizes == {"probe": 2, "step": 16}
         assert float(ds.error.max()) < 0.1
     losses = [ds.attrs["loss"] for ds in runs]
     assert losses == sorted(losses, reverse=True)
