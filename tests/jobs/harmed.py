@@ -231,9 +231,11 @@ def main():
             found["runs"] = ends(options.out / "run" / "events.jsonl")
         job.close()
     (options.out / f"rank-{rank}.json").write_text(json.dumps(found))
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    # By files, since a process group that ends may wait without end for a rank that has left.
+    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    while len(list(options.out.glob("rank-*.json"))) < ranks:
+        time.sleep(0.01)
+    leave()  # before anything is taken down: gloo's threads may then hang
 
 
 def ends(path):
@@ -252,4 +254,3 @@ def ends(path):
 if __name__ == "__main__":
     logging.getLogger(job_module.__name__).setLevel(logging.ERROR)  # tracebacks of what is meant
     main()
-    leave()
