@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hessview.data.as_dataset import as_dataset
 from hessview.errors import InputError, RecordError
@@ -101,8 +101,38 @@ def quadrature_of(
     rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
     if full:
         return rule, np.ones(count, dtype=np.intp)
+    return ghosts.merged(rule, _kept(steps, epsilon))
+
+
+def merges_of(steps: Steps, epsilon: float) -> list[list[int]]:
+    """What a page needs to merge copies by itself, after any number of a probe's steps.
+
+    Args:
+        steps: What its steps say, of a run that gave up old vectors.
+        epsilon: Machine epsilon of the data type in which products are computed.
+
+    Returns:
+        For each number of steps, from 1: of every Ritz value that is a copy its place (they
+        ascend), followed by the place of the one that stands for it.
+    """
+    columns = (getattr(steps, field.name).tobytes() for field in dataclasses.fields(steps))
+    return _merges(tuple(columns), epsilon)
+
+
+@functools.lru_cache(maxsize=1024)  # whole probes, which a live page asks for at each step
+def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
+    steps = Steps(*(np.frombuffer(column) for column in columns))
+    made = []
+    for count in range(1, len(steps.alpha) + 1):
+        place = _kept(steps.first(count), epsilon)
+        copies = np.flatnonzero(place != np.arange(count))
+        made.append(np.column_stack([copies, place[copies]]).ravel().tolist())
+    return made
+
+
+def _kept(steps: Steps, epsilon: float) -> NDArray[np.intp]:
     errors = product_errors(steps, epsilon) + np.nan_to_num(steps.asymmetry)
-    return _merged(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
+    return _places(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
 
 
 @functools.lru_cache(maxsize=4096)  # probes; of 64 steps each, 12 MB
@@ -112,10 +142,33 @@ def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
 
 
 @functools.lru_cache(maxsize=4096)
-def _merged(alpha: bytes, beta: bytes, errors: bytes) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
-    """As `ghosts.merged`; kept likewise."""
-    _, place = ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))
-    return ghosts.merged(_ritz(alpha, beta), place)
+def _places(alpha: bytes, beta: bytes, errors: bytes) -> NDArray[np.intp]:
+    """Places as of `ghosts.kept`; kept likewise."""
+    return ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))[1]
+
+
+def copies_in(found: xr.Dataset) -> int:
+    """How many Ritz values were merged with others, as copies of one eigenvalue.
+
+    Args:
+        found: What `ritz` gave, or some of its probes.
+    """
+    return count_copies(found.copies.values)
+
+
+def count_copies(copies: ArrayLike) -> int:
+    """Of how many Ritz values each node stands for: the sum over those that stand for several."""
+    counts = np.nan_to_num(np.asarray(copies, dtype=float))
+    return int(counts[counts > 1].sum())
+
+
+def say_copies(count: int) -> str:
+    """That Ritz values were merged, "" if none was.
+
+    Args:
+        count: How many, as `copies_in` counts them.
+    """
+    return f"{count} copies merged" if count else ""
 
 
 def steps_of(ds: xr.Dataset, probe: int, length: int | None = None) -> Steps:

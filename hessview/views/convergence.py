@@ -7,10 +7,12 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
 from hessview.data.convergence import convergence as settled
+from hessview.data.ritz import say_copies
 from hessview.views.density import LOCATED
-from hessview.views.heading import heading
+from hessview.views.heading import BAR, heading
 from hessview.views.theme import LIGHT, template
 
 ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
@@ -70,7 +72,9 @@ def describe(found: xr.Dataset) -> str:
         Plain text.
     """
     step = found.sizes["step"]
-    return f"Probe {found.attrs['probe'] + 1} · {step} step{'s' * (step != 1)}"
+    copies = say_copies(int(found.copies[-1]))
+    parts = [f"Probe {found.attrs['probe'] + 1}", counted(step, "step"), copies]
+    return BAR.join(filter(None, parts))
 
 
 def product_error(ds: xr.Dataset, probe: int) -> float:

@@ -31,7 +31,7 @@ def test_the_page_computes_what_numpy_computes(exports, options, probe):
     compare(computed, convergence(ds, probe=probe))
 
 
-def compare(computed, figure):
+def compare(computed, figure, *, rounding=1e-13):
     norm = np.nanmax(np.abs(np.concatenate([figure.data[0].y, figure.data[2].y])))
     for trace in figure.data:
         role = trace.meta["role"]
@@ -40,7 +40,7 @@ def compare(computed, figure):
         own = {name: np.array(computed[role][name], dtype=float) for name in ("x", "y")}
         np.testing.assert_array_equal(own["x"], trace.x)
         # Bounds near the last digit are made of rounding.
-        atol = 1e-13 * norm if role != "product_error" else 0
+        atol = rounding * norm if role != "product_error" else 0
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6, atol=atol, err_msg=role)
         if trace.marker.symbol:
             assert computed[role]["symbol"] == list(trace.marker.symbol)

@@ -67,7 +67,8 @@ export function convergencePanel(host, { id, chosen }) {
     const asked = probes.findIndex(({ probe }) => probe === chosen.probe);
     const place = asked >= 0 ? asked : lengths.indexOf(Math.max(...lengths));
     const traces = settling(panel, place, rules);
-    const words = `${probes[place].probe + 1}, ${lengths[place]} step${lengths[place] === 1 ? "" : "s"}`;
+    const told = `${probes[place].probe + 1}, ${lengths[place]} step${lengths[place] === 1 ? "" : "s"}`;
+    const copies = sayCopies([rules(place, lengths[place])]), words = copies ? `${told}, ${copies}` : told;
     picker.input.max = String(probes.length - 1);
     picker.show(place, words, `probe ${words}`, asked < 0);
     picker.root.parentElement.hidden = probes.length === 1;
