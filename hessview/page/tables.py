@@ -18,7 +18,7 @@ from hessview.page.comparison import comparison
 from hessview.page.convergence_panel import EXTREMES
 from hessview.page.tiles.tile import brief
 from hessview.page.wording import apart_by, measured, number
-from hessview.views.convergence import describe, product_error
+from hessview.views.convergence import bounds, describe
 from hessview.views.sweep import SYMBOLS
 
 
@@ -141,11 +141,10 @@ def convergence_table(ds: xr.Dataset) -> Table:
         for rank in last["rank"].values.tolist()
         if np.isfinite(last.value.sel(rank=rank)).any()
     ]
-    error = product_error(ds, found.attrs["probe"])
-    worth = (
-        f"error D of the products {number(error, 2)}" if np.isfinite(error) else "D not measured"
-    )
-    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound · {worth}"
+    stated = bounds(ds, found.attrs["probe"])
+    worth = [f"{number(bound, 2)} ({end})" for end, bound in stated.items()]
+    more = f", of the outermost with the products' errors {' and '.join(worth)}" if worth else ""
+    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound{more}"
     return Table(caption, ["number", "largest λ", "smallest λ"], rows)
 
 

@@ -40,7 +40,7 @@ def compare(computed, figure, *, rounding=1e-13):
         own = {name: np.array(computed[role][name], dtype=float) for name in ("x", "y")}
         np.testing.assert_array_equal(own["x"], trace.x)
         # Bounds near the last digit are made of rounding.
-        atol = rounding * norm if role != "product_error" else 0
+        atol = 0 if role.endswith("_bound") else rounding * norm
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6, atol=atol, err_msg=role)
         if trace.marker.symbol:
             assert computed[role]["symbol"] == list(trace.marker.symbol)

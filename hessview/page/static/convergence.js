@@ -7,10 +7,10 @@ const LAST_DIGIT = Number.EPSILON; // share of the largest Ritz value, below whi
  * Arrays of the figure by role, of the probe at a place in the panel.
  * @param rules gives the quadrature of a probe (by its place) at so many steps
  */
-export function settling({ probes, extremes, errors, asymmetries = {} }, place, rules = freshRules({ probes })) {
+export function settling({ probes, extremes, bounds: stated, asymmetries = {} }, place, rules = freshRules({ probes })) {
   const { probe, alpha } = probes[place];
   const after = alpha.map((_, i) => rules(place, i + 1));
-  const { norm, floor } = sizes(after);
+  const floor = roundingOf(after);
   const traces = {};
   for (const end of ["largest", "smallest"]) {
     const x = [], values = [], bounds = [], symbol = [], customdata = [];
@@ -30,18 +30,18 @@ export function settling({ probes, extremes, errors, asymmetries = {} }, place, 
     }
     traces[end] = { x, y: values, symbol, customdata };
     traces[`${end}_residual`] = { x, y: bounds, symbol, customdata };
+    const bound = stated[probe]?.[end], known = bound > 0;
+    traces[`${end}_bound`] = { x: known ? [1, after.length] : [], y: known ? [bound, bound] : [], showlegend: known };
   }
-  const error = errors[probe] * norm, known = error > 0;
-  traces.product_error = { x: known ? [1, after.length] : [], y: known ? [error, error] : [], showlegend: known };
   const skew = (asymmetries[probe] ?? []).slice(0, after.length);
   traces.asymmetry = { x: skew.map((_, i) => i + 1), y: skew, showlegend: skew.length > 0 };
   return traces;
 }
 
-/** The largest size of a Ritz value, and the bound below which only rounding is left. */
-function sizes(after) {
+/** The bound below which only rounding is left. */
+function roundingOf(after) {
   const norm = after.reduce((most, { nodes }) => Math.max(most, Math.abs(nodes[0]), Math.abs(nodes.at(-1))), 0);
-  return { norm, floor: LAST_DIGIT * (norm || 1) };
+  return LAST_DIGIT * (norm || 1);
 }
 
 /** A panel that draws them into `host`, of a probe that is chosen in it. */
