@@ -18,6 +18,7 @@ from hessview.views.theme import LIGHT, template
 
 ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
 HEIGHT = 570
+TICKS, EDGE = 6, 0.04  # of the bounds' axis: most of them, and the share beyond the outermost
 BELOW = 112  # pixels: ticks, title and legend
 ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
 ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
@@ -63,7 +64,19 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     for end, colour, _ in ENDS:
         traces.append(_stated(stated.get(end, math.nan), end, colour, found.sizes["step"]))
     traces += [_skew(asymmetry(ds, found)), *_marks()]
-    return go.Figure(traces, _layout(found))
+    layout = _layout(found)
+    layout["yaxis3"] |= _bound_axis([trace["y"] for trace in traces if trace.get("yaxis") == "y3"])
+    return go.Figure(traces, layout)
+
+
+def _bound_axis(curves: list[np.ndarray]) -> dict[str, Any]:
+    """The logarithmic axis of bounds: whole decades, since ticks between them are long."""
+    values = np.concatenate([np.asarray(curve, dtype=float) for curve in curves])
+    values = np.log10(values[values > 0])  # NaN is not
+    low, high = math.floor(values.min()), math.ceil(values.max())
+    high = max(high, low + 1)
+    beyond = EDGE * (high - low)
+    return {"range": (low - beyond, high + beyond), "dtick": math.ceil((high - low) / TICKS)}
 
 
 def describe(found: xr.Dataset) -> str:
@@ -126,7 +139,7 @@ def _skew(values: np.ndarray) -> dict[str, Any]:
         "meta": {"role": "asymmetry"},
         "mode": "lines",
         "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dot"},
-        "showlegend": bool(len(values)),
+        "showlegend": bool((values > 0).any()),
         "hovertemplate": "step %{x}: asymmetry %{y:.2~g}<extra></extra>",
     }
 
@@ -178,7 +191,7 @@ def _stated(bound: float, end: str, colour: str, steps: int) -> dict[str, Any]:
     known = math.isfinite(bound) and bound > 0
     return {
         "type": "scatter",
-        "x": np.array([1, steps]) if known else np.zeros(0),
+        "x": np.array([0.5, steps + 0.5]) if known else np.zeros(0),
         "y": np.full(2, bound) if known else np.zeros(0),
         "xaxis": "x3",
         "yaxis": "y3",

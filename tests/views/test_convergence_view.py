@@ -79,7 +79,8 @@ def test_the_bound_with_the_products_errors_is_the_one_that_the_summary_states(
     line = trace(convergence(ds), f"{end}_bound")
     stated = float(summary(ds).uncertainty.sel(quantity=end))
     np.testing.assert_array_equal(line.y, [stated, stated])
-    np.testing.assert_array_equal(line.x, [1, 30])
+    assert line.x[0] < 1  # a line also after one step
+    assert line.x[1] > 30
     assert line.showlegend
     last = trace(convergence(ds, extremes=1), f"{end}_residual").y[29]
     assert stated > last  # what Lanczos left is a part of it

@@ -1,6 +1,7 @@
 // How the extreme Ritz values of a probe settle, computed in the page from its coefficients. It
 // repeats the arrays of hessview/views/convergence.py; a browser test holds them equal.
 
+const MOST_TICKS = 6, EDGE = 0.04; // of the bounds' axis: most of them, and the share beyond the outermost
 const LAST_DIGIT = Number.EPSILON; // share of the largest Ritz value, below which a bound is rounding
 
 /**
@@ -31,11 +32,19 @@ export function settling({ probes, extremes, bounds: stated, asymmetries = {} },
     traces[end] = { x, y: values, symbol, customdata };
     traces[`${end}_residual`] = { x, y: bounds, symbol, customdata };
     const bound = stated[probe]?.[end], known = bound > 0;
-    traces[`${end}_bound`] = { x: known ? [1, after.length] : [], y: known ? [bound, bound] : [], showlegend: known };
+    traces[`${end}_bound`] = { x: known ? [0.5, after.length + 0.5] : [], y: known ? [bound, bound] : [], showlegend: known };
   }
   const skew = (asymmetries[probe] ?? []).slice(0, after.length);
-  traces.asymmetry = { x: skew.map((_, i) => i + 1), y: skew, showlegend: skew.length > 0 };
+  traces.asymmetry = { x: skew.map((_, i) => i + 1), y: skew, showlegend: skew.some((value) => value > 0) };
   return traces;
+}
+
+/** The logarithmic axis of bounds: see views/convergence.py. */
+export function boundAxis(traces) {
+  const curves = [traces.largest_residual, traces.smallest_residual, traces.largest_bound, traces.smallest_bound, traces.asymmetry];
+  const logs = curves.flatMap(({ y }) => y).filter((value) => value > 0).map(Math.log10), [least, most] = extent(logs);
+  const low = Math.floor(least), high = Math.max(Math.ceil(most), low + 1), beyond = EDGE * (high - low);
+  return { range: [low - beyond, high + beyond], dtick: Math.ceil((high - low) / MOST_TICKS) };
 }
 
 /** The bound below which only rounding is left. */
@@ -76,7 +85,8 @@ export function convergencePanel(host, { id, chosen }) {
       const { symbol, ...arrays } = traces[trace.meta.role] ?? { x: [null], y: [null] };
       return { ...trace, ...arrays, ...(symbol ? { marker: { ...trace.marker, symbol } } : {}) };
     });
-    figure.update({ ...panel, figure: { ...panel.figure, data } }, palette);
+    const { layout } = panel.figure, moved = { ...layout, yaxis3: { ...layout.yaxis3, ...boundAxis(traces) } };
+    figure.update({ ...panel, figure: { data, layout: moved } }, palette);
   }
 
   return {
