@@ -142,8 +142,12 @@ def convergence_table(ds: xr.Dataset) -> Table:
         if np.isfinite(last.value.sel(rank=rank)).any()
     ]
     stated = bounds(ds, found.attrs["probe"])
-    worth = [f"{number(bound, 2)} ({end})" for end, bound in stated.items()]
-    more = f", of the outermost with the products' errors {' and '.join(worth)}" if worth else ""
+    outermost = last.value.sel(rank=1)
+    worth = [
+        f"{end} {' '.join(measured(float(outermost.sel(end=end)), bound))}"
+        for end, bound in stated.items()
+    ]
+    more = f"; with the products' errors, {' and '.join(worth)}" if worth else ""
     caption = f"Convergence of the extremes: {describe(found)} · ± residual bound{more}"
     return Table(caption, ["number", "largest λ", "smallest λ"], rows)
 
