@@ -101,7 +101,7 @@ def quadrature_of(
     rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
     if full:
         return rule, np.ones(count, dtype=np.intp)
-    return ghosts.merged(rule, _kept(steps, epsilon))
+    return ghosts.merged(rule, _kept(_columns(steps), epsilon))
 
 
 def merges_of(steps: Steps, epsilon: float) -> list[list[int]]:
@@ -112,39 +112,42 @@ def merges_of(steps: Steps, epsilon: float) -> list[list[int]]:
         epsilon: Machine epsilon of the data type in which products are computed.
 
     Returns:
-        For each number of steps, from 1: of every Ritz value that is a copy its place (they
-        ascend), followed by the place of the one that stands for it.
+        For each number of steps, from 1, by threes: the place of the first of some Ritz values
+        that are next to each other (they ascend), how many these are, and the place of the one
+        that stands for them. Those that stand for themselves alone are left out.
     """
-    columns = (getattr(steps, field.name).tobytes() for field in dataclasses.fields(steps))
-    return _merges(tuple(columns), epsilon)
+    return _merges(_columns(steps), epsilon)
 
 
 @functools.lru_cache(maxsize=1024)  # whole probes, which a live page asks for at each step
 def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
-    steps = Steps(*(np.frombuffer(column) for column in columns))
+    size = np.dtype(np.float64).itemsize
     made = []
-    for count in range(1, len(steps.alpha) + 1):
-        place = _kept(steps.first(count), epsilon)
-        copies = np.flatnonzero(place != np.arange(count))
-        made.append(np.column_stack([copies, place[copies]]).ravel().tolist())
+    for count in range(1, len(columns[0]) // size + 1):
+        place = _kept(tuple(column[: size * count] for column in columns), epsilon)
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        groups = np.column_stack([first, np.diff(first, append=count), place[first]])
+        alone = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
+        made.append(groups[~alone].ravel().tolist())
     return made
 
 
-def _kept(steps: Steps, epsilon: float) -> NDArray[np.intp]:
+def _columns(steps: Steps) -> tuple[bytes, ...]:
+    return tuple(getattr(steps, field.name).tobytes() for field in dataclasses.fields(steps))
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept(columns: tuple[bytes, ...], epsilon: float) -> NDArray[np.intp]:
+    """Places as of `ghosts.kept`, of the steps that these are the columns of; kept likewise."""
+    steps = Steps(*(np.frombuffer(column) for column in columns))
     errors = product_errors(steps, epsilon) + np.nan_to_num(steps.asymmetry)
-    return _places(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
+    return ghosts.kept(steps.alpha, steps.beta, errors)[1]
 
 
 @functools.lru_cache(maxsize=4096)  # probes; of 64 steps each, 12 MB
 def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
     """As `quadrature.ritz`; kept, since a live page asks for whole probes again at each step."""
     return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
-
-
-@functools.lru_cache(maxsize=4096)
-def _places(alpha: bytes, beta: bytes, errors: bytes) -> NDArray[np.intp]:
-    """Places as of `ghosts.kept`; kept likewise."""
-    return ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))[1]
 
 
 def copies_in(found: xr.Dataset) -> int:

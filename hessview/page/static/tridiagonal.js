@@ -36,13 +36,13 @@ export function quadrature(alpha, beta) {
 
 /**
  * A quadrature with each eigenvalue once: weights are added, the least residual counts.
- * @param pairs of each Ritz value that is a copy its place, then that of the one that stands for it; which these are
- *   was found where the products' errors are known: see data/ritz.py
+ * @param groups by threes the place of the first of some Ritz values, how many these are, and the place of the one that
+ *   stands for them; this was found where the products' errors are known: see merges_of in data/ritz.py
  * @returns the quadrature, and copies: how many Ritz values each node stands for
  */
-export function mergedRule({ nodes, weights, residuals }, pairs = []) {
+export function mergedRule({ nodes, weights, residuals }, groups = []) {
   const heads = nodes.map((_, i) => i);
-  for (let i = 0; i < pairs.length; i += 2) heads[pairs[i]] = pairs[i + 1];
+  for (let i = 0; i < groups.length; i += 3) heads.fill(groups[i + 2], groups[i], groups[i] + groups[i + 1]);
   const added = new Float64Array(nodes.length), least = new Float64Array(nodes.length).fill(Infinity), copies = heads.map(() => 0);
   heads.forEach((head, i) => {
     added[head] += weights[i];
