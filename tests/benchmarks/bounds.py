@@ -409,9 +409,9 @@ NOT_IN_BFLOAT16 = {"cnn_bn_pool"}  # torch refuses buffers in float32 beside inp
 SHORT = ("mlp_tanh", "mlp_relu", "llama", "flow")
 
 
-def prepared(kind: str, state: str) -> Case:
+def prepared(kind: str, state: str, seed: int = 0) -> Case:
     """A kind of model at random parameters, or trained for a while."""
-    torch.manual_seed(sum(map(ord, kind)))
+    torch.manual_seed(sum(map(ord, kind)) + 1000 * seed)
     case = KINDS[kind]()
     if state == "trained":
         optimiser = torch.optim.Adam(case.module.parameters(), 1e-2)
@@ -532,11 +532,13 @@ def as_before(ds: Any, end: str) -> tuple[float, float]:
     return float(nodes[probe, column]), float(found.residual.values[probe, column]) + worst * scale
 
 
-def study(kinds: list[str], states: list[str], precisions: list[str]) -> Iterator[Found]:
+def study(
+    kinds: list[str], states: list[str], precisions: list[str], seed: int = 0
+) -> Iterator[Found]:
     """Every extreme of every case, against the truth."""
     for kind in kinds:
         for state in states:
-            case = prepared(kind, state)
+            case = prepared(kind, state, seed)
             exactly = truth(case, "float64")
             for precision in precisions:
                 if precision == "bfloat16" and kind in NOT_IN_BFLOAT16:
@@ -616,6 +618,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--states", nargs="+", default=["random", "trained"])
     parser.add_argument("--precisions", nargs="+", choices=list(NARROW), default=list(NARROW))
+    parser.add_argument("--seed", type=int, default=0, help="of the parameters")
     parser.add_argument("--short", action="store_true", help=f"only {', '.join(SHORT)}")
     parser.add_argument("--verbose", action="store_true", help="every extreme that is too wide")
     parser.add_argument("--json", type=pathlib.Path, help="write every extreme to this file")
@@ -625,7 +628,7 @@ def main() -> None:
     started = time.perf_counter()
     kinds = list(SHORT) if options.short else options.kinds
     rows = []
-    for row in study(kinds, options.states, options.precisions):
+    for row in study(kinds, options.states, options.precisions, options.seed):
         rows.append(row)
         if options.json:
             options.json.write_text(json.dumps([each._asdict() for each in rows]))
