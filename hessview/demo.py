@@ -121,6 +121,8 @@ def _show(run: Run, bar: "tqdm[Any]") -> None:
     if done > bar.n:
         nodes = ritz(dataset).node
         extremes = f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}"
+        if done == run.command.total:
+            extremes += ", measured anew"
         bar.set_postfix_str(extremes, refresh=False)
         bar.update(done - bar.n)
     elif sys.stdout.isatty():

@@ -86,7 +86,7 @@ def of_probe(ds: xr.Dataset, probe: int) -> dict[End, Extreme] | None:
     return _of_probe(columns, pairs, machine_epsilon(ds), keeps_all(ds))
 
 
-_OF_PAIR = ("value", "residual", "error", "factor", "change", "spread", "rho")
+_OF_PAIR = ("value", "residual", "error", "doubt", "change", "spread", "rho")
 
 
 @functools.lru_cache(maxsize=4096)
