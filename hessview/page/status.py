@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.data.ritz import keeps_all
 from hessview.data.schema import SCHEMAS
 from hessview.messages import ENDED
 from hessview.page.wording import duration
@@ -38,7 +39,7 @@ def status(
     Returns:
         state and its label, message (why it ended early), done and total readings, the unit in
         which they are counted, and left: the time that the remaining ones will take, in words,
-        while it runs.
+        while it runs, or that the extremes of a probe are being measured.
     """
     state = str(ds.attrs.get("state", "done"))
     message = str(ds.attrs.get("error", ""))
@@ -55,6 +56,8 @@ def status(
     left = ""
     if state == "running" and seconds > 0:
         left = f"about {duration(seconds)} left"
+    if state == "running" and any(_measures_anew(part) for part in parts or [ds]):
+        left = "extremes are being measured anew"
     return {
         "state": state,
         "label": LABELS.get(state, state),
@@ -87,6 +90,19 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     total = max(total, int(ds.attrs.get("readings_asked", 0)))  # a large run, cut to what is begun
     after_breakdown = np.logical_or.accumulate(beta == 0, axis=-1)[..., :-1]
     return done, int(total - after_breakdown.sum())
+
+
+def _measures_anew(ds: xr.Dataset) -> bool:
+    """Whether the latest probe has all its steps, but not its extremes, which take a while too."""
+    if ds.attrs.get("command") != "density" or ds.attrs.get("state") != "running":
+        return False
+    if not (ds.attrs.get("error_every") and keeps_all(ds) and "pair_value" in ds):
+        return False
+    begun = ds.isel(probe=ds.alpha.notnull().any("step").values)
+    if not begun.sizes["probe"]:
+        return False
+    latest = begun.isel(probe=-1)
+    return bool(latest.alpha.notnull().all() and latest.pair_value.isnull().all())
 
 
 def _seconds_left(ds: xr.Dataset, readings: int, *, known_from: xr.Dataset) -> float:
