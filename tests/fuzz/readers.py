@@ -184,9 +184,10 @@ class Readers:
         printable(format_jobs(entries.values()))
         entry = entries.get(folder.name)
         if harmless(damage):
-            states = {"starting": ["starting"], "ended": ["ended"]}
-            expected = ["dead"] if damage.gone else ["idle", "measuring"]
-            if entry is None or entry.state not in states.get(damage.state, expected):
+            # Of a job that died while it was starting, the one before is told.
+            states = {"starting": ["ended" if damage.gone else "starting"], "ended": ["ended"]}
+            lives = ["dead"] if damage.gone else ["idle", "measuring"]
+            if entry is None or entry.state not in states.get(damage.state, lives):
                 raise Wrong(f"a job that is {damage.state}, gone {damage.gone}, is {entry}")
 
     def report(self, folder: Path, damage: Damage) -> None:

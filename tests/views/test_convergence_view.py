@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from emulated import OUTLIERS, dataset
+from emulated import OUTLIERS, by_hand, dataset
 from scipy.linalg import eigh_tridiagonal
 
 from hessview import views
@@ -59,7 +59,7 @@ def test_points_are_filled_once_an_eigenvalue_is_located():
 
 
 def test_bounds_end_at_the_rounding_of_float64_and_a_breakdown_is_drawn_there():
-    ds = dataset(probes=1, steps=5)
+    ds = by_hand(dataset(probes=1, steps=5))
     ds["beta"][0, 2] = 0.0
     figure = convergence(ds, extremes=1)
     drawn = trace(figure, "largest_residual")
