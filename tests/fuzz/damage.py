@@ -105,7 +105,9 @@ def make(folder: Path, record: bytes, living: Process, state: str) -> None:
 
 
 def failure() -> dict[str, Any]:
-    return dataclasses.asdict(Failure(rank=0, error="RunDirectoryError: it is full", time=1.0))
+    return dataclasses.asdict(
+        Failure(rank=0, error="RunDirectoryError: it cannot be written; free disk space.", time=1.0)
+    )
 
 
 def starting(process: Process) -> dict[str, Any]:

@@ -149,15 +149,15 @@ class Readers:
         self.undamaged: dict[tuple[str, bool, bool], str] = {}
         """How `claim_job` refuses, by state of the job, whether it is gone, and `force`."""
         self.all: dict[str, tuple[int, Callable[[Path, Damage], None]]] = {
-            "open_runs": (12, self.open_runs),
-            "watch": (6, self.watch),
+            "open_runs": (16, self.open_runs),
+            "watch": (8, self.watch),
             "jobs": (8, self.jobs),
             "report": (1, self.report),
             "dashboard": (2, self.dashboard),
             "attach": (8, self.attach),
             "wait": (3, self.wait),
             "launched": (3, self.launched),
-            "start": (4, self.start),
+            "start": (5, self.start),
         }
 
     def _hold(self, found: dict[str, xr.Dataset], damage: Damage) -> None:
