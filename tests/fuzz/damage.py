@@ -30,6 +30,13 @@ HOSTILE: list[Any] = [
     *(float("nan"), float("inf"), "", "x", "../../x", "a/b", ".", "\ud800", "\0", "<b>", "é" * 300),
     *([], {}, [None], [[["x"]]], {"a": {"b": []}}, ["x"] * 1000, [0.5] * 5000, "y" * 70_000),
 ]
+
+
+def hostile(chance: random.Random) -> Any:
+    """One of them, that nobody else has: damage goes on within it."""
+    return copy.deepcopy(chance.choice(HOSTILE))
+
+
 SMALL = [
     *("job.json", f"claim-{EPOCH}", "rank-0.json", "rank-1.json", "failure-0.json"),
     *("starting.json", "starting.json"),
@@ -222,7 +229,7 @@ class Damage:
         if chance.random() < 0.05:
             return DEEP
         if chance.random() < 0.05:
-            return json.dumps(chance.choice(HOSTILE))
+            return json.dumps(hostile(chance))
         if chance.random() < 0.05:
             return "1" + "0" * 5000
         if chance.random() < 0.1:
@@ -249,11 +256,9 @@ class Damage:
             del value[key]
             self.says += f" without {key!r}"
         elif chance.random() < 0.1 and isinstance(value, dict):
-            value[chance.choice(["newer", "", "\ud800", "seq", "state", "run"])] = chance.choice(
-                HOSTILE
-            )
+            value[chance.choice(["newer", "", "\ud800", "seq", "state", "run"])] = hostile(chance)
         else:
-            value[key] = chance.choice(HOSTILE)
+            value[key] = hostile(chance)
             self.says += f" {key!r} = {str(value[key])[:20]!r}"
 
     def small(self, folder: Path) -> None:
@@ -285,7 +290,7 @@ class Damage:
                 ]
                 text = chance.choice(whole)
             case "more":
-                text = json.dumps({**data, "of_a_newer_version": chance.choice(HOSTILE)}).encode()
+                text = json.dumps({**data, "of_a_newer_version": hostile(chance)}).encode()
             case _:
                 raw = json.dumps(data).encode()
                 text = raw[: chance.randrange(len(raw))]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from damage import EPOCH, HOSTILE, IDENTITY, ODD, Damage
+from damage import EPOCH, HOSTILE, IDENTITY, ODD, Damage, hostile
 
 import hessview
 from hessview import errors
@@ -291,7 +291,7 @@ def ask_desk(chance: random.Random) -> None:
             command[chance.choice(fields)] = chance.choice([*HOSTILE, *more])
         body: Any = {"run": chance.choice(["a", "b", "c1", *HOSTILE]), "command": command}
         if chance.random() < 0.1:
-            body = chance.choice(HOSTILE)
+            body = hostile(chance)
         text: Any = json.dumps(body)
         if chance.random() < 0.05:
             text = chance.choice(["", "{", "[" * 100_000, None, 5, " " * 5_000_000])
