@@ -33,6 +33,8 @@ _LOG = "job.log"
 _SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
 _DOING = "..."  # how it ends those that say what it is doing
 _READ = 1 << 20  # bytes at the end of the job's output that are looked through
+_LONGEST = 2_000  # characters of a line that says why there is no job
+_WIDTH = 150  # and of others that are quoted
 _TAIL = 15  # lines of the job's output that an error quotes
 _COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
 _NAMES = ("text", "dtype")
@@ -254,7 +256,7 @@ class _Launched:
             return JobError(f"the job did not start: {blame(failures, {})}")
         log = self.directory.path / _LOG
         try:
-            lines = [one_line(line) for line in read_end(log, _READ).splitlines()]
+            lines = [one_line(line, _LONGEST) for line in read_end(log, _READ).splitlines()]
         except OSError as error:
             lines = [f"it cannot be read: {error}"]
         for line in lines:
@@ -262,7 +264,7 @@ class _Launched:
                 return JobError(line.removeprefix(_SAYS))
         return JobError(
             f"the job ended with code {self.process.returncode} before it was ready; the end of "
-            f"{log}:\n" + "\n".join(lines[-_TAIL:])
+            f"{log}:\n" + "\n".join(one_line(line, _WIDTH) for line in lines[-_TAIL:])
         )
 
 
