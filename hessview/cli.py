@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hessview import __version__
+from hessview.counted import counted
 from hessview.errors import HessviewError, InputError, JobError
 
 _DEFAULT = "(default: %(default)s)"
@@ -263,7 +264,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
         ratios = benchmark(run.wait())
         job = session.job
-        print(f"{job.model}: {job.parameters:,} parameters on {job.world_size} ranks")
+        print(f"{job.model}: {job.parameters:,} parameters on {counted(job.world_size, 'rank')}")
     print(format_benchmark(ratios))
     if arguments.json:
         arguments.json.write_text(json.dumps(ratios.to_dict(), indent=1))

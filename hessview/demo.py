@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from hessview.commands import Density
+from hessview.counted import counted
 from hessview.data.displacement import rounding
 from hessview.data.ritz import ritz
 from hessview.data.summary import headline
@@ -68,13 +69,16 @@ def demo(
     with _terminated_as_interrupted():
         try:
             what = "trains a small GPT" if quick else "loads SmolLM2-135M"
-            print(f"torchrun starts {ranks} ranks; rank 0 {what} and all share it ...", flush=True)
+            print(
+                f"torchrun starts {counted(ranks, 'rank')}; rank 0 {what} and all share it ...",
+                flush=True,
+            )
             with launch(ranks=ranks, run_dir=run_dir, **options) as session:
                 job = session.job
                 print(
                     f"attached over torch.distributed.rpc: {job.parameters:,} parameters in "
-                    f"{len(job.blocks)} blocks on {job.world_size} ranks, loss {job.loss:.3f} "
-                    f"over {job.weight:,.0f} {job.weight_unit}",
+                    f"{counted(len(job.blocks), 'block')} on {counted(job.world_size, 'rank')}, "
+                    f"loss {job.loss:.3f} over {job.weight:,.0f} {job.weight_unit}",
                     flush=True,
                 )
                 run = session.submit(command)
@@ -117,6 +121,8 @@ def _show(run: Run, bar: "tqdm[Any]") -> None:
     if done > bar.n:
         nodes = ritz(dataset).node
         extremes = f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}"
+        if done == run.command.total:
+            extremes += ", measured anew"
         bar.set_postfix_str(extremes, refresh=False)
         bar.update(done - bar.n)
     elif sys.stdout.isatty():

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -31,15 +32,15 @@ def spectrum(parameters: int = 600, seed: int = 0) -> np.ndarray:
 
 
 def lanczos(
-    eigenvalues: np.ndarray, start: np.ndarray, steps: int
+    eigenvalues: np.ndarray, start: np.ndarray, steps: int, *, kept: int | None = None
 ) -> Iterator[tuple[float, float]]:
-    """Alpha and beta of each step, fully reorthogonalised, in the eigenbasis."""
+    """Alpha and beta of each step in the eigenbasis, reorthogonalised against the last so many."""
     basis = [start / np.linalg.norm(start)]
     for _ in range(steps):
         vector = eigenvalues * basis[-1]
         alpha = float(vector @ basis[-1])
         for _ in range(2):
-            span = np.array(basis)
+            span = np.array(basis if kept is None else basis[-kept:])
             vector = vector - span.T @ (span @ vector)
         beta = float(np.linalg.norm(vector))
         yield alpha, beta
@@ -56,8 +57,10 @@ def payloads(
     error: str = "",
     seed: int = 0,
     parameters: int = 600,
+    reorthogonalize: int | Literal["full", "none"] = "full",
 ) -> Iterator[Payload]:
     """What a job says during a run; `stop` readings, then `end` ("" leaves it running)."""
+    kept = {"full": None, "none": 2}.get(reorthogonalize, reorthogonalize)
     eigenvalues = spectrum(parameters, seed)
     random = np.random.default_rng(seed + 1)
     yield JobStarted(
@@ -81,14 +84,15 @@ def payloads(
         versions={"hessview": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
         host="node-a",
     )
-    yield RunQueued(command=command_to_json(Density(steps=steps, probes=probes, seed=seed)))
+    command = Density(steps=steps, probes=probes, seed=seed, reorthogonalize=reorthogonalize)
+    yield RunQueued(command=command_to_json(command))
     if stop is None or stop >= 0:
         yield RunStarted(training_step=None, loss=2.874, gradient_norm=1.93)
     count = 0
     for probe in range(probes):
         start = random.standard_normal(parameters)
         start[-len(OUTLIERS) :] *= 1e-2  # as light as single directions of a large model
-        for step, (alpha, beta) in enumerate(lanczos(eigenvalues, start, steps)):
+        for step, (alpha, beta) in enumerate(lanczos(eigenvalues, start, steps, kept=kept)):
             if stop is not None and count >= stop:
                 break
             count += 1

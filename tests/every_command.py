@@ -1,5 +1,7 @@
 """A run of every command without a job, its numbers known: events folded by `collect`."""
 
+from typing import Literal
+
 import numpy as np
 import xarray as xr
 from coupled import NAMES, operator
@@ -67,8 +69,11 @@ def accuracy_readings(*, exact: bool = True) -> list[Reading]:
     return readings
 
 
-def sweep_readings(setting: str, steps: int, probes: int) -> list[Reading]:
+def sweep_readings(
+    setting: str, steps: int, probes: int, reorthogonalize: str = "full"
+) -> list[Reading]:
     """Spectra that move with the setting; the least epsilon gives noise."""
+    kept = {"full": None, "none": 2}[reorthogonalize]
     moves = {
         "epsilon": ((2.0, 0.9), (0.03, 0.02), (0.0, 0.002), (0.01, 0.03)),
         "fraction": ((0.25, 0.004), (0.1, 0.003), (0.0, 0.003)),
@@ -80,7 +85,7 @@ def sweep_readings(setting: str, steps: int, probes: int) -> list[Reading]:
             start = random.standard_normal(600)
             start[-len(OUTLIERS) :] *= 3e-2
             eigenvalues = spectrum() * (1 + move)
-            for step, (alpha, beta) in enumerate(lanczos(eigenvalues, start, steps)):
+            for step, (alpha, beta) in enumerate(lanczos(eigenvalues, start, steps, kept=kept)):
                 values = {
                     "alpha": alpha,
                     "beta": beta,
@@ -124,12 +129,14 @@ def dataset_of(
     noise: float = 1e-3,
     exact: bool = True,
     probes: int = 3,
+    reorthogonalize: Literal["full", "none"] = "full",
+    steps: int = 24,
 ) -> xr.Dataset:
     """A run of the command; of one that was stopped, so many readings, and `end` ("": running).
 
     Of a coupling, names are its blocks', noise that of its products, and probes how many there are.
     """
-    lanczos_of = {"steps": 24, "probes": 2}
+    lanczos_of = {"steps": steps, "probes": 2, "reorthogonalize": reorthogonalize}
     if name == "coupling":
         payloads = list(
             coupling_payloads(

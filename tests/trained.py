@@ -1,6 +1,7 @@
 """Density runs of a training without a job: a dense matrix whose outliers grow with the step."""
 
 import dataclasses
+from typing import Literal
 
 import emulated
 import numpy as np
@@ -30,8 +31,12 @@ def run_of(
     model: str = "tiny",
     run: str = "",
     operator: str = "hessian",
+    reorthogonalize: Literal["full", "none"] = "full",
 ) -> xr.Dataset:
     """A density run at a training step; of one that was stopped, so many readings."""
+    command = Density(
+        steps=steps, probes=probes, operator=operator, reorthogonalize=reorthogonalize
+    )
     payloads = [
         dataclasses.replace(
             next(emulated.payloads()),
@@ -41,7 +46,7 @@ def run_of(
             loss=5.5,
             gradient_norm=1.0,
         ),
-        RunQueued(command=command_to_json(Density(steps=steps, probes=probes, operator=operator))),
+        RunQueued(command=command_to_json(command)),
     ]
     if stop is None or stop > 0:
         at = training_step or 0
@@ -64,7 +69,10 @@ def run_of(
         for probe in range(probes)
         for step, (alpha, beta) in enumerate(
             emulated.lanczos(
-                eigenvalues(training_step or 0), random.choice([-1.0, 1.0], SIZE), steps
+                eigenvalues(training_step or 0),
+                random.choice([-1.0, 1.0], SIZE),
+                steps,
+                kept=None if reorthogonalize == "full" else 2,
             )
         )
     ]

@@ -5,6 +5,7 @@ import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.as_run import as_run
+from hessview.data.digits import NOT_NEGATIVE
 from hessview.data.table import written
 from hessview.errors import RecordError
 
@@ -129,7 +130,8 @@ def format_benchmark(ratios: xr.Dataset) -> str:
         lines.append(f"{work!s:{width}}  {time:>17}  {size:>9}  {counts}")
     for depth in ratios.depth.values:
         row = ratios.sel(depth=depth)
-        share = written(100 * float(row.overhead), 100 * float(row.overhead_spread))
+        overhead, spread = 100 * float(row.overhead), 100 * float(row.overhead_spread)
+        share = written(overhead, spread, limits=NOT_NEGATIVE)
         lines.append(f"Lanczos step {int(depth)}: + ({share}) % of a product")
     lines.append(say_spread(ratios))
     for work in ratios.work.values:
@@ -155,7 +157,7 @@ def say_spread(ratios: xr.Dataset) -> str:
 
 
 def _times(ratio: float, spread: float) -> str:
-    return written(ratio, spread) if np.isfinite(spread) else f"{ratio:.2f}"
+    return written(ratio, spread, limits=NOT_NEGATIVE) if np.isfinite(spread) else f"{ratio:.2f}"
 
 
 def _spread(samples: xr.DataArray) -> xr.DataArray:

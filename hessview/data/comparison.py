@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_datasets
 from hessview.data.displacement import warn_of_rounding
 from hessview.data.extremes import extremes
 from hessview.data.interval import LEVEL
-from hessview.data.ritz import ritz
+from hessview.data.ritz import copies_in, ritz
 from hessview.data.sweep import Distance, Spectra, distance
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
@@ -62,7 +63,8 @@ def comparison(
         The runs that can be compared, and over their labels (coordinate run): distance to the
         reference, distance_low and distance_high, in units of the loss (NaN where there is no
         whole probe), largest and smallest with largest_uncertainty and smallest_uncertainty as
-        `hessview.summary` has them, whole (how many probes are), matrix (in what it differs from
+        `hessview.summary` has them, whole (how many probes are), copies (how many
+        Ritz values were merged), matrix (in what it differs from
         the reference's, in words; "" if in nothing), coarse, and width (the kernel width that its
         steps support). attrs["reference"] is its label, and attrs["left_out"] counts density runs
         without a step.
@@ -77,8 +79,8 @@ def comparison(
     there = measured(found)
     if not there:
         raise RecordError(
-            f"none of {len(found)} density runs has a measured step; pass density runs, and wait "
-            "for their first readings."
+            f"of {counted(len(found), 'density run')} none has a measured step; pass density runs, "
+            "and wait for their first readings."
         )
     spectra = [ritz(ds) for ds in there]
     halves = [ritz(ds, steps=max(ds.sizes["step"] // 2, 1)) for ds in there]
@@ -113,6 +115,7 @@ def comparison(
             **far,
             **ends,
             "whole": ("run", np.array([int(one.finished.sum()) for one in spectra])),
+            "copies": ("run", np.array([copies_in(one) for one in spectra])),
             "matrix": ("run", np.array(matrix, dtype=object)),
             "coarse": ("run", np.array(coarse)),
             "width": ("run", np.array(widths), units),

@@ -5,6 +5,7 @@ import xarray as xr
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.ritz import (
+    count_copies,
     keeps_all,
     machine_epsilon,
     one_density,
@@ -33,7 +34,8 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         Variables value and residual (an eigenvalue of the operator as applied lies within it),
         both in units of the loss, over (end, rank, step); end is "largest" or "smallest", rank 1
         is the outermost. NaN before step 2 * rank, but for the first step's only value, which is
-        at both ends: inner values belong to neither. attrs["probe"] is the probe.
+        at both ends: inner values belong to neither. copies over (step) counts the Ritz values
+        that were merged with others. attrs["probe"] is the probe.
 
     Raises:
         InputError: A probe that is none of the run's, or extremes < 1.
@@ -59,8 +61,10 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     run = one_density(ds)
     seen, epsilon, full = steps_of(run, place, length), machine_epsilon(run), keeps_all(run)
     columns = np.full((2, len(ENDS), extremes, length), np.nan)
+    merged = np.zeros(length, dtype=np.int64)
     for step in range(1, length + 1):
-        rule, _ = quadrature_of(seen.first(step), epsilon, full)
+        rule, copies = quadrature_of(seen.first(step), epsilon, full)
+        merged[step - 1] = count_copies(copies)
         count = len(rule.nodes)
         there = min(extremes, max(count // 2, 1))  # others are not of this end rather than that
         for row, values in enumerate((rule.nodes, rule.residuals)):
@@ -72,6 +76,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         {
             "value": (dims, columns[0], {**units, "long_name": "Ritz value"}),
             "residual": (dims, columns[1], {**units, "long_name": "residual bound"}),
+            "copies": ("step", merged, {"units": "1", "long_name": "Ritz values that were merged"}),
         },
         {
             "end": np.array(ENDS, dtype=object),

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.as_run import as_run, check_unmasked
+from hessview.data.digits import alone, limits_of
 from hessview.data.interval import LEVEL, say_student, student
 from hessview.errors import RecordError
 
@@ -34,7 +35,8 @@ def coupling_summary(ds: xr.Dataset) -> xr.Dataset:
 
     Returns:
         Over quantity: value, spread (standard error over probes), noise, uncertainty (Student's t
-        over probes at the level in attrs, and noise), low and high (value less and plus that),
+        over probes at the level in attrs, and noise), low and high (value less and plus that, as
+        far as the quantity can lie there),
         expected (what exact products give on average beside the other quantities, NaN where
         theory is silent), verdict, and basis (where the uncertainty is from). The quantities are
         block_error and cosine, means over probes of |Hv - H_B v| / |Hv| and of the cosine between
@@ -121,13 +123,14 @@ def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     expected[[1, 3]] = np.sqrt(np.clip(1 - value[[3, 1]] ** 2, 0, 1))
     expected[4] = 1.0
     uncertainty = reach + noise  # the noise is a bound, which no number of probes averages out
+    least, most = np.array([limits_of(name) for name in QUANTITIES]).T
     numbers = {
         "value": value,
         "spread": spread,
         "noise": noise,
         "uncertainty": uncertainty,
-        "low": value - uncertainty,
-        "high": value + uncertainty,
+        "low": np.maximum(value - uncertainty, np.minimum(least, value)),
+        "high": np.minimum(value + uncertainty, np.maximum(most, value)),
         "expected": expected,
     }
     verdict = _verdicts(value, spread, noise, probes)
@@ -183,7 +186,7 @@ def _basis(probes: int, noise: float, verdict: str) -> str:
     if not probes:
         return "no probe is finished yet"
     spread = say_student(probes, LEVEL) if probes > 1 else "1 probe, no spread"
-    return f"{spread} and noise {noise:.1e}: {verdict}"
+    return f"{spread} and noise {alone(noise, 2)}: {verdict}"
 
 
 def _matrix(ds: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -6,6 +6,7 @@ the value takes away; so none reads 0 beside a number that was rounded.
 """
 
 import math
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -16,31 +17,65 @@ MOST_DECIMALS = 6  # of a per cent
 EVEN = 12  # digits after which what is left is float64's rounding, not to be rounded up for
 
 
+Ends = tuple[float, float]
+ANYTHING: Ends = (-math.inf, math.inf)
+NOT_NEGATIVE: Ends = (0.0, math.inf)
+LIMITS: Mapping[str, Ends] = {
+    "frobenius_norm": NOT_NEGATIVE,
+    "negative_mass": (0.0, 1.0),
+    "unresolved_mass": (0.0, 1.0),
+    "block_error": NOT_NEGATIVE,
+    "block_error_pooled": NOT_NEGATIVE,
+    "cosine": (-1.0, 1.0),
+    "cosine_pooled": (-1.0, 1.0),
+}
+"""Between which numbers a quantity can lie at all, where that is not anywhere."""
+
+
+def limits_of(quantity: str) -> Ends:
+    """Between which numbers a quantity can lie, by its name in a summary."""
+    return LIMITS.get(quantity, ANYTHING)
+
+
 class Rounded(NamedTuple):
-    """A number and its uncertainty as decimal texts, both times ten to the power.
+    """A number and its uncertainty as decimal texts, all times ten to the power.
 
     Attributes:
         value: Such as "41.30".
         uncertainty: Such as "0.13", with as many decimals.
         power: Of ten; 0 for numbers that are written out.
+        low: Lower end of the interval, where value ± uncertainty would reach beyond what the
+            number can be, and is not to be written; "" elsewhere.
+        high: Upper end, likewise.
     """
 
     value: str
     uncertainty: str
     power: int
+    low: str = ""
+    high: str = ""
 
 
-def rounded(value: float, uncertainty: float, *, most: int = MOST_DIGITS) -> Rounded:
+def rounded(
+    value: float,
+    uncertainty: float,
+    *,
+    limits: Ends = ANYTHING,
+    ends: Ends | None = None,
+    most: int = MOST_DIGITS,
+) -> Rounded:
     """A value rounded to its uncertainty, and this rounded up to two digits.
 
     Args:
         value: A finite number.
         uncertainty: A finite number >= 0.
+        limits: Between which numbers the quantity can lie, such as `limits_of` has them.
+        ends: Those of the interval, if it is not value ± uncertainty.
         most: Digits that the value has at most; if it is known better, the uncertainty that is
             written is that of its last digit.
 
     Returns:
-        Their texts: value ± uncertainty holds what they said before.
+        Their texts: value ± uncertainty holds what they said before, as does low to high.
     """
     number, doubt = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{EVEN}g}")
     lead = number.adjusted() if number else (doubt.adjusted() if doubt else 0)
@@ -54,7 +89,17 @@ def rounded(value: float, uncertainty: float, *, most: int = MOST_DIGITS) -> Rou
     shown = number.quantize(unit, ROUND_HALF_EVEN)
     doubt = (doubt + abs(number - shown)).quantize(unit, ROUND_CEILING)
     lead = max(lead, doubt.adjusted()) if doubt else lead
-    return _scaled(shown, doubt, lead, last)
+    found = _scaled(shown, doubt, lead, last)
+    least, greatest = map(Decimal, limits)
+    if not least <= number <= greatest or (shown - doubt >= least and shown + doubt <= greatest):
+        return found
+    low, high = ends or (value - uncertainty, value + uncertainty)
+    outward = (
+        Decimal(f"{max(low, limits[0]):.{EVEN}g}").quantize(unit, ROUND_FLOOR),
+        Decimal(f"{min(high, limits[1]):.{EVEN}g}").quantize(unit, ROUND_CEILING),
+    )
+    texts = [_scaled(end, Decimal(0), lead, last).value if end else "0" for end in outward]
+    return found._replace(low=texts[0], high=texts[1])
 
 
 def _scaled(value: Decimal, doubt: Decimal, lead: int, last: int) -> Rounded:
@@ -107,6 +152,15 @@ def span(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]:
         unit = Decimal(1).scaleb(number.adjusted() - digits + 1)
         texts.append(f"{float(number.quantize(unit, way)) if number else 0.0:.{digits}g}")
     return texts[0], texts[1]
+
+
+def at_most(bound: float) -> str:
+    """A bound, rounded up to two digits, as Python writes numbers.
+
+    Args:
+        bound: A finite number >= 0.
+    """
+    return span(0.0, bound)[1]
 
 
 def alone(value: float, digits: int) -> str:

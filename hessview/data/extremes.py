@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from hessview.data.ritz import keeps_all, lengths_of, machine_epsilon, one_density, steps_of
+from hessview.counted import counted
+from hessview.data.digits import alone, at_most
+from hessview.data.ritz import (
+    keeps_all,
+    lengths_of,
+    machine_epsilon,
+    one_density,
+    say_copies,
+    steps_of,
+)
 from hessview.spectral import bounds
 from hessview.spectral.bounds import ENDS, End, Extreme, Pair, Steps
 
@@ -77,7 +86,7 @@ def of_probe(ds: xr.Dataset, probe: int) -> dict[End, Extreme] | None:
     return _of_probe(columns, pairs, machine_epsilon(ds), keeps_all(ds))
 
 
-_OF_PAIR = ("value", "residual", "error", "factor", "change", "spread", "rho")
+_OF_PAIR = ("value", "residual", "error", "doubt", "change", "spread", "rho")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -108,8 +117,8 @@ def _estimate(ds: xr.Dataset, end: End, found: list[Extreme], lengths: list[int]
     if one.withheld:
         return Estimate(np.nan, np.nan, f"withheld: {one.withheld}")
     made = f"residual bound{_products(ds, one)}"
-    certain = f"; at most {one.certain:.1e}" if one.certain > one.bound else ""
-    ghosts = f"; {one.copies} copies merged" if one.copies > 1 else ""
+    certain = f"; at most {at_most(one.certain)}" if one.certain > one.bound else ""
+    ghosts = f"; {say_copies(one.copies)}" if one.copies > 1 else ""
     twin = "; not told apart from the next" if one.twin else ""
     return Estimate(
         one.value,
@@ -122,13 +131,13 @@ def _products(ds: xr.Dataset, one: Extreme) -> str:
     if ds.attrs.get("operator") == "exact":
         said = "; exact products, which err by rounding alone"
     elif np.isfinite(one.error):
-        said = f" and product error D = {one.error:.1e}"
+        said = f" and product error D = {alone(one.error, 2)}"
         said += " along it" if one.anew else ", of neighbours where none was measured"
     else:
         said = "; product error not measured"
     if not np.isfinite(one.asymmetry):
         return f"{said}; the record lacks the products' asymmetry"
-    return f"{said}, asymmetry {one.asymmetry:.1e}"
+    return f"{said}, asymmetry {alone(one.asymmetry, 2)}"
 
 
 def _left_out(found: list[Extreme]) -> str:
@@ -142,7 +151,7 @@ def _beyond(ds: xr.Dataset, end: End, lengths: list[int]) -> str:
         return ""
     side = "above" if end == "largest" else "below"
     share = bounds.beyond(int(ds.attrs["parameters"]), lengths, chance=CHANCE)
-    depth = f"{len(lengths)} probe{'s' * (len(lengths) != 1)} of {max(lengths)} steps"
+    depth = f"{counted(len(lengths), 'probe')} of {counted(max(lengths), 'step')}"
     if not share <= RESOLVED:
-        return f"; {depth} are too few to tell what lies {side}"
+        return f"; too few steps to tell what lies {side} ({depth})"
     return f"; none {side} by more than {share:.1g} of the range, {1 - CHANCE:.0%} ({depth})"

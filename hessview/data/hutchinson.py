@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.digits import alone
 from hessview.data.interval import LEVEL, Interval, say_student, student, without
 from hessview.spectral.bounds import JUMP, NOT_A_DERIVATIVE
 
@@ -104,8 +105,8 @@ def say_jump(errors: Array) -> str:
         errors: D of first products, one at least >= NOT_A_DERIVATIVE.
     """
     return (
-        f"withheld: a first product has D = {float(np.nanmax(errors)):.1e}, so it is no derivative "
-        "(a kink, or noise)"
+        f"withheld: a first product has D = {alone(float(np.nanmax(errors)), 2)}, so it is no "
+        "derivative (a kink, or noise)"
     )
 
 
@@ -163,5 +164,5 @@ def _skewness(ds: xr.Dataset, parameters: float) -> float:
 def _say_products(errors: Array, *, exact: bool) -> str:
     measured = errors[np.isfinite(errors)]
     if measured.size:
-        return f", and product error D = {measured.max():.1e}"
+        return f", and product error D = {alone(float(measured.max()), 2)}"
     return "" if exact else "; product error not measured"

@@ -9,6 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from hessview.counted import counted
+from hessview.data.digits import alone
 from hessview.data.hutchinson import first_errors, say_jump
 from hessview.data.interval import Interval, without
 from hessview.data.ritz import machine_epsilon, steps_of
@@ -128,17 +130,17 @@ def _least(mean: float, count: float) -> float:
 def _say(
     ds: xr.Dataset, found: xr.Dataset, whole: NDArray[np.intp], steps: Array, parameters: float
 ) -> str:
-    count = f"{len(whole)} probe{'s' * (len(whole) != 1)}"
+    count = counted(len(whole), "probe")
     basis = f"{100 * LEVEL:g} % bounds of Chebyshev, Markov and Stieltjes over {count}"
     asked = ds.sizes["step"]
     residual = found.residual.values[whole]
     inexact = (np.nan_to_num(residual) > 0).any(axis=1)  # of one that broke down nothing is left
     if inexact.any() and (most := int(steps[inexact].max())) < asked:
-        basis += f", cut short at {most} of {asked} steps"
+        basis += f", cut short at {most} of {counted(asked, 'step')}"
     if np.isnan(parameters):
         basis += "; without their scatter, as the record lacks the number of parameters"
     if "error" in ds and np.isfinite(ds.error.values).any():
-        basis += f", and product error D = {float(np.nanmax(ds.error.values[whole])):.1e}"
+        basis += f", and product error D = {alone(float(np.nanmax(ds.error.values[whole])), 2)}"
     elif ds.attrs.get("operator") != "exact":
         basis += "; product error not measured"
     return basis

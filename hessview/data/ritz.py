@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hessview.data.as_dataset import as_dataset
 from hessview.data.fingerprints import changed
@@ -101,8 +101,47 @@ def quadrature_of(
     rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
     if full:
         return rule, np.ones(count, dtype=np.intp)
+    return ghosts.merged(rule, _kept(_columns(steps), epsilon))
+
+
+def merges_of(steps: Steps, epsilon: float) -> list[list[int]]:
+    """What a page needs to merge copies by itself, after any number of a probe's steps.
+
+    Args:
+        steps: What its steps say, of a run that gave up old vectors.
+        epsilon: Machine epsilon of the data type in which products are computed.
+
+    Returns:
+        For each number of steps, from 1, by threes: the place of the first of some Ritz values
+        that are next to each other (they ascend), how many these are, and the place of the one
+        that stands for them. Those that stand for themselves alone are left out.
+    """
+    return _merges(_columns(steps), epsilon)
+
+
+@functools.lru_cache(maxsize=1024)  # whole probes, which a live page asks for at each step
+def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
+    size = np.dtype(np.float64).itemsize
+    made = []
+    for count in range(1, len(columns[0]) // size + 1):
+        place = _kept(tuple(column[: size * count] for column in columns), epsilon)
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        groups = np.column_stack([first, np.diff(first, append=count), place[first]])
+        alone = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
+        made.append(groups[~alone].ravel().tolist())
+    return made
+
+
+def _columns(steps: Steps) -> tuple[bytes, ...]:
+    return tuple(getattr(steps, field.name).tobytes() for field in dataclasses.fields(steps))
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept(columns: tuple[bytes, ...], epsilon: float) -> NDArray[np.intp]:
+    """Places as of `ghosts.kept`, of the steps that these are the columns of; kept likewise."""
+    steps = Steps(*(np.frombuffer(column) for column in columns))
     errors = product_errors(steps, epsilon) + np.nan_to_num(steps.asymmetry)
-    return _merged(steps.alpha.tobytes(), steps.beta.tobytes(), errors.tobytes())
+    return ghosts.kept(steps.alpha, steps.beta, errors)[1]
 
 
 @functools.lru_cache(maxsize=4096)  # probes; of 64 steps each, 12 MB
@@ -111,11 +150,28 @@ def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
     return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
 
 
-@functools.lru_cache(maxsize=4096)
-def _merged(alpha: bytes, beta: bytes, errors: bytes) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
-    """As `ghosts.merged`; kept likewise."""
-    _, place = ghosts.kept(*(np.frombuffer(column) for column in (alpha, beta, errors)))
-    return ghosts.merged(_ritz(alpha, beta), place)
+def copies_in(found: xr.Dataset) -> int:
+    """How many Ritz values were merged with others, as copies of one eigenvalue.
+
+    Args:
+        found: What `ritz` gave, or some of its probes.
+    """
+    return count_copies(found.copies.values)
+
+
+def count_copies(copies: ArrayLike) -> int:
+    """Of how many Ritz values each node stands for: the sum over those that stand for several."""
+    counts = np.nan_to_num(np.asarray(copies, dtype=float))
+    return int(counts[counts > 1].sum())
+
+
+def say_copies(count: int) -> str:
+    """That Ritz values were merged, "" if none was.
+
+    Args:
+        count: How many, as `copies_in` counts them.
+    """
+    return f"{count} copies merged" if count else ""
 
 
 def steps_of(ds: xr.Dataset, probe: int, length: int | None = None) -> Steps:

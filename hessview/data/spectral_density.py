@@ -5,6 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
 from hessview.data.ritz import ritz
 from hessview.errors import InputError
@@ -71,7 +72,7 @@ def spectral_density(
     moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(ORDERS))
     reach = stdtrit(max(len(rules) - 1, 1), (1 + level) / 2) * error
     units = str(found.node.attrs["units"])
-    per, of = f"1/{units}", f"over {len(rules)} probes"
+    per, of = f"1/{units}", f"over {counted(len(rules), 'probe')}"
     curves = {
         "density": (density, f"spectral density, mean {of}"),
         "standard_error": (error, f"standard error of the density {of}"),

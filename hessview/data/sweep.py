@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hessview.data.as_dataset import as_dataset
 from hessview.data.as_run import as_run
 from hessview.data.interval import LEVEL, student
-from hessview.data.ritz import ritz
+from hessview.data.ritz import copies_in, ritz
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 
@@ -43,7 +43,7 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         settings, in units of the loss), low and high, between which it lies at the level in attrs,
         resolution (what half of the steps would change), the same over the reference's range
         (relative_distance, relative_low, relative_high), and product_error (the largest D). The
-        reference stands in attrs.
+        reference stands in attrs, and how many Ritz values were merged as copies.
 
     Raises:
         RecordError: Not a sweep, one that was averaged, or the reference is not measured yet.
@@ -70,7 +70,13 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         for one, rough in zip(spectra, coarse, strict=True)
     ]
     rows = np.array([(one.distance, one.low, one.high, one.resolution) for one in apart])
-    attrs = {**ds.attrs, "reference": float(settings[place]), "level": LEVEL, "comment": COMMENT}
+    attrs = {
+        **ds.attrs,
+        "reference": float(settings[place]),
+        "level": LEVEL,
+        "copies": sum(copies_in(one) for one in spectra if one is not None),
+        "comment": COMMENT,
+    }
     units = {"units": str(ds.alpha.attrs.get("units", "loss"))}
     names = ("distance", "low", "high")
     return xr.Dataset(

@@ -1,5 +1,6 @@
 """Density runs at several steps of a training, as one dataset, and what they tell over it."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,7 +21,10 @@ SAME = ("model", "parameters", "operator", "subset", "digest")
 """What runs must share for their spectra to be those of one training."""
 
 _ENDS = ("uncertainty", "low", "high", "level")
-_PER_RUN = ("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes")
+_PER_RUN = (
+    *("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes"),
+    ATTRIBUTE,  # a coordinate, since that of many runs takes more than a file's attribute may
+)
 
 
 def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
@@ -36,8 +40,9 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     Returns:
         The variables of a density over (training_step, probe, step), with loss and gradient_norm
         over (training_step); the coordinates run, state, probes and steps say which run each step
-        comes from, where it stands and what it was asked for. attrs are what all runs share; its
-        state is "running" until all have ended.
+        comes from, where it stands and what it was asked for. attrs are what all runs share, and
+        attrs["of_runs"] holds the others of each run, as JSON by training step; the state is
+        "running" until all have ended.
 
     Raises:
         InputError: The runs are not of one training, such as of two models or operators, or of
@@ -99,6 +104,7 @@ def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
     _check_joined(ds)
     one = ds.isel(training_step=index)
     own = {
+        **json.loads(ds.attrs.get("of_runs", "{}")).get(str(int(one.training_step)), {}),
         "run": str(one.run.item()),
         "state": str(one.state.item()),
         "training_step": int(one.training_step),
@@ -108,7 +114,9 @@ def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
         own[ATTRIBUTE] = marks
     sizes = {"probe": slice(int(one.probes)), "step": slice(int(one.steps))}
     extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm", ATTRIBUTE]
-    return one.isel(sizes).drop_vars(extra, errors="ignore").assign_attrs(own)
+    shared = {key: value for key, value in ds.attrs.items() if key != "of_runs"}
+    found: xr.Dataset = one.isel(sizes).drop_vars(extra, errors="ignore").drop_attrs(deep=False)
+    return found.assign_attrs({**shared, **own})
 
 
 def each_run(ds: xr.Dataset) -> list[xr.Dataset]:
@@ -208,11 +216,28 @@ def _state(ds: xr.Dataset) -> str:
 
 
 def _shared_attrs(runs: list[xr.Dataset]) -> dict[str, Any]:
-    first = runs[0].attrs
-    shared = {
-        key: value
-        for key, value in first.items()
+    over = all(_state(ds) in ENDED for ds in runs)
+    return {
+        **_shared(runs),
+        "of_runs": json.dumps(_own_attrs(runs)),
+        "state": "done" if over else "running",
+    }
+
+
+def _shared(runs: list[xr.Dataset]) -> dict[str, Any]:
+    return {
+        str(key): value
+        for key, value in runs[0].attrs.items()
         if key not in _PER_RUN and all(ds.attrs.get(key) == value for ds in runs)
     }
-    over = all(_state(ds) in ENDED for ds in runs)
-    return {**shared, "state": "done" if over else "running"}
+
+
+def _own_attrs(runs: list[xr.Dataset]) -> dict[str, dict[str, Any]]:
+    """Of each run what others do not share, such as whether it kept all Lanczos vectors."""
+    shared = {*_shared(runs), *_PER_RUN, "loss", "gradient_norm"}
+    return {
+        str(int(ds.attrs["training_step"])): {
+            str(key): ds.attrs[key] for key in ds.attrs if key not in shared
+        }
+        for ds in runs
+    }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 import hessview
+from hessview.counted import counted
 from hessview.errors import HessviewError, RunCancelledError
 from hessview.messages import RunEnded
 
@@ -48,7 +49,7 @@ def end_of_all(ends: Sequence[RunEnded]) -> RunEnded:
     if len(set(texts.values())) == 1 and len(texts) == len(ends):
         return RunEnded(state=state, error=next(iter(texts.values())))
     told = [f"rank {rank}: {text}" for rank, text in texts.items()]
-    more = f"; and {len(told) - _SHOWN} ranks more" if len(told) > _SHOWN else ""
+    more = f"; and {counted(len(told) - _SHOWN, 'rank')} more" if len(told) > _SHOWN else ""
     return RunEnded(state=state, error="; ".join(told[:_SHOWN]) + more)
 
 

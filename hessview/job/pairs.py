@@ -8,6 +8,7 @@ one more product, with its D, asks all of them at once: y'Hy has to be the Ritz 
 import dataclasses
 import math
 import time
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -18,13 +19,15 @@ from hessview.errors import ObjectiveError
 from hessview.job.located import located
 from hessview.job.operator_of import operator_of
 from hessview.messages import Reading
-from hessview.operators.base import LossSurface, Operator, Product
+from hessview.operators.base import LossSurface, Operator
 from hessview.operators.differences import Differences
-from hessview.spectral.bounds import TRUNCATION, Pair
+from hessview.spectral.bounds import Pair
 from hessview.spectral.lanczos import combine
 
-DOUBTFUL = 0.1  # D from which on a nearer step is worth trying
-HALF = 4 / 3  # truncation over its change at half the step, of second order
+GROWS = 2.0  # a change that grows so much from step to step is truncation
+FAR = 1.0
+"""The most that the gradient may change, over its norm, at a step to be tried: farther out,
+products agree with each other where they have nothing to do with the derivative any more."""
 ENDS = (-1, 0)  # the largest Ritz value is the last, the smallest the first
 
 
@@ -42,7 +45,7 @@ def pairs(
         name: The operator's name, to make it anew at twice the step.
         operator: Whose products the coefficients are made of.
         surface: The loss whose curvature is asked for.
-        basis: Lanczos vectors, shape (step, local_size); the first two are overwritten.
+        basis: Lanczos vectors, shape (step, local_size); they are overwritten.
         found: alpha and beta of the probe, among others.
         probe: Index of the probe.
 
@@ -57,7 +60,8 @@ def pairs(
     measured = []
     for row, end in zip(combine(basis, wanted), ("largest", "smallest"), strict=False):
         with located(probe=probe, ritz_vector=end):
-            measured.append(_pair(name, operator, surface, row))
+            free = iter(basis[len(chosen) :])
+            measured.append(_pair(name, operator, surface, row, free))
     if len(measured) < len(ENDS):  # one step has one Ritz vector, which costs once
         measured.append({**measured[0], "pair_gradients": 0.0, "pair_seconds": 0.0})
     values: dict[str, float | list[float]] = {
@@ -69,113 +73,219 @@ def pairs(
     return Reading(index={"probe": probe}, values=values), anew
 
 
-def _pair(name: str, operator: Operator, surface: LossSurface, vector: Tensor) -> dict[str, float]:
+def _pair(
+    name: str, operator: Operator, surface: LossSurface, vector: Tensor, rows: Iterator[Tensor]
+) -> dict[str, float]:
     started = time.perf_counter()
     space = surface.space
     if isinstance(operator, Differences):
-        # Of differences D is measured here, with what it says along y besides.
-        product = operator.matvec(vector)
-        seen = _changes(name, operator, surface, product, vector)
-        gradients = seen.gradients
-        if seen.error > DOUBTFUL:  # the operator knows how to look nearer by
-            gradients += product.gradients
-            product = operator.matvec(vector, measure_error=True)
-            seen = _changes(name, operator, surface, product, vector)
-            gradients += seen.gradients
-            seen = seen._replace(error=max(seen.error, product.error))
+        ladder = _Ladder(name, operator, surface, vector, rows)
+        found = ladder.best()
+        product, gradients = found.product, ladder.gradients
     else:
-        product = operator.matvec(vector, measure_error=True)
-        seen, gradients = _Changes(product.error, math.nan, math.nan, math.nan, 0.0), 0.0
-    value = float(space.products(vector[None], product.vector)[0])
-    left = product.vector.sub_(vector, alpha=value)
+        made = operator.matvec(vector, measure_error=True)
+        found = _Found(made.vector, made.error, math.nan, math.nan, math.nan, made.epsilon)
+        found = found._replace(rho=made.rho)
+        product, gradients = made.vector, float(made.gradients)
+    value = float(space.products(vector[None], product)[0])
+    left = product.sub_(vector, alpha=value)
     return {
         "pair_value": value,
         "pair_residual": math.sqrt(float(space.reduce(space.squares(left)))),
-        "pair_error": seen.error,
-        "pair_factor": seen.factor,
-        "pair_change": seen.change,
-        "pair_spread": seen.spread,
-        "pair_epsilon": product.epsilon,
-        "pair_rho": product.rho,
-        "pair_gradients": float(product.gradients) + gradients,
+        "pair_error": found.error,
+        "pair_doubt": found.doubt,
+        "pair_change": found.change,
+        "pair_spread": found.spread,
+        "pair_epsilon": found.epsilon,
+        "pair_rho": found.rho,
+        "pair_gradients": gradients,
         "pair_seconds": time.perf_counter() - started,
     }
 
 
-class _Changes(NamedTuple):
-    """How a product changes with its step.
+class _Found(NamedTuple):
+    """The best product that was had, and what the others say of it.
 
     Attributes:
-        error: D, its change at twice the step over its norm.
-        factor: The product's error over that change, by its change at half the step.
-        change: The change at twice the step along the vector.
-        spread: The size of that, if the elements of the product change independently.
-        gradients: What it cost.
+        product: Along the vector.
+        error: D, the change from the operator's own step to twice it, over the product's norm.
+        doubt: Norm of the change that bounds the product's error; NaN without a step.
+        change: The size of its part along the vector, and of those at nearer steps.
+        spread: The size of that part, if the elements of the product change independently.
+        epsilon: The step of the product, the nearer one of a combination.
+        rho: Relative change of the gradient at that step.
     """
 
+    product: Tensor
     error: float
-    factor: float
+    doubt: float
     change: float
     spread: float
-    gradients: float
+    epsilon: float
+    rho: float = math.nan
 
 
-def _changes(
-    name: str, operator: Differences, surface: LossSurface, product: Product, vector: Tensor
-) -> _Changes:
-    """Compare a product with those at twice and at half its step."""
-    space = surface.space
+class Estimate(NamedTuple):
+    """A combination of the products at several steps, and the change that bounds its error.
 
-    def at(step: float) -> Tensor | None:
-        try:
-            return operator_of(name, surface, step).matvec(vector).vector
-        except ObjectiveError:  # not finite there, which all ranks meet alike
-            return None
+    Attributes:
+        weights: Of the products, nearest step first; they add up to 1.
+        change: Weights of the products in the change; they add up to 0.
+        place: Place of the nearest step with a weight.
+    """
 
-    far = at(2 * product.epsilon)
-    if far is None:
-        return _Changes(math.inf, math.nan, math.nan, math.nan, operator.gradients)
-    far.sub_(product.vector)
-    change, square = space.products(vector[None], far).tolist()
-    near = at(product.epsilon / 2)
-    factor = math.nan
-    if near is not None:
-        near.sub_(product.vector).neg_()
-        near_square = float(space.reduce(space.squares(near)))
-        both = float(space.reduce(space.squares(near.add_(far))))
-        inner = (both - near_square - square) / 2
-        factor = error_over_change(math.sqrt(near_square), math.sqrt(square), inner)
-    del near
-    spread = math.sqrt(float(space.reduce(space.squares(far.mul_(vector)))))
-    size = product.norm
-    error = math.sqrt(square) / size if size > 0 else math.inf if square > 0 else 0.0
-    return _Changes(error, factor, change, spread, 2 * operator.gradients)
+    weights: tuple[float, ...]
+    change: tuple[float, ...]
+    place: int
 
 
-def error_over_change(near: float, far: float, inner: float) -> float:
-    """What a product's error is, over its change at twice the step.
+def estimates(count: int, order: int) -> list[Estimate]:
+    """What products at so many steps, each twice the one before, can be combined to.
 
-    Of truncation of second order, c h^2, the change at twice the step is 3 c h^2, and to it the
-    change at half the step is parallel and a fourth. Of rounding, s / h, the two are 1.1 and 2.2
-    s / h, at a cosine of -0.4, since both hold the product's own; at the rule's step there is some
-    truncation with it, which brings the two nearer to each other in size and direction. A jump of
-    the gradient within the step keeps its direction: as it is still within half the step, or is
-    not, the change at half the step is its error, and twice that at twice the step. 4/3 of the
-    change at half the step is no less than any of these errors.
+    A product at a step, and its change from half of it. An error s / h (rounding), J / 2 h (a
+    jump of the gradient within half the step) or c h^p (truncation) at the step is at most 2^p /
+    (2^p - 1) times that change. And Richardson's combination, which has no error of order p, with
+    its change from that of half the steps: of truncation of order 2 p it errs by 16/15 of it, of
+    rounding by 0.43, of a jump by 1.0.
 
     Args:
-        near: Norm of the change from half the step to the step.
-        far: Norm of the change from the step to twice the step.
-        inner: Inner product of the two changes.
+        count: Steps, at least 2.
+        order: p of the operator, 1 or 2.
 
     Returns:
-        A number that is above 0; `bounds.TRUNCATION` for nothing but truncation of second order.
+        All, plain ones first.
     """
-    if near == 0 or far == 0:
-        return 1.0 if near <= far else HALF * near / max(far, near * 1e-6)
-    ratio, cosine = near / far, inner / (near * far)
-    if ratio <= 0.35 and cosine > 0.5:
-        return TRUNCATION if ratio > 0.15 else max(HALF * ratio, 0.1)
-    if -0.65 < cosine < -0.2 or (ratio < 1.6 and -0.65 < cosine < 0.4):
-        return 1.0
-    return max(1.0, HALF * ratio)
+
+    def row(entries: dict[int, float]) -> tuple[float, ...]:
+        return tuple(entries.get(place, 0.0) for place in range(count))
+
+    over = 1 / (2.0**order - 1)
+    found = [
+        Estimate(row({place: 1.0}), row({place: 1.0, place - 1: -1.0}), place)
+        for place in range(1, count)
+    ]
+    for place in range(1, count - 1):
+        own = {place: 1 + over, place + 1: -over}
+        half = {place - 1: 1 + over, place: -over}
+        change = {each: own.get(each, 0.0) - half.get(each, 0.0) for each in own | half}
+        found.append(Estimate(row(own), row(change), place))
+    return found
+
+
+class _Ladder:
+    """Products along a vector at steps of which each is twice the one before."""
+
+    def __init__(
+        self,
+        name: str,
+        operator: Differences,
+        surface: LossSurface,
+        vector: Tensor,
+        rows: Iterator[Tensor],
+    ) -> None:
+        self._name, self._operator, self._surface = name, operator, surface
+        self._vector, self._rows = vector, rows
+        self.gradients = 0.0
+        own = operator.matvec(vector)
+        self.gradients += float(own.gradients)
+        self._step, self._rho, self._norm = own.epsilon, own.rho, own.norm
+        self._products = [self._keep(own.vector)]
+        self._steps = [own.epsilon]
+        del own  # its vector is kept in a row of the basis
+        self._climb()
+
+    def _climb(self) -> None:
+        """Go to twice and half the step, and on to that side where products still change less."""
+        self._farther()
+        self._nearer()
+        if len(self._steps) < 3:
+            return
+        near, far = self._size({1: 1.0, 0: -1.0}), self._size({2: 1.0, 1: -1.0})
+        if far < near and self._rho * 4 <= FAR:
+            self._farther()
+            again = len(self._steps) == 4 and self._rho * 8 <= FAR
+            if again and self._size({3: 1.0, 2: -1.0}) < far:
+                self._farther()
+        elif far > GROWS * near:
+            self._nearer()
+
+    def _farther(self) -> None:
+        if (product := self._at(2 * self._steps[-1])) is not None:
+            self._products.append(product)
+            self._steps.append(2 * self._steps[-1])
+
+    def _nearer(self) -> None:
+        if (product := self._at(self._steps[0] / 2)) is not None:
+            self._products.insert(0, product)
+            self._steps.insert(0, self._steps[0] / 2)
+
+    def _at(self, step: float) -> Tensor | None:
+        """The product at a step; None where it is not finite, which all ranks meet alike."""
+        self.gradients += self._operator.gradients
+        try:
+            made = operator_of(self._name, self._surface, step).matvec(self._vector).vector
+        except ObjectiveError:
+            return None
+        return self._keep(made)
+
+    def _keep(self, product: Tensor) -> Tensor:
+        """The product in a row of the basis that is not needed any more, if one is left."""
+        row = next(self._rows, None)
+        return product if row is None else row.copy_(product)
+
+    def _sum(self, weights: Mapping[int, float]) -> Tensor:
+        total = torch.zeros_like(self._vector)
+        for place, weight in weights.items():
+            if weight:
+                total.add_(self._products[place], alpha=weight)
+        return total
+
+    def _size(self, weights: Mapping[int, float]) -> float:
+        space = self._surface.space
+        return math.sqrt(float(space.reduce(space.squares(self._sum(weights)))))
+
+    def _scaled(self, chosen: Estimate) -> list[float]:
+        """Changes along the vector at nearer steps, as rounding has them at the chosen one.
+
+        One number may be small by chance, and is the more often so where it was chosen for that.
+        """
+        space = self._surface.space
+        found = []
+        for place in range(1, chosen.place):
+            moved = self._sum({place: 1.0, place - 1: -1.0})
+            share = self._steps[place] / self._steps[chosen.place]
+            found.append(abs(float(space.products(self._vector[None], moved)[0])) * share)
+        return found
+
+    def best(self) -> _Found:
+        """The combination of the products whose own change is the least."""
+        if len(self._steps) < 2:  # at no other step is it finite
+            return _Found(
+                self._products[0], math.inf, math.inf, math.nan, math.nan, self._step, self._rho
+            )
+        order = self._operator.order
+        sizes = {
+            estimate: self._size(dict(enumerate(estimate.change)))
+            for estimate in estimates(len(self._steps), order)
+        }
+        chosen = min(sizes, key=lambda each: sizes[each])
+        space = self._surface.space
+        delta = self._sum(dict(enumerate(chosen.change)))
+        along = abs(float(space.products(self._vector[None], delta)[0]))
+        change = max(along, *self._scaled(chosen), 0.0)
+        spread = math.sqrt(float(space.reduce(space.squares(delta.mul_(self._vector)))))
+        del delta
+        own = self._steps.index(self._step)
+        other = own + 1 if own + 1 < len(self._steps) else own - 1
+        moved = self._size({own: 1.0, other: -1.0})
+        error = moved / self._norm if self._norm > 0 else math.inf if moved > 0 else 0.0
+        step = self._steps[chosen.place]
+        return _Found(
+            self._sum(dict(enumerate(chosen.weights))),
+            error,
+            sizes[chosen],
+            change,
+            spread,
+            step,
+            self._rho * step / self._step,
+        )

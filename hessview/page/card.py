@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hessview import __version__
+from hessview.counted import counted
 from hessview.messages import JobStarted
 from hessview.page.wording import count, now, number
 
@@ -51,12 +52,13 @@ def card(job: JobStarted, state: str) -> dict[str, Any]:
         "Blocks": _blocks(job.blocks),
         "Ranks": f"{job.world_size} on {job.device}" + (f" ({mesh})" if mesh else ""),
         "Precision": f"{job.dtype}{computing}",
-        "Data": f"{job.weight:,.0f} {job.weight_unit} in {job.batches} batches ({job.digest})",
+        "Data": f"{job.weight:,.0f} {job.weight_unit} in "
+        f"{counted(job.batches, 'batch', 'batches')} ({job.digest})",
         "Loss": f"{number(job.loss, 4)}, gradient norm {number(job.gradient_norm)}",
         "Versions": ", ".join(f"{name} {version}" for name, version in job.versions.items()),
         "Host": job.host,
     }
-    ranks = f"{job.world_size} rank{'s' * (job.world_size != 1)}"
+    ranks = counted(job.world_size, "rank")
     return {
         "title": job.model,
         "subtitle": f"{count(job.parameters)} parameters · {ranks} · {job.dtype}{computing} · "

@@ -4,7 +4,14 @@ from typing import Any
 
 import xarray as xr
 
-from hessview.data.ritz import ritz
+from hessview.data.ritz import (
+    keeps_all,
+    machine_epsilon,
+    merges_of,
+    one_density,
+    ritz,
+    steps_of,
+)
 from hessview.messages import ENDED
 
 Json = dict[str, Any]
@@ -18,15 +25,17 @@ def coefficients(ds: xr.Dataset) -> Json:
 
     Returns:
         A dict of JSON values: steps (asked of each probe), over (whether nothing more can
-        arrive), and probes: probe, alpha and beta of its leading steps.
+        arrive), and probes: probe, alpha and beta of its leading steps, and, where old vectors
+        were given up, merged: which Ritz values are copies, as `data.ritz.merges_of` has it.
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
     found = ritz(ds)
-    rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
+    rows = one_density(ds)
     lengths = found.steps.values.tolist()
-    alpha, beta = (rows[name].transpose("probe", "step").values for name in ("alpha", "beta"))
+    alpha, beta = (rows[name].values for name in ("alpha", "beta"))
+    full, epsilon = keeps_all(rows), machine_epsilon(rows)
     return {
         "steps": alpha.shape[1],
         "over": ds.attrs.get("state") in ENDED,
@@ -35,6 +44,7 @@ def coefficients(ds: xr.Dataset) -> Json:
                 "probe": probe,
                 "alpha": alpha[place, :length].tolist(),
                 "beta": beta[place, :length].tolist(),
+                **({} if full else {"merged": merges_of(steps_of(rows, place, length), epsilon)}),
             }
             for place, (probe, length) in enumerate(
                 zip(found.probe.values.tolist(), lengths, strict=True)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.comparison import comparison
-from hessview.data.ritz import ritz
+from hessview.data.ritz import ritz, say_copies
 from hessview.errors import RecordError
 from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
@@ -110,6 +110,7 @@ def _row(label: str, one: xr.Dataset, reference: str) -> list[str]:
     words = f"differs in {one.matrix.item()}" if one.matrix.item() else own
     if one.coarse:
         words += "; too few steps for the others' kernel width"
+    words = "; ".join(filter(None, [words, say_copies(int(one.copies))]))
     return [label, _distance(one, reference == label), *extremes, str(int(one.whole)), words]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from hessview.page.plain import plain
-from hessview.views.convergence import convergence, product_error
+from hessview.views.convergence import bounds, convergence
 
 Json = dict[str, Any]
 
@@ -22,8 +22,9 @@ def convergence_panel(ds: xr.Dataset) -> Json:
 
     Returns:
         A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
-        many of each end), errors (the largest D of each probe that has one, by its name), and
-        asymmetries (that of each step, likewise; null where there is none).
+        many of each end), bounds (of the largest and the smallest, the products' errors
+        included, of each probe that has a step, by its name), and asymmetries (that of each
+        step, likewise; null where there is none).
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -32,7 +33,6 @@ def convergence_panel(ds: xr.Dataset) -> Json:
     arrays = ("x", "y", "customdata")
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
-    errors = {str(probe): product_error(ds, probe) for probe in probes}
     skews = ds.asymmetry.values if "asymmetry" in ds else np.zeros((0, 0))
     return {
         "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
@@ -49,5 +49,5 @@ def convergence_panel(ds: xr.Dataset) -> Json:
             for probe, row in zip(probes, np.atleast_2d(skews).tolist(), strict=False)
             if np.isfinite(row).any()
         },
-        "errors": {probe: error for probe, error in errors.items() if math.isfinite(error)},
+        "bounds": {str(probe): plain(bounds(ds, probe)) for probe in probes},
     }

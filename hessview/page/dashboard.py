@@ -7,6 +7,7 @@ from typing import Any
 
 import traitlets
 
+from hessview.counted import counted
 from hessview.page.board import Board
 from hessview.page.module import drawing_page
 from hessview.page.runs import runs_of
@@ -70,7 +71,7 @@ class Dashboard(Told):
 
     def _words(self) -> str:
         runs = len(self.board.names)
-        return f"hessview dashboard of {runs} run{'s' * (runs != 1)}"
+        return f"hessview dashboard of {counted(runs, 'run')}"
 
 
 def dashboard(source: Any) -> Dashboard:

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.unite import unite
 from hessview.page.status import status
 from hessview.page.wording import number
@@ -51,22 +52,22 @@ def entry(group: Sequence[xr.Dataset]) -> Json:
 def _label(command: str, ds: xr.Dataset) -> str:
     """Sizes of what was asked for."""
     sizes = ds.sizes
-    probes = _several(sizes.get("probe", 1), "probe")
-    lanczos = f"{_several(sizes.get('step', 0), 'step')} × {probes}"
+    probes = counted(sizes.get("probe", 1), "probe")
+    lanczos = f"{counted(sizes.get('step', 0), 'step')} × {probes}"
     match command:
         case "density":
             return lanczos
         case "accuracy":
-            return f"{sizes['epsilon']} ε in {_several(sizes['direction'], 'direction')}"
+            return f"{sizes['epsilon']} ε in {counted(sizes['direction'], 'direction')}"
         case "epsilon_sweep":
             return f"{sizes['epsilon']} ε, {lanczos}"
         case "fraction_sweep":
-            return f"{sizes['fraction']} parts of the data, {lanczos}"
+            return f"{counted(sizes['fraction'], 'part')} of the data, {lanczos}"
         case "coupling":
-            return f"{_several(sizes['block'], 'block')}, {probes}"
+            return f"{counted(sizes['block'], 'block')}, {probes}"
         case "benchmark":
-            return _several(sizes["repetition"], "repetition")
-    return ", ".join(_several(size, str(dim)) for dim, size in sizes.items())
+            return counted(sizes["repetition"], "repetition")
+    return ", ".join(counted(size, str(dim)) for dim, size in sizes.items())
 
 
 def details(ds: xr.Dataset) -> list[str]:
@@ -87,7 +88,3 @@ def details(ds: xr.Dataset) -> list[str]:
         moment = datetime.datetime.fromisoformat(str(attrs["started"])).astimezone()
         found.append(f"{moment:%Y-%m-%d %H:%M:%S}")
     return [*found, str(attrs.get("run", ""))]
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

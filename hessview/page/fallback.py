@@ -90,7 +90,7 @@ def _followed(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
 def _value(tile: dict[str, str]) -> str:
     value, note = tile["value"], tile["note"]
     verdict = f", {tile['verdict']}" if tile["verdict"] else ""
-    return f"{value} {note}{verdict}" if note.startswith("±") else f"{value} ({note}{verdict})"
+    return f"{value} {note}{verdict}" if note[:1] in ("±", "(") else f"{value} ({note}{verdict})"
 
 
 def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:

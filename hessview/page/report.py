@@ -26,7 +26,8 @@ def report(runs: Any, path: str | Path, *, title: str | None = None) -> Path:
     says so.
 
     Args:
-        runs: A run, a dataset, the tree of `hessview.open_runs`, or an iterable of these.
+        runs: A session, of which all runs are reported, a run, a dataset, the tree of
+            `hessview.open_runs`, or an iterable of these.
         path: The HTML file to write; an existing one is replaced, missing folders are made.
         title: Heading of the page; None leaves it to the names of the models.
 

@@ -43,7 +43,8 @@ def runs_of(given: Any) -> list[Live | xr.Dataset]:
     """The runs in what was given, in order.
 
     Args:
-        given: A run, a dataset, the tree of a run directory, or an iterable of these.
+        given: A session (all its runs), a run, a dataset, the tree of a run directory, or an
+            iterable of these.
 
     Returns:
         Runs and datasets, at least one.
@@ -54,7 +55,8 @@ def runs_of(given: Any) -> list[Live | xr.Dataset]:
     found = list(_walk(given))
     if not found:
         raise InputError(
-            "there is no run to show; pass runs, their datasets, or hessview.open_runs(run_dir)."
+            "there is no run to show; pass a session that has some, runs, their datasets, or "
+            "hessview.open_runs(run_dir)."
         )
     return found
 
@@ -90,17 +92,21 @@ def session_of(run: Any) -> Any:
 
 
 def _walk(given: Any) -> Iterator[Live | xr.Dataset]:
+    from hessview.session.session import Session
+
     if isinstance(given, xr.DataTree):
         yield from as_datasets(given)
     elif isinstance(given, xr.Dataset):
         yield as_dataset(given)
     elif is_live(given):
         yield given
+    elif isinstance(given, Session):
+        yield from given.runs
     elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
         for entry in given:
             yield from _walk(entry)
     else:
         raise InputError(
-            f"a {type(given).__name__} is no run; pass a run, its dataset, the tree of "
-            "hessview.open_runs(run_dir), or a list of these."
+            f"a {type(given).__name__} is no run; pass a session, a run, its dataset, the tree "
+            "of hessview.open_runs(run_dir), or a list of these."
         )

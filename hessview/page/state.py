@@ -6,6 +6,7 @@ from typing import Any
 
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.siblings import siblings
 from hessview.data.trainings import trainings
 from hessview.data.unite import unite
@@ -104,7 +105,7 @@ def _subtitle(ds: xr.Dataset) -> str:
     if "parameters" in attrs:
         parts.append(f"{count(attrs['parameters'])} parameters")
     if "world_size" in attrs:
-        parts.append(f"{attrs['world_size']} rank{'s' * (attrs['world_size'] != 1)}")
+        parts.append(counted(attrs["world_size"], "rank"))
     if "dtype" in attrs:
         compute = attrs.get("compute_dtype", attrs["dtype"])
         mixed = f", computing in {compute}" if compute != attrs["dtype"] else ""

@@ -51,6 +51,7 @@ def status(
         for part, (there, whole) in zip(parts or [ds], counts, strict=True)
         if part.attrs.get("state") not in ENDED
     )
+    unit = UNITS[str(ds.attrs.get("command", "density"))]
     left = ""
     if state == "running" and seconds > 0:
         left = f"about {duration(seconds)} left"
@@ -60,7 +61,7 @@ def status(
         "message": message,
         "done": done,
         "total": total,
-        "unit": UNITS[str(ds.attrs.get("command", "density"))],
+        "unit": unit.removesuffix("s") if total == 1 else unit,
         "left": left,
     }
 

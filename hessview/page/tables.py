@@ -9,13 +9,16 @@ import xarray as xr
 from hessview.data.accuracy import theory
 from hessview.data.convergence import convergence
 from hessview.data.coupling import coupling_summary
+from hessview.data.digits import ANYTHING, NOT_NEGATIVE, Ends, limits_of
+from hessview.data.ritz import say_copies
 from hessview.data.sweep import setting_of, spectrum
+from hessview.data.table import ends_of
 from hessview.data.training import QUANTITIES, history
 from hessview.page.comparison import comparison
 from hessview.page.convergence_panel import EXTREMES
 from hessview.page.tiles.tile import brief
 from hessview.page.wording import apart_by, measured, number
-from hessview.views.convergence import describe, product_error
+from hessview.views.convergence import bounds, describe
 from hessview.views.sweep import SYMBOLS
 
 
@@ -75,7 +78,9 @@ def sweep_table(ds: xr.Dataset) -> Table:
         ends = (number(float(end)) for end in (found.node.max(), found.node.min()))
         error = number(float(one.product_error))
         rows.append([number(value), *ends, apart_by(one), error])
-    caption = f"Distance to the spectrum at {SYMBOLS[setting]} {number(apart.attrs['reference'])}"
+    reference = f"{SYMBOLS[setting]} {number(apart.attrs['reference'])}"
+    copies = say_copies(int(apart.attrs["copies"]))
+    caption = " · ".join(filter(None, [f"Distance to the spectrum at {reference}", copies]))
     head = [setting, "largest Ritz value", "smallest", "distance / range", "product error D"]
     return Table(caption, head, rows)
 
@@ -98,7 +103,7 @@ def coupling_table(ds: xr.Dataset) -> Table:
         one, line = found.isel(block=place), partners[place]
         best = int(np.nanargmax(line)) if np.isfinite(line).any() else -1
         most = f"{names[best]} ({number(float(line[best]), 2)})" if best >= 0 else "–"
-        error = _with_error(one.row_error, one.row_uncertainty)
+        error = _with_error(one.row_error, one.row_uncertainty, limits=NOT_NEGATIVE)
         noise = number(float(one.row_noise), 1)
         rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
     whole = [_of_all(found.sel(quantity=name)) for name in found["quantity"].values]
@@ -113,7 +118,7 @@ def _of_all(one: xr.Dataset) -> list[str]:
     kind = "mean of ratios" if name in ("block_error", "cosine") else "ratio of means"
     words = name.removesuffix("_pooled").replace("_", " ")
     noise = number(float(one.noise), 1)
-    value = _with_error(one.value, one.uncertainty)
+    value = _with_error(one.value, one.uncertainty, limits=limits_of(name), ends=ends_of(one))
     return [f"all: {words}, {kind}", value, noise, str(one.verdict.item()), ""]
 
 
@@ -136,11 +141,14 @@ def convergence_table(ds: xr.Dataset) -> Table:
         for rank in last["rank"].values.tolist()
         if np.isfinite(last.value.sel(rank=rank)).any()
     ]
-    error = product_error(ds, found.attrs["probe"])
-    worth = (
-        f"error D of the products {number(error, 2)}" if np.isfinite(error) else "D not measured"
-    )
-    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound · {worth}"
+    stated = bounds(ds, found.attrs["probe"])
+    outermost = last.value.sel(rank=1)
+    worth = [
+        f"{end} {' '.join(measured(float(outermost.sel(end=end)), bound))}"
+        for end, bound in stated.items()
+    ]
+    more = f"; with the products' errors, {' and '.join(worth)}" if worth else ""
+    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound{more}"
     return Table(caption, ["number", "largest λ", "smallest λ"], rows)
 
 
@@ -168,8 +176,14 @@ def _or_reason(value: xr.DataArray, error: xr.DataArray, basis: xr.DataArray) ->
     return brief(reason) if reason.startswith("withheld") else _with_error(value, error)
 
 
-def _with_error(value: xr.DataArray, error: xr.DataArray) -> str:
-    return " ".join(measured(float(value), float(error))).strip()
+def _with_error(
+    value: xr.DataArray,
+    error: xr.DataArray,
+    *,
+    limits: Ends = ANYTHING,
+    ends: Ends | None = None,
+) -> str:
+    return " ".join(measured(float(value), float(error), limits=limits, ends=ends)).strip()
 
 
 TABLES: dict[str, Callable[[xr.Dataset], Table]] = {

@@ -5,7 +5,7 @@ import math
 
 import xarray as xr
 
-from hessview.data.digits import per_cent, rounded
+from hessview.data.digits import ANYTHING, Ends, per_cent, rounded
 
 MOST_DIGITS = 6  # more cannot be compared at a glance
 MINUS = "\N{MINUS SIGN}"
@@ -32,24 +32,32 @@ def number(value: float, digits: int = 3) -> str:
     return f"{_signed(f'{_over_power(value, power):.{digits - 1}f}')}{_power(power)}"
 
 
-def measured(value: float, uncertainty: float) -> tuple[str, str]:
+def measured(
+    value: float, uncertainty: float, *, limits: Ends = ANYTHING, ends: Ends | None = None
+) -> tuple[str, str]:
     """A value rounded to its uncertainty, and the uncertainty, as `data.digits` rounds both.
 
     Args:
         value: Any number.
         uncertainty: Its uncertainty, NaN if it is not known.
+        limits: Between which numbers it can lie at all; see `data.digits.limits_of`.
+        ends: Those of its interval, if it is not value ± uncertainty.
 
     Returns:
-        Texts such as ("41.30", "± 0.13"); the second is "" if it is not known.
+        Texts such as ("41.30", "± 0.13"); the second is "" if it is not known, and such as
+        "(0 – 0.012)" where ± would reach beyond the limits.
     """
     if not math.isfinite(value) or math.isnan(uncertainty):
         return number(value), ""
     if math.isinf(uncertainty):
         return number(value), "± ∞"
-    text, doubt, power = rounded(value, uncertainty, most=MOST_DIGITS)
+    text, doubt, power, *outer = rounded(
+        value, uncertainty, limits=limits, ends=ends, most=MOST_DIGITS
+    )
     suffix = _power(power) if power else ""
-    texts = [_signed(_thousands(part)) for part in (text, doubt)]
-    return f"{texts[0]}{suffix}", f"± {texts[1]}{suffix}"
+    texts = [_signed(_thousands(part)) for part in (text, doubt, *filter(None, outer))]
+    texts = [part if part == "0" else f"{part}{suffix}" for part in texts]
+    return texts[0], f"± {texts[1]}" if not outer[0] else f"({texts[2]} – {texts[3]})"
 
 
 def share(value: float) -> str:

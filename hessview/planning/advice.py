@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hessview.commands import Density
+from hessview.counted import counted
 
 if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
@@ -26,7 +27,7 @@ def advise(
     if most >= 2:
         cures = [f"steps <= {most:,}", f"reorthogonalize={most} (a window)"]
     if (enough := _enough_ranks(seen, held, available, ranks)) is not None:
-        cures.append(f"{enough:,} ranks")
+        cures.append(counted(enough, "rank"))
     if not cures:
         cures = ["a smaller batch or length: what is not shared by ranks is too much by itself"]
     return f"does not fit in {size:g} GiB a rank; use {', or '.join(cures)}."

@@ -8,6 +8,7 @@ from hessview.commands import Density
 if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
 
+_ANEW = (3, 5)  # products along an extreme Ritz vector: at the step, twice and half, and beyond
 _LADDER = (3, 17)  # products to calibrate the step with: the fewest and the most
 # Shards at once: those of a product (saved parameters, the product before, the product, and the
 # second one that measures D) and of the first one, which calibrates (saved, product, five steps).
@@ -57,19 +58,18 @@ def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
 def gradients_of(density: Density, seen: "Rehearsal") -> tuple[float, float]:
     """How many gradients a run takes, at the least and at the most."""
     products = density.steps * density.probes
-    more = (0, 0)
-    if not _differs(seen) and density.error_every and rows_kept(density) == density.steps:
-        products += density.probes * min(2, density.steps)
-    if _differs(seen):
-        if every := density.error_every:
-            # At steps 1 and 2, and from there at every so many.
-            products += density.probes * (1 + math.ceil((density.steps - 1) / every))
-            if rows_kept(density) == density.steps:
-                # Both extreme Ritz vectors, at a step, at twice and at half of it.
-                products += density.probes * 3 * min(2, density.steps)
-        more = _LADDER if density.epsilon == "auto" else more
+    anew = density.probes * min(2, density.steps) if rows_kept(density) == density.steps else 0
+    least, most = 0, 0
+    if density.error_every and not _differs(seen):
+        products += anew
+    elif density.error_every:
+        # At steps 1 and 2, and from there at every so many.
+        products += density.probes * (1 + math.ceil((density.steps - 1) / density.error_every))
+        least, most = _ANEW[0] * anew, _ANEW[1] * anew
+    if _differs(seen) and density.epsilon == "auto":
+        least, most = least + _LADDER[0], most + _LADDER[1]
     cost = float(getattr(seen.operator, "gradients", math.nan))
-    return tuple(1 + cost * (products + extra) for extra in more)  # type: ignore[return-value]
+    return 1 + cost * (products + least), 1 + cost * (products + most)
 
 
 def moved_by(

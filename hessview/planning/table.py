@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from hessview.counted import counted
 from hessview.planning.needs import rows_kept
 from hessview.planning.sizes import say_size
 
@@ -25,8 +26,9 @@ def table(plan: "Plan") -> str:
     rows = [(said[kind], number) for kind, number in plan.memory.items() if number]
     least, most = plan.gradients
     lines = [
-        f"{plan.model} on {plan.ranks:,} ranks: {plan.parameters:,} parameters in "
-        f"{len(plan.blocks)} blocks of {sizes[0]:,} to {sizes[-1]:,}, up to {plan.shard:,} a rank",
+        f"{plan.model} on {counted(plan.ranks, 'rank')}: {plan.parameters:,} parameters in "
+        f"{counted(len(plan.blocks), 'block')} of {sizes[0]:,} to {sizes[-1]:,}, "
+        f"up to {plan.shard:,} a rank",
         "",
         "memory of the largest rank at its peak:",
         *(
@@ -34,8 +36,9 @@ def table(plan: "Plan") -> str:
             for text, number in [*rows, ("in all", plan.total)]
         ),
         "",
-        f"work of {density.probes} probes of {density.steps} steps: "
-        f"{_span(f'{least:,.0f}', f'{most:,.0f}')} gradients, each over {plan.batches:,} batches",
+        f"work of {counted(density.probes, 'probe')} of {counted(density.steps, 'step')}: "
+        f"{_span(f'{least:,.0f}', f'{most:,.0f}')} gradients, each over "
+        f"{counted(plan.batches, 'batch', 'batches')}",
     ]
     if plan.collectives is not None and plan.received is not None:
         calls = ", ".join(f"{number:,} {kind}" for kind, number in plan.collectives.items())

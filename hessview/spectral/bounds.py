@@ -31,8 +31,10 @@ JUMP = 2.0
 """The most by which D underrates an error that it sees. A gradient that jumps by J within the
 step gives J / (2 h) where there is nothing, J / (4 h) at twice the step: D sees half. Rounding it
 sees 1.1 times, truncation 3 times."""
-TRUNCATION = 0.5
-"""`Pair.factor` of truncation of second order, a third of its change; half of it for the rest."""
+UNDERRATED = 2.0
+"""Error of a product over the change that bounds it, see `Pair.doubt`: of truncation of second
+order 4/3, of first order, as kinks of the gradient's slope make it, 2; of a jump of the gradient
+1, of rounding 0.45."""
 NOT_A_DERIVATIVE = 0.25
 """D from which on a product is none: half of it may be a jump. A product that is nothing but a
 jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
@@ -90,17 +92,18 @@ class Pair:
         value: y'Ay.
         residual: |Ay - (y'Ay) y|, the product's errors included.
         error: D of the product; NaN for products without a step.
-        factor: The product's error over D, as its change at half the step tells; NaN if unknown.
-        change: Change of y'Ay at twice the step; NaN without a step.
-        spread: Root of the sum of (y_i d_i)^2, d the change of the product at twice the step:
-            the size that `change` has if errors are independent between parameters.
+        doubt: Norm of d, the change of the product from half its step, of which its error is at
+            most `UNDERRATED` times as much; NaN without a step.
+        change: y'd; NaN without a step.
+        spread: Root of the sum of (y_i d_i)^2, the size that `change` has if errors are
+            independent between parameters.
         rho: Relative change of the gradient within the step; NaN without a step.
     """
 
     value: float
     residual: float
     error: float
-    factor: float
+    doubt: float
     change: float
     spread: float
     rho: float
@@ -212,22 +215,14 @@ def extreme(
     else:
         size = math.hypot(pair.value, pair.residual)
         error, residual = min(pair.error, HOPELESS), pair.residual
-        factor = JUMP if math.isnan(pair.factor) else pair.factor
-        jump = factor * error * size if error >= 0 else 0.0
+        doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, HOPELESS * size)
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
-        first, rest = max(jump, floor), max(jump, floor) + skew
-        again = pair.value
+        first, rest = max(doubt, floor), max(doubt, floor)
         if not math.isnan(pair.change):
-            if (
-                factor == TRUNCATION
-            ):  # truncation of second order, a third of its change at twice the step
-                again -= pair.change / 3
-                first = max(floor, abs(pair.change) / 6 + pair.spread / 3)
-            else:
-                first = max(floor, 2 * factor * (abs(pair.change) + SPREADS * pair.spread))
-        if skew > EXPLAINED * (jump + seen):
-            first += skew  # D is blind to it, and so is the change at twice the step
-        off = abs(float(nodes[0]) - again)
+            first = max(floor, UNDERRATED * (abs(pair.change) + SPREADS * pair.spread))
+        if skew > EXPLAINED * (doubt + seen):  # D is blind to it
+            first, rest = first + skew, rest + skew
+        off = abs(float(nodes[0]) - pair.value)
     unseen = _unseen(asymmetry, errors, scale)
     certain = off + residual + rest + BLIND * unseen
     bound = certain
@@ -252,7 +247,7 @@ def extreme(
         anew=pair is not None,
         copies=copies,
         twin=apart <= seen + skew,
-        withheld=_withheld(error, certain, skew, size, scale, anew=pair is not None, unseen=unseen),
+        withheld=_withheld(error, bound, skew, size, scale, unseen, pair is not None),
     )
 
 
@@ -372,13 +367,12 @@ def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
 
 def _withheld(
     error: float,
-    certain: float,
+    bound: float,
     skew: float,
     size: float,
     scale: float,
-    *,
-    anew: bool,
     unseen: float,
+    anew: bool,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
     if unseen and unseen >= ASYMMETRIC * scale:
@@ -386,8 +380,8 @@ def _withheld(
             f"no symmetric operator: its products leave an asymmetry of {unseen:.2g} that D does "
             "not see, as where a part of the gradient is rounded away, masked or cut"
         )
-    if error >= NOT_A_DERIVATIVE and certain > MATTERS * scale:
+    if error >= NOT_A_DERIVATIVE and bound > MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
-    if not anew and skew >= NOT_A_DERIVATIVE * size and skew > MATTERS * scale:
+    if skew > MATTERS * scale and skew >= NOT_A_DERIVATIVE * (scale if anew else size):
         return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"
     return ""

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.counted import counted
 from hessview.data.comparison import comparison
 from hessview.data.digits import span
-from hessview.data.ritz import ritz
+from hessview.data.ritz import ritz, say_copies
 from hessview.data.table import written
 from hessview.views import broadening
 from hessview.views.heading import BAR, LINE, heading
@@ -119,9 +120,10 @@ def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     """
     rows = [apart.isel(run=place) for place in range(apart.sizes["run"])]
     left = int(apart.attrs["left_out"])
-    counted = f"{apart.sizes['run']} run{'s' * (apart.sizes['run'] != 1)}"
     missing = f"{left} left out, nothing measured" if left else ""
-    subtitle = " · ".join(filter(None, [counted, missing, say_mixed(apart), words]))
+    subtitle = " · ".join(
+        filter(None, [counted(apart.sizes["run"], "run"), missing, say_mixed(apart), words])
+    )
     return {
         "data": [
             _trace(row, place, str(apart.attrs["reference"])) for place, row in enumerate(rows)
@@ -141,7 +143,7 @@ def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
 
 
 def say_mixed(apart: xr.Dataset) -> str:
-    """That not all runs measured one matrix, if so, and which run is set apart.
+    """That not all runs measured one matrix, if so, which is set apart, and what was merged.
 
     Args:
         apart: How the runs compare, as `data.comparison` gives it.
@@ -156,7 +158,8 @@ def say_mixed(apart: xr.Dataset) -> str:
         parts.append(f"{len(differing)} differ from {apart.attrs['reference']!r} in {names}")
     if count := int(apart.coarse.sum()):
         parts.append(f"{count} of too few steps for this width, with its own")
-    return BAR.join(parts)
+    parts.append(say_copies(int(apart.copies.sum())))
+    return BAR.join(filter(None, parts))
 
 
 def _trace(one: xr.Dataset, place: int, reference: str) -> dict[str, Any]:

@@ -7,14 +7,18 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
 from hessview.data.convergence import convergence as settled
+from hessview.data.extremes import of_probe
+from hessview.data.ritz import one_density, say_copies
 from hessview.views.density import LOCATED
-from hessview.views.heading import heading
+from hessview.views.heading import BAR, heading
 from hessview.views.theme import LIGHT, template
 
 ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
 HEIGHT = 570
+TICKS, EDGE = 6, 0.04  # of the bounds' axis: most of them, and the share beyond the outermost
 BELOW = 112  # pixels: ticks, title and legend
 ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
 ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
@@ -24,10 +28,11 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     """The largest and smallest Ritz values of a probe over the Lanczos step, and their bounds.
 
     A point is filled once it is located: its residual bound is below 1 % of it. The lowest plot
-    shows that bound, with bounds below the rounding of float64 drawn there. The dashed line is
-    the error of the products, D times the largest Ritz value: bounds below it promise more than
-    the products hold. The dotted one is the asymmetry of each step's product: what it leaves along
-    earlier Lanczos vectors, where exact products of a symmetric operator leave nothing.
+    shows that bound, with bounds below the rounding of float64 drawn there. The dashed lines are
+    the bounds of the probe's largest and smallest that hold the products' errors too, as
+    `hessview.summary` has them: residual bounds below promise more than the products hold. The
+    dotted one is the asymmetry of each step's product: what it leaves along earlier Lanczos
+    vectors, where exact products of a symmetric operator leave nothing.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
@@ -55,9 +60,23 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         label = f"{extremes} {end}" if extremes > 1 else end
         traces.append(_values(one, end, colour, axis, label))
         traces.append(_bounds(traces[-1], floor))
-    error = product_error(ds, found.attrs["probe"])
-    traces += [_doubt(error, norm, found.sizes["step"]), _skew(asymmetry(ds, found)), *_marks()]
-    return go.Figure(traces, _layout(found))
+    stated = bounds(ds, found.attrs["probe"])
+    for end, colour, _ in ENDS:
+        traces.append(_stated(stated.get(end, math.nan), end, colour, found.sizes["step"]))
+    traces += [_skew(asymmetry(ds, found)), *_marks()]
+    layout = _layout(found)
+    layout["yaxis3"] |= _bound_axis([trace["y"] for trace in traces if trace.get("yaxis") == "y3"])
+    return go.Figure(traces, layout)
+
+
+def _bound_axis(curves: list[np.ndarray]) -> dict[str, Any]:
+    """The logarithmic axis of bounds: whole decades, since ticks between them are long."""
+    values = np.concatenate([np.asarray(curve, dtype=float) for curve in curves])
+    values = np.log10(values[values > 0])  # NaN is not
+    low, high = math.floor(values.min()), math.ceil(values.max())
+    high = max(high, low + 1)
+    beyond = EDGE * (high - low)
+    return {"range": (low - beyond, high + beyond), "dtick": math.ceil((high - low) / TICKS)}
 
 
 def describe(found: xr.Dataset) -> str:
@@ -70,23 +89,26 @@ def describe(found: xr.Dataset) -> str:
         Plain text.
     """
     step = found.sizes["step"]
-    return f"Probe {found.attrs['probe'] + 1} · {step} step{'s' * (step != 1)}"
+    copies = say_copies(int(found.copies[-1]))
+    parts = [f"Probe {found.attrs['probe'] + 1}", counted(step, "step"), copies]
+    return BAR.join(filter(None, parts))
 
 
-def product_error(ds: xr.Dataset, probe: int) -> float:
-    """The largest measured D of a probe; NaN if none was measured.
+def bounds(ds: xr.Dataset, probe: int) -> dict[str, float]:
+    """How far a probe's extremes are from eigenvalues, the errors of products included.
 
     Args:
         ds: Dataset of a density run.
         probe: The probe, by its value of the coordinate probe.
 
     Returns:
-        D, relative to the product.
+        The bound of the largest and of the smallest by these names, in units of the loss, of
+        which `hessview.summary` takes that of the probe that surely reaches furthest; without
+        those that it withholds.
     """
-    if "error" not in ds:
-        return math.nan
-    errors = (ds if "probe" in ds.dims else ds.expand_dims("probe")).error.sel(probe=probe).values
-    return float(np.nanmax(errors)) if np.isfinite(errors).any() else math.nan
+    run = one_density(ds)
+    extremes = of_probe(run, run.probe.values.tolist().index(probe)) or {}
+    return {end: one.bound for end, one in extremes.items() if not one.withheld}
 
 
 def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
@@ -117,7 +139,7 @@ def _skew(values: np.ndarray) -> dict[str, Any]:
         "meta": {"role": "asymmetry"},
         "mode": "lines",
         "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dot"},
-        "showlegend": bool(len(values)),
+        "showlegend": bool((values > 0).any()),
         "hovertemplate": "step %{x}: asymmetry %{y:.2~g}<extra></extra>",
     }
 
@@ -165,20 +187,20 @@ def _bounds(values: dict[str, Any], floor: float) -> dict[str, Any]:
     }
 
 
-def _doubt(error: float, norm: float, steps: int) -> dict[str, Any]:
-    known = math.isfinite(error) and error * norm > 0
+def _stated(bound: float, end: str, colour: str, steps: int) -> dict[str, Any]:
+    known = math.isfinite(bound) and bound > 0
     return {
         "type": "scatter",
-        "x": np.array([1, steps]) if known else np.zeros(0),
-        "y": np.full(2, error * norm) if known else np.zeros(0),
+        "x": np.array([0.5, steps + 0.5]) if known else np.zeros(0),
+        "y": np.full(2, bound) if known else np.zeros(0),
         "xaxis": "x3",
         "yaxis": "y3",
-        "name": "product error, D · max |λ|",
-        "meta": {"role": "product_error"},
+        "name": f"{end}: bound with the products' errors",
+        "meta": {"role": f"{end}_bound"},
         "mode": "lines",
-        "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dash"},
+        "line": {"color": LIGHT[colour], "width": 1.5, "dash": "dash"},
         "showlegend": known,
-        "hovertemplate": "product error %{y:.2~g}<extra></extra>",
+        "hovertemplate": f"{end} ± %{{y:.2~g}}, the products' errors included<extra></extra>",
     }
 
 

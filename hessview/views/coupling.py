@@ -6,9 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
 from hessview.data.coupling import CONTRADICTED, DOUBTED, FEW, WORTHLESS, coupling_summary
-from hessview.data.table import written
+from hessview.data.digits import limits_of
+from hessview.data.table import ends_of, written
 from hessview.views.coupling_row import COLOURS, coupling_row
 from hessview.views.coupling_scale import Shown, as_is, block_axis, shown, turned
 from hessview.views.heading import BAR, heading
@@ -62,9 +64,10 @@ def headline(found: xr.Dataset) -> str:
         return "block-diagonal product: no probe is finished yet"
     texts = {
         name: written(
-            float(found.value.sel(quantity=name)), float(found.uncertainty.sel(quantity=name))
+            float(one.value), float(one.uncertainty), limits=limits_of(name), ends=ends_of(one)
         )
-        for name in found["quantity"].values
+        for name in map(str, found["quantity"].values)
+        for one in [found.sel(quantity=name)]
     }
     noise = float(found.noise.sel(quantity="block_error"))
     return (
@@ -211,7 +214,7 @@ def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
     doubt, numbers = warning(found), headline(found)
     what = "coefficients" if normalised else "Frobenius norms"
     height = 94 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted
-    words = f"{what} of {len(names)} blocks · {numbers}"
+    words = f"{what} of {counted(len(names), 'block')} · {numbers}"
     colour = "bad" if {WORTHLESS, CONTRADICTED} & {*found.verdict.values} else "warn"
     return {
         "template": template(),

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.data.coupling import DOUBTED, NOT_MEASURED, TRUSTED, WORTHLESS, coupling_summary
+from hessview.data.digits import NOT_NEGATIVE
 from hessview.data.table import written
 from hessview.errors import InputError
 from hessview.views.coupling_scale import as_is, block_axis, shown, turned
@@ -89,7 +90,7 @@ def row_error(found: xr.Dataset) -> list[str]:
 def _error(error: float, uncertainty: float, noise: float, verdict: str) -> str:
     if not np.isfinite(error):
         return "block-diagonal error of this block: no probe is finished yet"
-    text = written(error, uncertainty)
+    text = written(error, uncertainty, limits=NOT_NEGATIVE)
     return (
         f"block-diagonal error of this block {text} (mean of ratios) · noise {noise:.1g}: {verdict}"
     )

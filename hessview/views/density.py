@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
 from hessview.data.extremes import extremes
-from hessview.data.ritz import ritz
+from hessview.data.ritz import copies_in, ritz, say_copies
 from hessview.errors import InputError
 from hessview.messages import ENDED
 from hessview.views import broadening
@@ -159,14 +160,15 @@ def describe(found: xr.Dataset) -> str:
         Plain text.
     """
     whole = int(found.finished.sum())
-    probes = f"{whole} probe{'s' * (whole != 1)}" if whole else "no whole probe yet"
+    probes = counted(whole, "probe") if whole else "no whole probe yet"
     parts = [
         "Stochastic Lanczos quadrature",
-        f"{probes} × {found.sizes['node']} steps" if whole else probes,
+        f"{probes} × {counted(int(found.steps.max()), 'step')}" if whole else probes,
+        say_copies(copies_in(found)),
     ]
     if whole == 1:
         parts.append("no spread to show")
-    return " · ".join(parts)
+    return " · ".join(filter(None, parts))
 
 
 def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
@@ -234,7 +236,7 @@ def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
     if not partial:
         return ""
     probe = partial[-1]
-    step = int(np.isfinite(found.node.values[probe]).sum())
+    step = int(found.steps[probe])
     ended = found.attrs.get("state") in ENDED
     return f"probe {found.probe.values[probe] + 1}, " + (
         f"ended at step {step}" if ended else f"at step {step}"
@@ -243,7 +245,8 @@ def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
 
 def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ritz values of every drawn probe beyond the unresolved strip, on the curve it is part of."""
-    node, weight, residual = (found[name].values for name in ("node", "weight", "residual"))
+    columns = ("node", "weight", "residual", "copies")
+    node, weight, residual, copies = (found[name].values for name in columns)
     probe = np.broadcast_to(found.probe.values[:, None], node.shape)
     shown = np.isin(np.arange(len(node)), _drawn(found))[:, None]
     drawn = np.isfinite(node) & (np.abs(node) > on.scale) & shown
@@ -257,12 +260,15 @@ def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[di
         rows = np.column_stack(
             [node[chosen], weight[chosen], residual[chosen], probe[chosen] + 1, whole]
         )
+        merged = np.array(
+            [f", {say_copies(int(one))}" if one > 1 else "" for one in copies[chosen]], dtype=object
+        )
         heads.append(
             {
                 "type": "scatter",
                 "x": on.coordinate(rows[:, 0]),
                 "y": _heights(rows, on, curves),
-                "customdata": rows,
+                "customdata": np.column_stack([rows.astype(object), merged]),
                 "name": label,
                 "meta": {"role": role},
                 "mode": "markers",
@@ -274,7 +280,7 @@ def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[di
                 "showlegend": bool(len(rows)),
                 "legendrank": LEGEND.index(role),
                 "hovertemplate": "λ %{customdata[0]:.5~g}, residual %{customdata[2]:.1~g}<br>"
-                "weight %{customdata[1]:.3~g}<extra>probe %{customdata[3]}</extra>",
+                "weight %{customdata[1]:.3~g}%{customdata[5]}<extra>probe %{customdata[3]}</extra>",
             }
         )
     return heads

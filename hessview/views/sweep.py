@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
 from hessview.data.as_dataset import as_dataset
+from hessview.data.ritz import say_copies
 from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views import broadening
-from hessview.views.heading import heading
+from hessview.views.heading import BAR, heading
 from hessview.views.operator_name import operator_name
 from hessview.views.overlay import MARGIN, density_axis, limits, mean, outermost, seen, shown
 from hessview.views.theme import LIGHT, strip, template
@@ -103,10 +104,13 @@ def describe(apart: xr.Dataset) -> str:
         if np.isfinite(apart.high).any()
         else " of 1 probe, an overestimate without an interval,"
     )
-    return (
-        f"same probes · reference {SYMBOLS[setting]} {apart.attrs['reference']:.3g} · "
-        f"distances{bars} are those of the quadratures, whatever σ"
-    )
+    parts = [
+        "same probes",
+        f"reference {SYMBOLS[setting]} {apart.attrs['reference']:.3g}",
+        f"distances{bars} are those of the quadratures, whatever σ",
+        say_copies(int(apart.attrs["copies"])),
+    ]
+    return BAR.join(filter(None, parts))
 
 
 def _whole(found: xr.Dataset | None) -> xr.Dataset | None:

@@ -7,7 +7,9 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.counted import counted
 from hessview.data.as_dataset import as_dataset
+from hessview.data.ritz import say_copies
 from hessview.data.training import history
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views import broadening
@@ -119,11 +121,15 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     """
     there = sum(one is not None for one in found)
     probes = sorted({len(one.nodes) for one in found if one})
-    missing = f" · {len(found) - there} not measured yet" if there < len(found) else ""
-    each = f"{probes[0]}" if len(probes) == 1 else f"{probes[0]} to {probes[-1]}"
-    plural = "s" * (probes != [1])
-    steps = f"{there} training step{'s' * (there != 1)}"
-    return f"{steps} · {each} probe{plural} at each{missing} · {BARS}"
+    each = "" if len(probes) == 1 else f"{probes[0]} to "
+    parts = [
+        counted(there, "training step"),
+        f"{each}{counted(probes[-1], 'probe')} at each",
+        f"{len(found) - there} not measured yet" if there < len(found) else "",
+        say_copies(sum(one.copies for one in found if one)),
+        BARS,
+    ]
+    return " · ".join(filter(None, parts))
 
 
 def _layout(

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.data.ritz import ritz
+from hessview.data.ritz import copies_in, ritz
 from hessview.data.training import each_run
 from hessview.errors import RecordError
 from hessview.spectral import quadrature
@@ -27,10 +27,14 @@ class Spectrum(NamedTuple):
     Attributes:
         nodes: Ritz values of each probe, shapes (node,).
         weights: Their weights, shapes (node,).
+        steps: Lanczos steps of the shortest of them.
+        copies: Ritz values that were merged with others (see `data.ritz.copies_in`).
     """
 
     nodes: list[Array]
     weights: list[Array]
+    steps: int
+    copies: int
 
 
 def spectra(ds: xr.Dataset) -> list[Spectrum | None]:
@@ -61,7 +65,7 @@ def every_node(found: list[Spectrum | None]) -> Array:
 
 def default_sigma(on: broadening.Axis, found: list[Spectrum | None]) -> float:
     """Kernel width that the least number of Lanczos steps supports, in units of the eigenvalue."""
-    least = min(len(nodes) for one in found if one for nodes in one.nodes)
+    least = min(one.steps for one in found if one)
     return broadening.default_sigma(on, every_node(found), least)
 
 
@@ -100,11 +104,14 @@ def _spectrum(ds: xr.Dataset) -> Spectrum | None:
     except RecordError:
         return None
     nodes, weights = [], []
+    whole = found.isel(probe=np.flatnonzero(found.finished.values))
+    if not whole.sizes["probe"]:
+        return None
     for probe in np.flatnonzero(found.finished.values):
         there = np.isfinite(found.node.values[probe])
         nodes.append(found.node.values[probe][there])
         weights.append(found.weight.values[probe][there])
-    return Spectrum(nodes, weights) if nodes else None
+    return Spectrum(nodes, weights, int(whole.steps.min()), copies_in(whole))
 
 
 def heatmap(

@@ -227,7 +227,23 @@ def test_products_of_mere_noise_look_like_curvature_that_no_block_holds():
     assert (found.verdict_of_row.values == WORTHLESS).all()
     assert (found.verdict_of_cell.values == WORTHLESS).all()
     # Two vectors of independent noise differ by sqrt(2) of their norm.
-    assert "noise 1.4e+00: dominated by noise" in str(row(found, "block_error").basis.item())
+    assert "noise 1.4: dominated by noise" in str(row(found, "block_error").basis.item())
+
+
+@pytest.mark.parametrize("noise", [1e-3, 0.3, 2.0])
+@pytest.mark.parametrize("probes", [2, 3, 8])
+def test_no_range_reaches_beyond_what_a_quantity_can_be(noise, probes):
+    ds = dataset(operator(SIZES, strength=0.3), SIZES, noise=noise, probes=probes)
+    found = coupling_summary(ds)
+    for name, (least, most) in (("block_error", (0, np.inf)), ("cosine", (-1, 1))):
+        for quantity in (name, f"{name}_pooled"):
+            one = row(found, quantity)
+            assert least <= one.low <= one.value <= one.high <= most
+            reach = float(one.uncertainty)
+            inside = least <= one.value - reach and one.value + reach <= most
+            (line,) = format_summary(found.sel(quantity=[quantity])).splitlines()
+            assert (" ± " in line) == inside
+            assert (" to " in line) == (not inside)
 
 
 def test_an_error_that_product_and_columns_share_counts_too():

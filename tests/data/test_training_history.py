@@ -6,7 +6,7 @@ import xarray as xr
 from every_command import dataset_of
 from trained import SIZE, eigenvalues, run_of
 
-from hessview.data.ritz import ritz
+from hessview.data.ritz import copies_in, ritz
 from hessview.data.summary import summary
 from hessview.data.training import history, run_at, training
 from hessview.errors import InputError, RecordError
@@ -144,3 +144,17 @@ def test_joined_runs_are_not_taken_for_one_density(joined):
     assert joined.attrs["parameters"] == SIZE
     with pytest.raises(RecordError, match=r"also over \['training_step'\]; choose one"):
         ritz(joined)
+
+
+def test_a_run_keeps_what_others_do_not_share():
+    """A run without reorthogonalisation among others has copies, which count once."""
+    runs = [run_of(0, steps=40), run_of(10, steps=40, reorthogonalize="none")]
+    joined = training(runs)
+    for index, ds in enumerate(runs):
+        one = run_at(joined, index)
+        assert one.attrs["reorthogonalize"] == ds.attrs["reorthogonalize"]
+        assert "of_runs" not in one.attrs
+        xr.testing.assert_identical(ritz(one).drop_attrs(), ritz(ds).drop_attrs())
+        assert (copies_in(ritz(one)) > 0) == (index == 1)
+    later = run_at(joined.isel(training_step=[1]), 0)
+    assert later.attrs["reorthogonalize"] == "none"

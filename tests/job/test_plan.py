@@ -64,8 +64,10 @@ def test_shards_and_blocks_are_those_of_a_job(job, folder):
 @pytest.mark.ranks
 def test_gradients_and_the_basis_are_those_of_a_run(job, folder):
     plan = fixed(folder)
-    assert plan.gradients == (job["fixed"]["recorded"] + 1,) * 2  # and the one it begins with
-    assert plan.gradients == (job["fixed"]["begun"],) * 2
+    least, most = plan.gradients
+    assert most - least == 2 * 2 * 2  # up to two products of two gradients more at each end
+    assert job["fixed"]["begun"] == job["fixed"]["recorded"] + 1  # the one it begins with
+    assert least <= job["fixed"]["begun"] <= most
     assert {plan.memory["basis"]} == job["fixed"]["basis"]
     auto = hessview.plan(folder, ranks=2, steps=2, probes=1, **SIZES)
     assert auto.gradients[0] <= job["auto"]["begun"] <= auto.gradients[1]

@@ -9,7 +9,10 @@ from report_page import drawn, move
 from hessview.page.state import page_state
 from hessview.views.convergence import convergence
 
-COMPUTED = """([panels, place]) => page.settling({ ...panels[0], ...panels[1] }, place)"""
+COMPUTED = """([panels, place]) => {
+  const traces = page.settling({ ...panels[0], ...panels[1] }, place);
+  return { ...traces, axis: page.boundAxis(traces) };
+}"""
 SYMBOLS = """() => Object.fromEntries(document.querySelectorAll(".hess-plot")[1]._fullData.map(
   (trace) => [trace.meta.role, trace.marker?.symbol]))"""
 
@@ -21,6 +24,7 @@ SYMBOLS = """() => Object.fromEntries(document.querySelectorAll(".hess-plot")[1]
         ({"probes": 2, "steps": 24}, 1),
         ({"probes": 3, "steps": 20, "stop": 27, "end": ""}, 1),
         ({"probes": 1, "steps": 2}, 0),
+        ({"probes": 1, "steps": 1}, 0),
         ({"probes": 1, "steps": 90}, 0),
     ],
 )
@@ -31,7 +35,7 @@ def test_the_page_computes_what_numpy_computes(exports, options, probe):
     compare(computed, convergence(ds, probe=probe))
 
 
-def compare(computed, figure):
+def compare(computed, figure, *, rounding=1e-13):
     norm = np.nanmax(np.abs(np.concatenate([figure.data[0].y, figure.data[2].y])))
     for trace in figure.data:
         role = trace.meta["role"]
@@ -40,10 +44,13 @@ def compare(computed, figure):
         own = {name: np.array(computed[role][name], dtype=float) for name in ("x", "y")}
         np.testing.assert_array_equal(own["x"], trace.x)
         # Bounds near the last digit are made of rounding.
-        atol = 1e-13 * norm if role != "product_error" else 0
+        atol = 0 if role.endswith("_bound") else rounding * norm
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6, atol=atol, err_msg=role)
         if trace.marker.symbol:
             assert computed[role]["symbol"] == list(trace.marker.symbol)
+    axis = figure.layout.yaxis3
+    np.testing.assert_allclose(computed["axis"]["range"], axis.range, rtol=1e-12)
+    assert computed["axis"]["dtick"] == axis.dtick
 
 
 @pytest.mark.browser
@@ -100,3 +107,16 @@ def test_a_live_run_adds_steps_and_computes_no_step_twice(exports):
     np.testing.assert_allclose(
         np.array(found["y"], dtype=float), convergence(live[-1]).data[0].y, rtol=1e-6, atol=1e-11
     )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1180, 480])
+def test_one_step_is_tidy(open_report, shots, width):
+    page = open_report(dataset(probes=1, steps=1), width=width)
+    drawn(page, 1)
+    assert page.evaluate(OVERLAPS) == []
+    ticks = page.locator(".hess-plot").nth(1).locator(".y3tick text").all_text_contents()
+    assert all(len(text.replace("\u200b", "")) < 6 for text in ticks), ticks
+    said = page.locator(".hess-facts").first.text_content()
+    assert "too few steps to tell what lies above (1 probe of 1 step)" in said
+    page.screenshot(path=shots / f"one_step_{width}.png", full_page=True)

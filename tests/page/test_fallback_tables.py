@@ -10,6 +10,7 @@ from trained import eigenvalues, run_of
 
 from hessview.page.fallback import fallback
 from hessview.page.state import page_state
+from hessview.page.tiles.density import density_tiles
 
 
 class Tables(HTMLParser):
@@ -76,10 +77,14 @@ def test_steps_of_a_training_that_are_not_measured_are_dashes():
 
 
 def test_a_density_tells_how_far_its_extremes_have_settled():
-    found = tables([run_of(0)])
+    ds = run_of(0, probes=1)
+    found = tables([ds])
     (caption,) = [one for one in found if one.startswith("Convergence of the extremes")]
+    largest, smallest = density_tiles(ds)[:2]
     assert caption.endswith(
-        "Probe 1 · 20 steps · ± residual bound · error D of the products 2.0×10⁻⁴"
+        "Probe 1 · 20 steps · ± residual bound; with the products' errors, "
+        f"largest {largest['value']} {largest['note']} and smallest {smallest['value']} "
+        f"{smallest['note']}"
     )
     head, *rows = found[caption]
     assert head == ["number", "largest λ", "smallest λ"]

@@ -206,7 +206,9 @@ def test_runs_and_trees_are_accepted(tmp_path):
 
 
 def test_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"there is no run to show; pass runs"):
+    with pytest.raises(
+        InputError, match=r"there is no run to show; pass a session that has some, runs"
+    ):
         report([], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
@@ -214,3 +216,17 @@ def test_no_run_is_refused(tmp_path):
 def test_a_path_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"cannot be written \(.*\); choose another path"):
         report(dataset(probes=1, steps=4), tmp_path)
+
+
+def test_a_sessions_report_is_of_all_its_runs(session, tmp_path):
+    with pytest.raises(InputError, match="there is no run to show; pass a session that has some"):
+        report(session, tmp_path / "none.html")
+    runs = [session.density(steps=3, probes=1), session.coupling(probes=1)]
+    for run in runs:
+        run.wait()
+    path = report(session, tmp_path / "session.html")
+    assert path.read_bytes() == report(session.runs, tmp_path / "runs.html").read_bytes()
+    text = re.search(r'id="state">(.*?)</script>', path.read_text(), re.DOTALL).group(1)
+    assert [section["id"] for section in json.loads(text)["sections"]] == [run.id for run in runs]
+    session.close()
+    assert report([session], tmp_path / "closed.html").read_bytes() == path.read_bytes()

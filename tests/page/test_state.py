@@ -117,7 +117,7 @@ def test_where_a_number_is_withheld_the_reason_stands_in_its_place():
     (found,) = page_state([ds])["sections"]
     for label in ("Trace", "Negative mass"):
         assert tile(found, label)["value"] == "–"
-        assert tile(found, label)["note"].startswith("withheld: a first product has D = 5.0e-01")
+        assert tile(found, label)["note"].startswith("withheld: a first product has D = 0.5")
     assert "nan" not in json.dumps(found["tiles"]).lower()
 
 

@@ -48,6 +48,21 @@ def test_a_value_is_rounded_to_its_uncertainty(value, uncertainty, texts):
     assert measured(value, uncertainty) == texts
 
 
+@pytest.mark.parametrize(
+    ("value", "ends", "limits", "texts"),
+    [
+        (0.003, (0.0, 0.0121), (0, 1), ("0.0030", "(0 – 0.0121)")),
+        (1600.0, (0.0, 7890.0), (0, math.inf), ("1,600", "(0 – 7,900)")),
+        (1.6e9, (3e8, 7.89e9), (0, math.inf), ("1.6×10⁹", "(0.3×10⁹ – 7.9×10⁹)")),
+        (0.9712, (0.894, 1.0), (-1, 1), ("0.971", "(0.894 – 1.000)")),
+        (0.03, (0.021, 0.0441), (0, 1), ("0.030", "± 0.015")),
+    ],
+)
+def test_no_range_is_stated_that_cannot_be(value, ends, limits, texts):
+    uncertainty = max(ends[1] - value, value - ends[0])
+    assert measured(value, uncertainty, limits=limits, ends=ends) == texts
+
+
 def test_shares():
     assert share(0.043) == "4.3 %"
     assert share(0.5046) == "50 %"

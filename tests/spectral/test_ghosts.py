@@ -5,11 +5,14 @@ import pytest
 import torch
 from scipy.linalg import eigh_tridiagonal
 
+from hessview.data.ritz import merges_of, quadrature_of
 from hessview.spectral import ghosts
+from hessview.spectral.bounds import Steps
 from hessview.spectral.lanczos import lanczos
 from hessview.spectral.quadrature import ritz
 from hessview.spectral.vectors import Piece, Space
 
+FLOAT64 = float(np.finfo(np.float64).eps)
 TOP = np.array([3.0, 5.0, 8.0, 13.0])
 
 
@@ -91,3 +94,24 @@ def test_a_light_eigenvalue_is_no_ghost(spectrum):
     _, place = ghosts.kept(alpha, beta, np.full(60, 1e-5))
     rule, _ = ghosts.merged(ritz(alpha, beta), place)
     np.testing.assert_allclose(rule.nodes[rule.nodes > 2], TOP, atol=1e-8)
+
+
+@pytest.mark.parametrize("window", ["none", 3])
+def test_a_page_is_told_what_is_merged_after_each_number_of_steps(spectrum, window):
+    alpha, beta, _ = coefficients(spectrum, 90, noise=1e-6, reorthogonalize=window)
+    nothing = np.full(90, np.nan)
+    steps = Steps(alpha, beta, np.full(90, 1e-6), nothing, nothing)
+    told = merges_of(steps, FLOAT64)
+    assert len(told) == 90
+    assert told[1] == []
+    for count in (2, 30, 31, 90):
+        rule, copies = quadrature_of(steps.first(count), FLOAT64, full=False)
+        heads = np.arange(count)
+        for first, size, head in np.reshape(told[count - 1], (-1, 3)).astype(int):
+            heads[first : first + size] = head
+        found, of_each = ghosts.merged(ritz(alpha[:count], beta[:count]), heads)
+        for name in ("nodes", "weights", "residuals"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(rule, name))
+        np.testing.assert_array_equal(of_each, copies)
+    assert copies.max() > 1
+    assert len(told[-1]) < 90  # groups are told, not each of their members

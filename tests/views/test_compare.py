@@ -132,7 +132,7 @@ def test_runs_without_a_step_are_left_out_and_it_says_so():
     assert "1 left out, nothing measured" in figure.layout.title.subtitle.text
     assert figure.data[1].line.dash == "dot"
     assert figure.data[1].name == "run c (no whole probe yet)"
-    with pytest.raises(RecordError, match="none of 1 density runs has a measured step; pass"):
+    with pytest.raises(RecordError, match="of 1 density run none has a measured step; pass"):
         compare(runs[1:2])
 
 

@@ -5,6 +5,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from hessview import views
 from hessview.data.convergence import convergence as settled
+from hessview.data.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.views.convergence import convergence
 
@@ -69,15 +70,37 @@ def test_bounds_end_at_the_rounding_of_float64_and_a_breakdown_is_drawn_there():
     assert drawn.customdata[2, 1] == 0
 
 
-def test_the_products_error_is_drawn_where_it_was_measured():
-    ds = dataset(probes=1, steps=20)
-    line = trace(convergence(ds), "product_error")
-    largest = np.nanmax(trace(convergence(ds), "largest").y)
-    np.testing.assert_allclose(line.y, 3.1e-4 * largest)
+@pytest.mark.parametrize("reorthogonalize", ["full", "none"])
+@pytest.mark.parametrize("end", ["largest", "smallest"])
+def test_the_bound_with_the_products_errors_is_the_one_that_the_summary_states(
+    end, reorthogonalize
+):
+    ds = dataset(probes=1, steps=30, reorthogonalize=reorthogonalize)
+    line = trace(convergence(ds), f"{end}_bound")
+    stated = float(summary(ds).uncertainty.sel(quantity=end))
+    np.testing.assert_array_equal(line.y, [stated, stated])
+    assert line.x[0] < 1  # a line also after one step
+    assert line.x[1] > 30
     assert line.showlegend
-    ds["error"][:] = np.nan
-    assert not len(trace(convergence(ds), "product_error").x)
-    assert not trace(convergence(ds.drop_vars("error")), "product_error").showlegend
+    last = trace(convergence(ds, extremes=1), f"{end}_residual").y[29]
+    assert stated > last  # what Lanczos left is a part of it
+
+
+def test_of_several_probes_each_has_its_own_bound_and_one_is_the_summarys():
+    ds = dataset(probes=3, steps=30)
+    drawn = [float(trace(convergence(ds, probe=k), "largest_bound").y[0]) for k in range(3)]
+    assert float(summary(ds).uncertainty.sel(quantity="largest")) in drawn
+    assert len(set(drawn)) == 3
+
+
+def test_there_is_no_bound_where_the_number_is_withheld():
+    ds = by_hand(dataset(probes=1, steps=20))
+    ds["error"][:] = 0.9
+    assert np.isnan(summary(ds).value.sel(quantity="largest"))
+    for end in ("largest", "smallest"):
+        line = trace(convergence(ds), f"{end}_bound")
+        assert not len(line.x)
+        assert not line.showlegend
 
 
 def test_the_probe_that_got_furthest_is_shown():

@@ -77,12 +77,12 @@ DENSITY = Schema(
         "pair_error": Variable(
             units="1", long_name="relative error D of Hy, by a second step", dims=_END
         ),
-        "pair_factor": Variable(
-            units="1", long_name="error of Hy over that by D, as half the step tells", dims=_END
+        "pair_doubt": Variable(
+            units="loss",
+            long_name="norm of the change of Hy from half its step, which bounds its error",
+            dims=_END,
         ),
-        "pair_change": Variable(
-            units="loss", long_name="change of y'Hy at twice the step", dims=_END
-        ),
+        "pair_change": Variable(units="loss", long_name="change of y'Hy with it", dims=_END),
         "pair_spread": Variable(
             units="loss",
             long_name="size of that change if errors are independent between parameters",

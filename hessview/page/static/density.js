@@ -13,8 +13,8 @@ export function drawnRows(panel, { steps = null, out = [] } = {}, rules = freshR
   const chosen = begun.filter(({ probe }) => !out.includes(probe));
   const limit = steps ?? panel.steps;
   const rows = (chosen.length ? chosen : begun).map(({ probe, alpha, beta, place }) => {
-    const length = Math.min(alpha.length, limit), { nodes, weights, residuals } = rules(place, length);
-    return { probe, length, nodes, weights, residuals, whole: length === limit || beta[length - 1] === 0 };
+    const length = Math.min(alpha.length, limit);
+    return { probe, length, ...rules(place, length), whole: length === limit || beta[length - 1] === 0 };
   });
   const longest = Math.max(...rows.map(({ length }) => length));
   if (panel.over && !rows.some(({ whole }) => whole)) {
@@ -24,7 +24,13 @@ export function drawnRows(panel, { steps = null, out = [] } = {}, rules = freshR
 }
 
 function freshRules({ probes }) {
-  return (place, steps) => quadrature(probes[place].alpha.slice(0, steps), probes[place].beta.slice(0, steps));
+  return (place, steps) => ruleAt(probes[place], steps);
+}
+
+/** That Ritz values of some rows were merged, "" if none was: see data/ritz.py. */
+export function sayCopies(rows) {
+  const count = rows.flatMap(({ copies }) => copies).reduce((sum, one) => sum + (one > 1 ? one : 0), 0);
+  return count ? `${count} copies merged` : "";
 }
 
 /**
@@ -118,14 +124,14 @@ function spread(whole) {
 /** Ritz values beyond the unresolved strip, on the curve that each is part of. */
 function heads(rows, axis, at, curves) {
   const made = { unlocated: marks(), located: marks() };
-  for (const { probe, nodes, weights, residuals, whole } of rows) {
+  for (const { probe, nodes, weights, residuals, copies, whole } of rows) {
     nodes.forEach((node, k) => {
       if (!(Math.abs(node) > axis.scale)) return;
       const head = residuals[k] <= LOCATED * Math.abs(node) ? made.located : made.unlocated;
       const x = axis.coordinate(node);
       head.x.push(x);
       head.y.push(between(at, whole ? curves.mean : curves.unfinished, x));
-      head.customdata.push([node, weights[k], residuals[k], probe + 1, Number(whole)]);
+      head.customdata.push([node, weights[k], residuals[k], probe + 1, Number(whole), copies[k] > 1 ? `, ${copies[k]} copies merged` : ""]);
     });
   }
   for (const head of Object.values(made)) head.showlegend = head.x.length > 0;

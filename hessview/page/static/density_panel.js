@@ -85,7 +85,7 @@ export function densityPanel(host, { id, chosen }) {
     const parts = [];
     if (count < most) parts.push(`${count} of ${most} steps`);
     if (rows.length < begun) parts.push(`${rows.length} of ${begun} probes`);
-    const text = parts.length ? `${parts.join(", ")} are drawn` : "";
+    const copies = sayCopies(rows), text = parts.length ? `${parts.join(", ")} are drawn${copies && `, ${copies}`}` : "";
     part.textContent = text && `${text}; the numbers above are those of the whole run.`;
     part.hidden = !text;
     return text;

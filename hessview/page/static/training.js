@@ -6,7 +6,7 @@ const LEAST_ROWS = 241, MOST_ROWS = 961, DECADES = 8; // of the heatmap; see vie
 export function heatmapOf(spectra, { axis: name, sigma: given = null, widening = 0 }, rulesOf = () => undefined) {
   const whole = spectra.map((one, place) => (one.probes ? drawnRows(one, {}, rulesOf(place)).rows.filter((row) => row.whole) : []));
   const nodes = whole.flat().flatMap((row) => row.nodes), axis = axisFor(name, nodes);
-  const least = Math.min(...whole.flat().map((row) => row.nodes.length));
+  const least = Math.min(...whole.flat().map((row) => row.length));
   const sigma = given ?? defaultSigma(axis, nodes, least) * 10 ** widening, width = axis.width(sigma);
   const [first, last] = extent(nodes.map(axis.coordinate));
   const beyond = Math.max((REACH / 2) * width, PADDING * (last - first)), low = first - beyond, high = last + beyond;

@@ -34,6 +34,30 @@ export function quadrature(alpha, beta) {
   };
 }
 
+/**
+ * A quadrature with each eigenvalue once: weights are added, the least residual counts.
+ * @param groups by threes the place of the first of some Ritz values, how many these are, and the place of the one that
+ *   stands for them; this was found where the products' errors are known: see merges_of in data/ritz.py
+ * @returns the quadrature, and copies: how many Ritz values each node stands for
+ */
+export function mergedRule({ nodes, weights, residuals }, groups = []) {
+  const heads = nodes.map((_, i) => i);
+  for (let i = 0; i < groups.length; i += 3) heads.fill(groups[i + 2], groups[i], groups[i] + groups[i + 1]);
+  const added = new Float64Array(nodes.length), least = new Float64Array(nodes.length).fill(Infinity), copies = heads.map(() => 0);
+  heads.forEach((head, i) => {
+    added[head] += weights[i];
+    least[head] = Math.min(least[head], residuals[i]);
+    copies[head]++;
+  });
+  const kept = heads.map((_, i) => i).filter((i) => copies[i] > 0), of = (values) => kept.map((i) => values[i]);
+  return { nodes: of(nodes), weights: of(added), residuals: of(least), copies: of(copies) };
+}
+
+/** What the first so many steps of a probe tell. */
+function ruleAt({ alpha, beta, merged }, steps) {
+  return mergedRule(quadrature(alpha.slice(0, steps), beta.slice(0, steps)), merged?.[steps - 1]);
+}
+
 /** Where the matrix that begins at l falls apart: the first coupling that is lost in rounding. */
 function blockEnd(d, e, l) {
   let end = l;
@@ -81,17 +105,17 @@ function sweep(d, e, first, last, l, end) {
 
 /** Quadratures of one probe at any number of steps, kept while its coefficients only grow. */
 function quadratures() {
-  let alpha = [], beta = [], known = new Map();
+  let probe = { alpha: [], beta: [] }, known = new Map();
   const begins = (longer, shorter) => shorter.every((value, i) => value === longer[i]);
   return {
     /** Take the coefficients measured so far. */
-    update(probe) {
-      if (!begins(probe.alpha, alpha) || !begins(probe.beta, beta)) known = new Map();
-      ({ alpha, beta } = probe);
+    update(next) {
+      if (!begins(next.alpha, probe.alpha) || !begins(next.beta, probe.beta)) known = new Map();
+      probe = next;
     },
     /** What the first so many steps tell. */
     at(steps) {
-      if (!known.has(steps)) known.set(steps, quadrature(alpha.slice(0, steps), beta.slice(0, steps)));
+      if (!known.has(steps)) known.set(steps, ruleAt(probe, steps));
       return known.get(steps);
     },
   };

@@ -2,7 +2,9 @@
 
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.benchmark import benchmark, say_spread
+from hessview.data.digits import NOT_NEGATIVE
 from hessview.errors import RecordError
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile, withheld
@@ -34,9 +36,9 @@ def _product(work: str, ratios: xr.Dataset) -> Tile:
     label, row = f"Product, {work}", ratios.sel(work=work)
     if reason := str(row.reason.item()):
         return withheld(label, reason)
-    value, spread = measured(float(row.ratio), float(row.spread))
+    value, spread = measured(float(row.ratio), float(row.spread), limits=NOT_NEGATIVE)
     count = int(ratios.attrs["repetitions"])
-    over = f"gradients, {count} repetition{'s' * (count != 1)}"
+    over = f"gradients, {counted(count, 'repetition')}"
     return tile(
         label,
         value,

@@ -3,7 +3,10 @@
 import numpy as np
 import xarray as xr
 
+from hessview.counted import counted
 from hessview.data.coupling import coupling_summary
+from hessview.data.digits import limits_of
+from hessview.data.table import ends_of
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import measured, number
@@ -38,7 +41,7 @@ def coupling_tiles(ds: xr.Dataset) -> list[Tile]:
     found = coupling_summary(ds)
     done, total = progress(ds)
     probes, blocks = ds.sizes["probe"], ds.sizes["block"]
-    size = f"of {total}, {probes} probe{'s' * (probes != 1)} × {blocks} blocks"
+    size = f"of {total}, {counted(probes, 'probe')} × {counted(blocks, 'block')}"
     return [
         *(_quantity(found.sel(quantity=name), name) for name in LABELS),
         _strongest(found),
@@ -50,7 +53,7 @@ def _quantity(row: xr.Dataset, name: str) -> Tile:
     value = float(row.value)
     if not np.isfinite(value):
         return missing(LABELS[name])
-    text, note = measured(value, float(row.uncertainty))
+    text, note = measured(value, float(row.uncertainty), limits=limits_of(name), ends=ends_of(row))
     if not note:
         note = f"noise {number(float(row.noise), 1)}"
     basis = f"{MEANINGS[name]}; {row.basis.item()}"

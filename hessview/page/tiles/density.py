@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.counted import counted
+from hessview.data.digits import limits_of
 from hessview.data.displacement import rounding, worst_effect
 from hessview.data.summary import headline
+from hessview.data.table import ends_of
 from hessview.errors import RecordError
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, brief, missing, tile, withheld
@@ -44,7 +47,9 @@ def _quantity(label: str, found: xr.Dataset | None, name: str) -> Tile:
     basis = str(row.basis.item())
     if not np.isfinite(row.value):
         return withheld(label, basis)
-    value, spread = measured(float(row.value), float(row.uncertainty))
+    value, spread = measured(
+        float(row.value), float(row.uncertainty), limits=limits_of(name), ends=ends_of(row)
+    )
     return tile(label, value, spread or brief(basis), basis)
 
 
@@ -72,7 +77,7 @@ def _negative_mass(found: xr.Dataset | None) -> Tile:
 def _steps(ds: xr.Dataset) -> Tile:
     done, total = progress(ds)
     probes, steps = np.atleast_2d(ds.alpha.values).shape
-    note = f"of {total}, {probes} probe{'s' * (probes != 1)} × {steps}"
+    note = f"of {total}, {counted(probes, 'probe')} × {steps}"
     return tile("Lanczos steps", f"{done}", note, "one Hessian-vector product each")
 
 
