@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ Convert = Callable[[Any], Any]
 
 _LARGEST = 2**63  # what numpy, netCDF and Zarr hold
 _DEPTH = 4  # of lists of numbers
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what may become a part of a file's name
 
 
 def checked(cls: type[T], data: object) -> T:
@@ -68,6 +70,48 @@ def told(text: str, most: int = 2000) -> str:
         most: Characters to keep.
     """
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """A text that a terminal shows in one line, and is not steered by.
+
+    Args:
+        text: What somebody wrote.
+        most: Characters to keep.
+    """
+    return told(
+        "".join(letter if letter.isprintable() else "?" for letter in text[: most + 1]), most
+    )
+
+
+def check_name(what: str, name: str) -> str:
+    """A text that may become a part of a file's name.
+
+    Args:
+        what: What it is, for the error's text.
+        name: The text.
+
+    Raises:
+        ValueError: It holds other characters than letters, digits, "_" and "-", or too many.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what}: {shown(name)} is no name")
+    return name
+
+
+def check_time(what: str, seconds: float) -> float:
+    """Seconds since the epoch, of a year that a calendar knows.
+
+    Args:
+        what: What they are, for the error's text.
+        seconds: The seconds.
+
+    Raises:
+        ValueError: No such time.
+    """
+    if not 0 <= seconds < 253_370_764_800:  # the year 9999
+        raise ValueError(f"{what}: {shown(seconds)} is no time")
+    return seconds
 
 
 @functools.cache

@@ -54,6 +54,43 @@ def read_text(path: Path, most: int) -> str:
     return content.decode()
 
 
+def create_regular(path: Path) -> BinaryIO:
+    """Open a regular file for writing, made anew or emptied; never waits.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: Something else is there (a named pipe, a device, a directory), or it cannot be
+            written.
+    """
+    # Not to wait for whoever reads from a pipe, nor to empty what is no file.
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        _check_regular(os.fstat(file).st_mode)
+        os.ftruncate(file, 0)
+        return open(file, "wb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def read_end(path: Path, most: int) -> str:
+    """The end of a regular file's text; what is no text shows as such.
+
+    Args:
+        path: The file.
+        most: Bytes to read.
+
+    Raises:
+        OSError: It is not there, is no regular file, or may not be read.
+    """
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        stream.seek(max(0, size - most))
+        return stream.read(most).decode(errors="replace")
+
+
 def _check_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((words for holds, words in _KINDS if holds(mode)), "something else")

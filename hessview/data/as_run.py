@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.fingerprints import changed
 from hessview.errors import RecordError
 
 
@@ -22,7 +23,8 @@ def as_run(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.Dataset:
         The dataset with every dim, of length 1 where one entry was chosen.
 
     Raises:
-        RecordError: The variable was reduced over a dim, or is over others besides.
+        RecordError: The variable was reduced over a dim, or is over others besides; or numbers are
+            others than those that the run recorded.
     """
     there = ds[name].dims
     if gone := [dim for dim in dims if dim not in there and dim not in ds.coords]:
@@ -35,10 +37,28 @@ def as_run(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.Dataset:
         raise RecordError(
             f"{name} is also over {beyond}; choose one, such as with ds.isel({beyond[0]}=0)."
         )
+    check_recorded(ds)
     for dim in dims:
         if dim not in there:
             ds = ds.expand_dims(dim)
     return ds
+
+
+def check_recorded(ds: xr.Dataset) -> None:
+    """Refuse a dataset whose numbers are not those that its run recorded.
+
+    Args:
+        ds: A dataset, whole, or a part of it.
+
+    Raises:
+        RecordError: They are others.
+    """
+    if doubt := changed(ds):
+        raise RecordError(
+            f"this is no run's dataset any more: {doubt}. What is made of numbers that were "
+            "averaged, scaled, filled in or joined says nothing of any operator; pass the run's "
+            "own dataset, or a part of it, and calculate with what comes out."
+        )
 
 
 def check_unmasked(ds: xr.Dataset, name: str, reading: tuple[str, ...]) -> None:

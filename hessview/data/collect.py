@@ -17,6 +17,7 @@ from hessview import __version__
 from hessview.checked import shown
 from hessview.commands import Accuracy, Command, command_from_json, command_to_json
 from hessview.commands.allowed import MOST_NUMBERS, MOST_PROBES, MOST_STEPS
+from hessview.data.fingerprints import fingerprints
 from hessview.data.schema import SCHEMAS, Coordinates, Schema
 from hessview.errors import InputError, RecordError, RecordWarning
 from hessview.messages import (
@@ -305,12 +306,12 @@ class _Run:
 
     def dataset(self, attrs: dict[str, Any]) -> xr.Dataset:
         schema, begun = self._schema, self._begun
-        if self._dims.get("alpha") == ("probe", "step") and all(begun.values()):
-            # By these a reader knows the run's own coefficients from averages of them.
-            probes = slice(begun["probe"])
-            first = np.stack([self._arrays[name][probes, 0] for name in ("alpha", "beta")], axis=1)
-            known = [[v if math.isfinite(v) else None for v in row] for row in first.tolist()]
-            attrs = {**attrs, "first_coefficients": json.dumps(known)}
+        arrays = {
+            name: (dims, self._arrays[name][tuple([slice(begun[dim]) for dim in dims])].copy())
+            for name, dims in self._dims.items()
+        }
+        coordinates = {name: values[: begun[name]] for name, values in self._coordinates.items()}
+        attrs = attrs | fingerprints(arrays, coordinates, attrs)
         cut = {dim: size for dim, size in self._sizes.items() if begun[dim] < size}
         if cut or self._is_bounded:
             note = (
@@ -325,16 +326,12 @@ class _Run:
             }
         return xr.Dataset(
             {
-                name: (
-                    dims,
-                    self._arrays[name][tuple([slice(begun[dim]) for dim in dims])].copy(),
-                    schema.variables[name].attrs,
-                )
-                for name, dims in self._dims.items()
+                name: (dims, values, schema.variables[name].attrs)
+                for name, (dims, values) in arrays.items()
             },
             {
-                name: (name, values[: begun[name]], schema.descriptions[name].attrs)
-                for name, values in self._coordinates.items()
+                name: (name, values, schema.descriptions[name].attrs)
+                for name, values in coordinates.items()
             },
             attrs,
         )

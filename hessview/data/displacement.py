@@ -10,6 +10,9 @@ from hessview.errors import AccuracyWarning
 ROUNDED_OFF = 0.1
 """Effect on a product, relative to it, that is worth a warning."""
 
+DROWNED = 0.7
+"""Effect from which on a product is noise for the most part: half of its square."""
+
 _WIDER = {"bfloat16": "float32", "float16": "float32", "float32": "float64"}
 
 
@@ -49,6 +52,8 @@ def rounding(ds: xr.Dataset) -> str:
         if old
         else f"which moves products by up to about {effect:.0%}"
     )
+    if not old and effect > DROWNED:
+        does += ": such a product is noise for the most part, and no difference gives it"
     return (
         f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, {does}; "
         f"{cure}."

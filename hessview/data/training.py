@@ -9,7 +9,9 @@ import xarray as xr
 
 from hessview.commands.allowed import MOST_READINGS
 from hessview.data.as_dataset import as_datasets
+from hessview.data.as_run import check_recorded
 from hessview.data.displacement import warn_of_rounding
+from hessview.data.fingerprints import ATTRIBUTE
 from hessview.data.summary import headline
 from hessview.errors import InputError, RecordError
 from hessview.messages import ENDED
@@ -19,7 +21,10 @@ SAME = ("model", "parameters", "operator", "subset", "digest")
 """What runs must share for their spectra to be those of one training."""
 
 _ENDS = ("uncertainty", "low", "high", "level")
-_PER_RUN = ("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes")
+_PER_RUN = (
+    *("run", "state", "error", "note", "started", "job", "training_step", "steps", "probes"),
+    ATTRIBUTE,  # a coordinate, since that of many runs takes more than a file's attribute may
+)
 
 
 def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
@@ -75,6 +80,7 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
         .assign_coords(
             run=("training_step", np.array([ds.attrs.get("run", "") for ds in ordered], object)),
             state=("training_step", np.array([_state(ds) for ds in ordered], object)),
+            fingerprints=("training_step", np.array([_marks(ds) for ds in ordered], object)),
             probes=("training_step", [ds.sizes["probe"] for ds in ordered]),
             steps=("training_step", [ds.sizes["step"] for ds in ordered]),
         )
@@ -104,10 +110,12 @@ def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
         "training_step": int(one.training_step),
         **{name: float(one[name]) for name in ("loss", "gradient_norm") if one[name].notnull()},
     }
+    if marks := str(one.fingerprints.item()) if ATTRIBUTE in one.coords else "":
+        own[ATTRIBUTE] = marks
     sizes = {"probe": slice(int(one.probes)), "step": slice(int(one.steps))}
-    extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm"]
+    extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm", ATTRIBUTE]
     shared = {key: value for key, value in ds.attrs.items() if key != "of_runs"}
-    found: xr.Dataset = one.isel(sizes).drop_vars(extra).drop_attrs(deep=False)
+    found: xr.Dataset = one.isel(sizes).drop_vars(extra, errors="ignore").drop_attrs(deep=False)
     return found.assign_attrs({**shared, **own})
 
 
@@ -140,6 +148,7 @@ def history(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _summary(ds: xr.Dataset) -> xr.Dataset:
+    check_recorded(ds)
     try:
         warn_of_rounding(ds)
         return headline(ds, shares=False).sel(quantity=list(QUANTITIES)).drop_attrs()
@@ -196,6 +205,10 @@ def _check_joined(ds: xr.Dataset) -> None:
 def _over(runs: list[xr.Dataset], name: str, words: str, units: str) -> tuple[str, Any, Any]:
     values = [float(ds.attrs.get(name, np.nan)) for ds in runs]
     return "training_step", values, {"units": units, "long_name": words}
+
+
+def _marks(ds: xr.Dataset) -> str:
+    return str(ds.attrs.get(ATTRIBUTE, ""))
 
 
 def _state(ds: xr.Dataset) -> str:

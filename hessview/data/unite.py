@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hessview.data.as_run import check_recorded
+from hessview.data.fingerprints import fingerprints
 from hessview.messages import ENDED
 
 Array = NDArray[np.float64]
@@ -26,6 +28,9 @@ def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
         datasets: Siblings (see `data.siblings`) in the order in which they were asked for; at
             least one.
 
+    Raises:
+        RecordError: Numbers are not those that a run recorded.
+
     Returns:
         One dataset, that of the run itself if there is only one. Its attrs are the first run's,
         but for epsilons; runs, a JSON list of identities; and run, state and error, which are
@@ -37,11 +42,15 @@ def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     sources = _sources(datasets)
     decides = _deciding(datasets, sources)
     epsilons = np.array([source.epsilon for source in sources])
+    for ds in datasets:
+        check_recorded(ds)
+    arrays = {
+        str(name): (tuple(map(str, variable.dims)), _joined(datasets, sources, str(name)))
+        for name, variable in first.data_vars.items()
+    }
+    labels = {str(dim): first[dim].values for dim in first.dims} | {"epsilon": epsilons}
     return xr.Dataset(
-        {
-            str(name): (variable.dims, _joined(datasets, sources, str(name)), variable.attrs)
-            for name, variable in first.data_vars.items()
-        },
+        {name: (dims, values, first[name].attrs) for name, (dims, values) in arrays.items()},
         {
             **first.drop_vars("epsilon").coords,
             "epsilon": ("epsilon", epsilons, first.epsilon.attrs),
@@ -51,6 +60,7 @@ def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
             "epsilons": json.dumps(epsilons.tolist()),
             "runs": json.dumps([str(ds.attrs.get("run", "")) for ds in datasets]),
             **{name: str(decides.attrs.get(name, "")) for name in ("run", "state", "error")},
+            **fingerprints(arrays, labels, first.attrs),
         },
     )
 

@@ -15,6 +15,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from hessview.errors import HessviewError, JobError
 from hessview.job.job import Job
+from hessview.job.meeting import in_words
 from hessview.job.models import DTYPES, MODELS, Options, build
 from hessview.job.serve import interface_of_rank_0, shared_directory
 from hessview.job.starting import Printed, starting, told
@@ -199,4 +200,4 @@ def _leave_word(directory: RunDirectory | None, rank: int, error: BaseException)
     """
     if directory is not None:
         with contextlib.suppress(OSError, JobError):  # a full disk, say; the error itself counts
-            directory.record_failure(rank, error)
+            directory.record_failure(rank, in_words(error))

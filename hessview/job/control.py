@@ -1,5 +1,6 @@
 """How ranks stay in step between the steps of a training loop."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -9,11 +10,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from hessview import interrupts
 from hessview.errors import JobError
 from hessview.job import in_step
+from hessview.job.meeting import Meeting
 from hessview.messages import RunEnded
 
 _IDLE_LIMIT = datetime.timedelta(days=30)  # the group's own; ours are below
@@ -41,6 +42,7 @@ class Control:
         self._group = (
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )
+        self._meeting = Meeting(f"hessview/{self._group.group_name}") if self._group else None
         self._polls = self._runs = 0
         self._left = ""
 
@@ -126,8 +128,10 @@ class Control:
         # ending.
         try:
             self._come(_LIMIT if not bad else limit)
-        except dist.DistError:  # the store was torchrun's, and went with it
-            if end.state == "failed":  # else the others come too, or end
+        except JobError:
+            # Without the store nobody knows who comes. Where this rank did not fail, the others do
+            # too, or end.
+            if self._meeting is None or self._meeting.lost is None or end.state == "failed":
                 raise
         flag = torch.tensor([int(bad or bool(interrupted))])
         dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
@@ -185,34 +189,30 @@ class Control:
         Raises:
             JobError: They have not, after so many seconds.
         """
-        store = self._store()
+        meeting = self._meeting
+        assert meeting is not None, "one rank meets nobody"
         self._runs += 1
         count, all_here = f"end/{self._runs}", f"end/{self._runs}/all"
-        if store.add(count, 1) == self._ranks:
-            store.set(all_here, "here")
+        if meeting.add(count, 1) == self._ranks:
+            meeting.leave(all_here)
         began, pause = time.monotonic(), 1e-3
-        while not store.check([all_here]):
+        while not meeting.has(all_here):
             if time.monotonic() - began > limit:
                 raise JobError(
-                    f"only {store.add(count, 0)} of {self._ranks} ranks came to the end of the run "
-                    f"within {limit:.0f} s, so that the others wait in a collective."
+                    f"only {meeting.add(count, 0)} of {self._ranks} ranks came to the end of the "
+                    f"run within {limit:.0f} s, so that the others wait in a collective."
                 )
             self._break_in(_RUN_END)
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
         if self._rank == 0 and self._runs > 1:  # all have read those
-            for key in (f"end/{self._runs - 1}", f"end/{self._runs - 1}/all"):
-                store.delete_key(key)
-
-    def _store(self) -> Any:
-        assert self._group is not None, "one rank meets nobody"
-        return PrefixStore(f"hessview/{self._group.group_name}", _get_default_store())
+            meeting.remove([f"end/{self._runs - 1}", f"end/{self._runs - 1}/all"])
 
     def _wait(self, work: Any, place: int, patient: bool) -> None:
-        """Wait for all ranks, and say for which."""
-        assert self._group is not None, "one rank waits for nobody"
+        """Wait for all ranks, and say for which, as far as the store tells."""
+        meeting = self._meeting
+        assert meeting is not None, "one rank waits for nobody"
         began, said, here = time.monotonic(), False, ""
-        store = None
         while True:
             try:
                 work.wait(datetime.timedelta(seconds=_TICK))
@@ -222,25 +222,46 @@ class Control:
                     raise
             self._break_in(place)
             waited = time.monotonic() - began
-            if store is None:
-                store = self._store()
-                here = f"{self._polls}/{self._rank}"
-                store.set(here, "here")
-            if waited < _WORD or (said and (patient or waited < _LIMIT)):
+            # A training goes on without the store, which only tells who is late.
+            with contextlib.suppress(JobError):
+                if not here:
+                    meeting.leave(f"{self._polls}/{self._rank}")
+                    here = f"{self._polls}/{self._rank}"
+                elif patient:
+                    meeting.has(here)  # as long as torchrun lives, which would end this rank
+            lost = meeting.lost
+            if waited < _WORD or (said and lost is None and (patient or waited < _LIMIT)):
                 continue
-            known = [f"{self._polls}/{rank}" for rank in range(self._ranks)]
-            missing = [rank for rank, key in enumerate(known) if not store.check([key])]
+            if lost is not None and patient:  # nobody is left who would end this rank
+                raise lost
+            missing = self._missing()
+            who = _named(missing) if missing else "some ranks have"
             text = (
-                f"{_named(missing)} not come to {_name(place)} for {waited:.0f} s, where all other "
+                f"{who} not come to {_name(place)} for {waited:.0f} s, where all other "
                 "ranks wait; call job.poll on all ranks, at the same steps."
             )
+            if lost is not None:
+                text = f"{text} Which ones cannot be told: {lost}"
             if waited >= _LIMIT and not patient:
                 raise JobError(text)
-            if self._rank == min(set(range(self._ranks)) - set(missing)):  # one speaks for all
+            speaks = min(set(range(self._ranks)) - set(missing)) if missing else 0
+            if self._rank == speaks and not said:  # one speaks for all
                 _log.warning("%s", text)
             said = True
-        if store is not None:
-            store.delete_key(here)
+        if here:
+            with contextlib.suppress(JobError):
+                meeting.remove([here])
+
+    def _missing(self) -> list[int]:
+        """Ranks that have not come to this poll; none where nobody can tell."""
+        assert self._meeting is not None, "one rank waits for nobody"
+        with contextlib.suppress(JobError):
+            return [
+                rank
+                for rank in range(self._ranks)
+                if not self._meeting.has(f"{self._polls}/{rank}")
+            ]
+        return []
 
     def _break_in(self, place: int) -> None:
         """Let an interrupt through that has waited for too long; others may never come."""

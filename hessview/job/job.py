@@ -20,6 +20,7 @@ from hessview.eventlog import EventLog
 from hessview.job.agree import agree
 from hessview.job.control import Control
 from hessview.job.ending import end_of_all, forget
+from hessview.job.meeting import in_words
 from hessview.job.objective import Objective
 from hessview.job.schedule import Schedule
 from hessview.job.turn import turn
@@ -213,7 +214,7 @@ class Job:
         """Say in the run directory what this rank ends by."""
         if self._directory is not None:
             with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
-                self._directory.record_failure(self._rank, error)
+                self._directory.record_failure(self._rank, in_words(error))
 
     def _open_record(self, description: JobStarted) -> None:
         self.identity = uuid.uuid4().hex[:12]
@@ -334,7 +335,7 @@ class Job:
 
     def _blame(self, error: BaseException) -> str:
         """What began it: this rank's own error, or that of a rank which it was waiting for."""
-        own = Failure.of(self._rank, error)
+        own = Failure.of(self._rank, in_words(error))
         if self._directory is None:
             return blame([own], {})
         deadline = time.monotonic() + _SETTLE

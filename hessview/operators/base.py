@@ -170,10 +170,10 @@ class Product:
         perturbation_error: Relative error |w - v| of the displacement w that was made for v, by
             the rounding of the parameters; NaN where the error was not asked for. Not an error of
             the product: see perturbation_effect.
-        perturbation_effect: Estimate of what that does to the product, relative to it: |w - v|
-            times the norm of the first product, which stands for that along an ordinary
-            direction, over this one's. It holds as far as the rounding's direction is an ordinary
-            one; it is a part of `error`, not beside it.
+        perturbation_effect: What that does to the product, relative to it. By estimate it is
+            |w - v| times the norm of the first product, which stands for that along an ordinary
+            direction, over this one's; where that is more than a few percent, it is measured, by
+            a product along w - v. It is a part of `error`, not beside it.
         change: What `error` is of along the vector v itself, where errors of all other directions
             do not count: v'(Hv(2h) - Hv(h)), signed, in units of the product; for exact products
             v' times the difference that rounding makes. NaN if it was not asked for, or if the

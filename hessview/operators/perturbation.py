@@ -104,12 +104,11 @@ def _shift(distance: float) -> float:
     return float((bits * 0x9E3779B97F4A7C15 % (1 << 64)) >> 40) / 2.0**24
 
 
-def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> float:
-    """Relative error |w - v| of the displacement w that stands for v.
+def missing_part(rounding: Rounding, direction: Tensor, step: float) -> Tensor:
+    """What the displacement w that stands for v lacks of it, v - w.
 
     w is half the difference of the parameters on both sides, as the model computes with them,
-    over h. 1 and more means that the displacement is noise for the most part; the mean of w is v
-    all the same.
+    over h.
 
     Args:
         rounding: That of the products.
@@ -117,7 +116,7 @@ def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> fl
         step: h.
 
     Returns:
-        The error, the same on all ranks.
+        This rank's share, shape (local_size,).
     """
     surface = rounding.surface
     missing = direction.clone()
@@ -130,4 +129,21 @@ def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> fl
                 for distance in (step, -step)
             )
             part.sub_(ahead.sub_(behind).div_(2 * step))
-    return surface.space.norm(missing)
+    return missing
+
+
+def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> float:
+    """Relative error |w - v| of the displacement w that stands for v.
+
+    1 and more means that the displacement is noise for the most part; the mean of w is v all the
+    same.
+
+    Args:
+        rounding: That of the products.
+        direction: v, of unit norm, shape (local_size,).
+        step: h.
+
+    Returns:
+        The error, the same on all ranks.
+    """
+    return rounding.surface.space.norm(missing_part(rounding, direction, step))

@@ -62,7 +62,14 @@ NESTED = {
     *("operators", "depths", "runs"),
 }
 # Part of other rows or of the page's title, or for readers of the dataset only.
-HIDDEN = {"weight_unit", "command", "asked", "readings_asked", "first_coefficients"}
+HIDDEN = {
+    "weight_unit",
+    "command",
+    "asked",
+    "readings_asked",
+    "fingerprints",
+    "fingerprints_count_in",
+}
 
 
 def provenance(ds: xr.Dataset) -> list[list[str]]:

@@ -7,14 +7,16 @@ import time
 import warnings
 from collections.abc import Iterable
 
+from hessview.checked import one_line
 from hessview.errors import HessviewError, JobNotFoundError, RecordWarning, RunDirectoryError
 from hessview.eventlog import FILENAME, EventReader
 from hessview.messages import ENDED, JobStarted, RunEnded, RunQueued, RunStarted
-from hessview.transport.lost import living_job
+from hessview.transport.lost import living_job, still_starting
 from hessview.transport.run_directory import RunDirectory
 from hessview.transport.starting import Starting
 
 _COLUMNS = ("run directory", "state", "model", "ranks", "runs", "last event", "attached")
+_WIDEST = 2_000  # characters of a cell
 _DEPTH = 3  # folders below the given one that are looked through
 
 
@@ -86,23 +88,21 @@ def format_jobs(entries: Iterable[JobEntry]) -> str:
         )
         for entry in entries
     ]
-    printed = [tuple(_printable(cell) for cell in row) for row in [_COLUMNS, *rows]]
+    printed = [tuple(one_line(cell, _WIDEST) for cell in row) for row in [_COLUMNS, *rows]]
     widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in printed)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _entry(path: pathlib.Path) -> JobEntry:
-    starting = Starting.read(path)
-    if starting is not None and starting.process.life() == "gone":
-        starting = None
+    directory = RunDirectory(path.absolute())
+    starting = still_starting(directory)
     try:
         if starting is not None and not (path / FILENAME).exists():
             return JobEntry(path, "starting", last=starting.began, reason=str(starting))
         entry, measuring = _recorded(path)
     except HessviewError as error:
         return JobEntry(path, "unreadable", reason=str(error))
-    directory = RunDirectory(path.absolute())
     if starting is not None:
         return dataclasses.replace(entry, state="starting", reason=str(starting))
     try:
@@ -161,8 +161,3 @@ def _without_job(directory: RunDirectory, error: HessviewError) -> tuple[str, st
     if job.state == "ended":
         return "ended", job.reason
     return "dead", str(error)
-
-
-def _printable(text: str) -> str:
-    """Text of a record, without what could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 import weakref
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
 from hessview import errors
+from hessview.checked import one_line
 from hessview.commands.allowed import did_you_mean, whole
 from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
+from hessview.files import create_regular, read_end
 from hessview.session.attach import attach_to
 from hessview.session.session import Session
 from hessview.transport.failure import blame
@@ -30,6 +32,9 @@ _TORCHRUN = "torch.distributed.run"
 _LOG = "job.log"
 _SAYS = "hessview: "  # how rank 0 begins the line that says why there is no job
 _DOING = "..."  # how it ends those that say what it is doing
+_READ = 1 << 20  # bytes at the end of the job's output that are looked through
+_LONGEST = 2_000  # characters of a line that says why there is no job
+_WIDTH = 150  # and of others that are quoted
 _TAIL = 15  # lines of the job's output that an error quotes
 _COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
 _NAMES = ("text", "dtype")
@@ -76,7 +81,7 @@ def launch(
         return session
     owner = json.dumps(dataclasses.asdict(Process.current()))
     directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
-    with (directory.path / _LOG).open("wb") as log:
+    with _open_log(directory) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", _TORCHRUN, *arguments, "--run-dir", str(directory.path)],
             stdin=subprocess.DEVNULL,
@@ -98,6 +103,17 @@ def launch(
         raise
     _launched[os.path.realpath(directory.path), *arguments] = session
     return session
+
+
+def _open_log(directory: RunDirectory) -> BinaryIO:
+    path = directory.path / _LOG
+    try:
+        return create_regular(path)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"the job's output cannot go to {path} ({error}); remove it, or choose another run "
+            "directory."
+        ) from error
 
 
 def _refuse_in_a_rank(model: str) -> None:
@@ -239,13 +255,16 @@ class _Launched:
         if failures:
             return JobError(f"the job did not start: {blame(failures, {})}")
         log = self.directory.path / _LOG
-        lines = log.read_text(errors="replace").splitlines()
+        try:
+            lines = [one_line(line, _LONGEST) for line in read_end(log, _READ).splitlines()]
+        except OSError as error:
+            lines = [f"it cannot be read: {error}"]
         for line in lines:
             if line.startswith(_SAYS) and not line.endswith(_DOING):
                 return JobError(line.removeprefix(_SAYS))
         return JobError(
             f"the job ended with code {self.process.returncode} before it was ready; the end of "
-            f"{log}:\n" + "\n".join(lines[-_TAIL:])
+            f"{log}:\n" + "\n".join(one_line(line, _WIDTH) for line in lines[-_TAIL:])
         )
 
 

@@ -5,9 +5,8 @@ import json
 import time
 import uuid
 
-from hessview.checked import checked
+from hessview.checked import check_name, check_time, checked
 from hessview.transport.process import Process
-from hessview.transport.safe import check_name, check_time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

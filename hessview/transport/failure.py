@@ -4,9 +4,8 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
-from hessview.checked import told
+from hessview.checked import check_time, told
 from hessview.transport.process import Process
-from hessview.transport.safe import check_time
 
 # How gloo and NCCL put it that a rank at the other end has gone.
 _LOST_PEER = (

@@ -10,6 +10,7 @@ from hessview.transport.process import Process
 from hessview.transport.pulse import SILENCE
 from hessview.transport.recognise import refuse_starting
 from hessview.transport.run_directory import RunDirectory
+from hessview.transport.starting import Starting
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 
@@ -28,7 +29,8 @@ def living_job(directory: RunDirectory) -> JobFile:
         JobNotFoundError: There is no job, it ended, or it was killed.
         JobError: The job speaks another protocol.
     """
-    refuse_starting(directory.path)
+    if still_starting(directory) is not None:
+        refuse_starting(directory.path)
     job = directory.read_job()
     if job.state == "ended":
         raise JobNotFoundError(
@@ -40,6 +42,26 @@ def living_job(directory: RunDirectory) -> JobFile:
             f"job {job.job} of {directory.path} is no longer alive: {cause}; {_record(directory)}"
         )
     return job
+
+
+def still_starting(directory: RunDirectory) -> Starting | None:
+    """What the job of a run directory is doing before it can be asked, None where it can.
+
+    A job removes its word of this once it is ready. Where that could not be done, or somebody
+    left such a file, the job that is there counts.
+
+    Args:
+        directory: Where the job was started.
+    """
+    starting = Starting.read(directory.path)
+    if starting is None or starting.process.life() == "gone":
+        return None
+    try:
+        job = directory.read_job()
+    except JobError:  # none, or one of an earlier version
+        return starting
+    ready = job.state != "ended" and job.process.life() in ("alive", "stopped")
+    return None if ready else starting
 
 
 def why_lost(directory: RunDirectory, job: JobFile, claim: Claim) -> JobLostError:

@@ -25,7 +25,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from hessview.checked import checked, plain, told
+from hessview.checked import check_name, checked, plain, told
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
 from hessview.eventlog import FILENAME
 from hessview.transport.claim import Claim
@@ -34,7 +34,7 @@ from hessview.transport.job_file import JobFile
 from hessview.transport.job_lock import JobLock
 from hessview.transport.process import Life, Process
 from hessview.transport.recognise import JOB, LOCK, check_there
-from hessview.transport.safe import check_name, check_safe, damaged, read_object, read_small
+from hessview.transport.safe import check_safe, damaged, read_object, read_small
 from hessview.transport.starting import Starting
 
 

@@ -7,7 +7,6 @@ within bounded time and memory.
 import json
 import os
 import pathlib
-import re
 import stat
 from typing import Any
 
@@ -18,8 +17,6 @@ from hessview.transport.recognise import is_run_directory
 
 MOST_BYTES = 1 << 20
 """Of a small file of a run directory; each holds some hundreds."""
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what may become a part of a file's name
 
 
 def check_safe(path: pathlib.Path) -> None:
@@ -106,33 +103,3 @@ def damaged(path: pathlib.Path, error: Exception, cure: str) -> RunDirectoryErro
     """
     reason = shown(str(error)).strip("'\"") or type(error).__name__
     return RunDirectoryError(f"{path.name} is damaged ({reason}; {path}); {cure}.")
-
-
-def check_name(what: str, name: str) -> str:
-    """A text that may become a part of a file's name.
-
-    Args:
-        what: What it is, for the error's text.
-        name: The text.
-
-    Raises:
-        ValueError: It holds other characters than letters, digits, "_" and "-", or too many.
-    """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{what}: {shown(name)} is no name")
-    return name
-
-
-def check_time(what: str, seconds: float) -> float:
-    """Seconds since the epoch, of a year that a calendar knows.
-
-    Args:
-        what: What they are, for the error's text.
-        seconds: The seconds.
-
-    Raises:
-        ValueError: No such time.
-    """
-    if not 0 <= seconds < 253_370_764_800:  # the year 9999
-        raise ValueError(f"{what}: {shown(seconds)} is no time")
-    return seconds

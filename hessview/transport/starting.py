@@ -6,7 +6,7 @@ import pathlib
 import time
 from typing import ClassVar
 
-from hessview.checked import checked
+from hessview.checked import check_time, checked, one_line
 from hessview.files import read_text
 from hessview.transport.process import Process
 
@@ -29,6 +29,10 @@ class Starting:
     process: Process
     phase: str
     began: float
+
+    def __post_init__(self) -> None:
+        check_time("began", self.began)
+        object.__setattr__(self, "phase", one_line(self.phase))
 
     def to_json(self) -> str:
         """The file's text."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from emulated import by_hand
 from every_command import dataset_of
 
 from hessview.data.benchmark import benchmark, format_benchmark
@@ -11,7 +12,7 @@ from hessview.page.tiles import TILES
 
 def timed(gradient, product, work="hessian"):
     """A benchmark of so many seconds a repetition."""
-    ds = dataset_of("benchmark").isel(repetition=slice(len(gradient))).copy(deep=True)
+    ds = by_hand(dataset_of("benchmark").isel(repetition=slice(len(gradient))).copy(deep=True))
     ds["seconds"] = ("repetition", "work"), np.column_stack([gradient, product]).astype(float)
     return ds.assign_coords(work=np.array(["gradient", work], dtype=object))
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from coupled import NAMES, dataset, operator, payloads
+from emulated import by_hand
 from emulated import dataset as density_dataset
 
 import hessview
@@ -143,7 +144,7 @@ def test_kappa_of_few_probes_is_not_called_trustworthy():
 
 def test_kappa_far_from_one_contradicts_exact_products():
     """0.842 +- 0.005 with hardly any noise: something errs that the noise does not show."""
-    ds = dataset(operator(SIZES), SIZES, probes=40)
+    ds = by_hand(dataset(operator(SIZES), SIZES, probes=40))
     assert str(row(coupling_summary(ds), "kappa").verdict.item()) == TRUSTED
     ds["kappa"] = 0.842 * ds.kappa
     found = coupling_summary(ds)
@@ -246,7 +247,7 @@ def test_no_range_reaches_beyond_what_a_quantity_can_be(noise, probes):
 
 
 def test_an_error_that_product_and_columns_share_counts_too():
-    ds = dataset(operator(SIZES), SIZES)
+    ds = by_hand(dataset(operator(SIZES), SIZES))
     ds.product_error[0] = 0.6  # a step too long for all of them
     ds.product_error[1:] = np.nan
     found = coupling_summary(ds)

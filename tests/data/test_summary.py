@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
+from emulated import by_hand
 
 import hessview
 from hessview.data.collect import collect
@@ -70,7 +71,7 @@ def test_only_steps_before_a_gap_count(density, matrix):
 
 def test_a_breakdown_ends_a_probe_which_is_whole(density):
     # Entries 1/8 and a power of two: the Krylov space is exhausted exactly.
-    ds = density(np.diag([2.0] * 64), steps=5, probes=2, end="")
+    ds = by_hand(density(np.diag([2.0] * 64), steps=5, probes=2, end=""))
     assert ds.beta.values[:, 0].tolist() == [0, 0]
     ds.alpha[:, 2:] = 99.0  # what follows a breakdown is no part of the measure
     found = ritz(ds)
@@ -81,7 +82,7 @@ def test_a_breakdown_ends_a_probe_which_is_whole(density):
 
 
 def test_a_longer_probe_cut_short_does_not_join_one_that_broke_down(density, matrix):
-    ds = density(matrix, steps=6, probes=2, stop=10, end="failed")
+    ds = by_hand(density(matrix, steps=6, probes=2, stop=10, end="failed"))
     ds.beta[0, 1] = 0.0
     found = ritz(ds)
     assert np.isfinite(found.node).sum("node").values.tolist() == [2, 4]
@@ -233,7 +234,7 @@ def test_a_probe_cut_short_does_not_join_whole_ones(density, matrix):
 
 
 def test_the_product_error_is_that_of_the_probe(density, matrix):
-    ds = density(matrix, steps=5, probes=2)
+    ds = by_hand(density(matrix, steps=5, probes=2))
     best = int(ritz(ds).node.max("node").values.argmax())
     ds.error[best] = [1e-3, 2e-3, 2e-3, 1e-3, 2e-3]
     ds.error[1 - best] = 0.2

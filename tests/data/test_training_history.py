@@ -32,7 +32,7 @@ def test_runs_are_joined_in_the_order_of_training(joined):
     assert not {"training_step", "run", "loss", "steps"} & set(joined.attrs)
 
 
-PER_STEP = ["training_step", "run", "state", "probes", "steps"]
+PER_STEP = ["training_step", "run", "state", "probes", "steps", "fingerprints"]
 
 
 def test_extremes_and_trace_follow_the_matrix(joined):

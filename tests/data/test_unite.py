@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from emulated import by_hand
 from every_command import dataset_of
 
 from hessview.data.siblings import siblings
@@ -48,7 +49,7 @@ def test_a_spectrum_is_that_of_one_run_never_pieced_together(wholes):
     cut = part(whole, [0, 1], "cut", state="cancelled").copy(deep=True)
     for name in ("alpha", "beta", "rho", "seconds", "error"):
         cut[name][1, 1, 5:] = np.nan
-    again = part(whole, [1], "again").copy(deep=True)
+    again = by_hand(part(whole, [1], "again").copy(deep=True))
     again["alpha"] = again.alpha + 1
     found = unite([cut, again])
     np.testing.assert_array_equal(found.alpha[1], again.alpha[0])
@@ -58,7 +59,7 @@ def test_a_spectrum_is_that_of_one_run_never_pieced_together(wholes):
 
 
 def test_steps_that_differ_by_how_they_were_typed_are_one(wholes):
-    one = part(wholes["accuracy"], [4, 5], "a")
+    one = by_hand(part(wholes["accuracy"], [4, 5], "a"))
     other = one.isel(epsilon=[1]).assign_coords(epsilon=[float(one.epsilon[1]) * (1 + 1e-15)])
     assert other.epsilon.values[0] != one.epsilon.values[1]
     np.testing.assert_array_equal(unite([one, other]).epsilon, one.epsilon)

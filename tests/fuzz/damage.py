@@ -18,6 +18,7 @@ from hessview.transport.claim import Claim
 from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
 from hessview.transport.process import Process
+from hessview.transport.starting import Starting
 
 OLD = Path(__file__).parent.parent / "records" / "0.1.0" / FILENAME
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -29,8 +30,21 @@ HOSTILE: list[Any] = [
     *(float("nan"), float("inf"), "", "x", "../../x", "a/b", ".", "\ud800", "\0", "<b>", "é" * 300),
     *([], {}, [None], [[["x"]]], {"a": {"b": []}}, ["x"] * 1000, [0.5] * 5000, "y" * 70_000),
 ]
-SMALL = ["job.json", f"claim-{EPOCH}", "rank-0.json", "rank-1.json", "failure-0.json"]
+
+
+def hostile(chance: random.Random) -> Any:
+    """One of them, that nobody else has: damage goes on within it."""
+    return copy.deepcopy(chance.choice(HOSTILE))
+
+
+SMALL = [
+    *("job.json", f"claim-{EPOCH}", "rank-0.json", "rank-1.json", "failure-0.json"),
+    *("starting.json", "starting.json"),
+]
+TEXTS = [f"release-{IDENTITY}", f"knock-{IDENTITY}", "job.log"]
+"""Files of no form: why a claim is over, the name of a talk, and what torchrun printed."""
 ODD = [
+    *("starting-0.json", "starting.json.json", ".starting.json", "Starting.json", "job.log.1"),
     *("rank-x.json", "rank-0.json.json", "rank--1.json", "failure-.json", "failure-1e3.json"),
     *("claim-x", f"claim-{10**20}", f"release-{IDENTITY}", f"knock-{IDENTITY}", "store-x"),
     *("rank-99999999999999999999.json", ".x.tmp", "job.lock", "rank-²³.json"),
@@ -75,23 +89,37 @@ def parts(record: bytes, runs: int = 3) -> list[bytes]:
 
 
 def make(folder: Path, record: bytes, living: Process, state: str) -> None:
-    """A run directory with a job (of a living process), a claim on it, ranks, and a failure."""
+    """A run directory with a job (of a living process), a claim on it, and ranks.
+
+    In the state "starting" the job of before has ended, and the next one is loading its model.
+    """
     folder.mkdir(mode=0o700, parents=True)
     (folder / FILENAME).write_bytes(record)
     claim = Claim(identity=IDENTITY, process=living, since=time.time())
-    job = JobFile(job="second", process=living, epoch=EPOCH, token="t" * 64, state=state)
+    published = "ended" if state == "starting" else state
+    job = JobFile(job="second", process=living, epoch=EPOCH, token="t" * 64, state=published)
     files = {
         "job.json": dataclasses.asdict(job),
         f"claim-{EPOCH}": dataclasses.asdict(claim),
         "rank-0.json": dataclasses.asdict(living),
         "rank-1.json": dataclasses.asdict(living),
     }
+    if state == "starting":
+        files["starting.json"] = starting(living)
     for name, data in files.items():
         (folder / name).write_text(json.dumps(data))
+    (folder / "job.log").write_text("hessview: [   2 s] loading smollm2 ...\nTraceback\n")
 
 
 def failure() -> dict[str, Any]:
-    return dataclasses.asdict(Failure(rank=0, error="ValueError: x", time=1.0))
+    return dataclasses.asdict(
+        Failure(rank=0, error="RunDirectoryError: it cannot be written; free disk space.", time=1.0)
+    )
+
+
+def starting(process: Process) -> dict[str, Any]:
+    now = Starting(process=process, phase="loading smollm2", began=time.time() - 1)
+    return dataclasses.asdict(now)
 
 
 class Damage:
@@ -99,11 +127,16 @@ class Damage:
 
     `says` tells it; `touched` are runs whose numbers may differ since somebody forged an event of
     theirs, `forged` whether an event of the job was; `record` are the record's bytes afterwards,
-    None where there is no such file any more.
+    None where there is no such file any more; `files` are the names of what was changed. The
+    job was in `state` before, and `gone` if its process is.
     """
 
-    def __init__(self, record: bytes, chance: random.Random) -> None:
+    def __init__(
+        self, record: bytes, chance: random.Random, state: str = "waiting", *, gone: bool = False
+    ) -> None:
         self.chance = chance
+        self.state, self.gone = state, gone
+        self.files: set[str] = set()
         self.record: bytes | None = record
         self.touched: set[str] = set()
         self.forged = False
@@ -111,12 +144,13 @@ class Damage:
 
     def apply(self, folder: Path) -> None:
         kind = self.chance.choices(
-            [self.bytes, self.form, self.small, self.place], weights=[5, 6, 4, 3]
+            [self.bytes, self.form, self.small, self.text, self.place], weights=[5, 6, 5, 1, 3]
         )[0]
         kind(folder)
 
     def bytes(self, folder: Path) -> None:
         """The record byte by byte, by accident."""
+        self.files.add(FILENAME)
         for _ in range(self.chance.choice([1, 1, 1, 2, 5])):
             self.record = self._bytes(self.record or b"")
         (folder / FILENAME).write_bytes(self.record or b"")
@@ -170,6 +204,7 @@ class Damage:
 
     def form(self, folder: Path) -> None:
         """An event that fits its checksum and not its form, as somebody may have written it."""
+        self.files.add(FILENAME)
         lines = (self.record or b"").splitlines(keepends=True)
         for _ in range(self.chance.choice([1, 1, 2])):
             line = self.chance.randrange(len(lines))
@@ -194,7 +229,7 @@ class Damage:
         if chance.random() < 0.05:
             return DEEP
         if chance.random() < 0.05:
-            return json.dumps(chance.choice(HOSTILE))
+            return json.dumps(hostile(chance))
         if chance.random() < 0.05:
             return "1" + "0" * 5000
         if chance.random() < 0.1:
@@ -221,11 +256,9 @@ class Damage:
             del value[key]
             self.says += f" without {key!r}"
         elif chance.random() < 0.1 and isinstance(value, dict):
-            value[chance.choice(["newer", "", "\ud800", "seq", "state", "run"])] = chance.choice(
-                HOSTILE
-            )
+            value[chance.choice(["newer", "", "\ud800", "seq", "state", "run"])] = hostile(chance)
         else:
-            value[key] = chance.choice(HOSTILE)
+            value[key] = hostile(chance)
             self.says += f" {key!r} = {str(value[key])[:20]!r}"
 
     def small(self, folder: Path) -> None:
@@ -233,7 +266,7 @@ class Damage:
         chance = self.chance
         name = chance.choice(SMALL)
         path = folder / name
-        data = json.loads(path.read_text()) if path.exists() else failure()
+        data = json.loads(path.read_text()) if path.exists() else self._absent(folder, name)
         text: bytes
         match chance.choice(["change", "change", "change", "flip", "whole", "more", "cut"]):
             case "change":
@@ -257,20 +290,43 @@ class Damage:
                 ]
                 text = chance.choice(whole)
             case "more":
-                text = json.dumps({**data, "of_a_newer_version": chance.choice(HOSTILE)}).encode()
+                text = json.dumps({**data, "of_a_newer_version": hostile(chance)}).encode()
             case _:
                 raw = json.dumps(data).encode()
                 text = raw[: chance.randrange(len(raw))]
         if chance.random() < 0.2:
             name = chance.choice(ODD)
         (folder / name).write_bytes(text)
+        self.files.add(name)
         self.says += f" in {name}"
+
+    def _absent(self, folder: Path, name: str) -> dict[str, Any]:
+        """What a file may hold that is not there in the job's present state."""
+        if name.startswith("failure"):
+            return failure()
+        process = json.loads((folder / "job.json").read_text())["process"]
+        return starting(Process(**process))
+
+    def text(self, folder: Path) -> None:
+        """A file that holds words, with others than were meant."""
+        chance = self.chance
+        name = chance.choice(TEXTS)
+        line = chance.choice(["hessview: ready", "hessview: \x1b[2J\a", "Traceback", "x" * 70_000])
+        words: list[bytes] = [
+            *(b"", b"\n", b"\xff\xfe\x00", b"\x1b[2J\x1b]0;x\a", b"../../job.json", DEEP.encode()),
+            *(b"a" * 129, "\u202e".encode(), b"\0" * 9_000_000, b"\n" * 3_000_000),
+            *(line.encode() * 3, f"{line}\n".encode() * 40, b"t" * 64),
+        ]
+        (folder / name).write_bytes(chance.choice(words))
+        self.files.add(name)
+        self.says += f" words in {name}"
 
     def place(self, folder: Path) -> None:
         """Something that is no file where one belongs."""
         chance = self.chance
-        name = chance.choice([FILENAME, FILENAME, *SMALL, *SMALL, *ODD, "job.lock"])
+        name = chance.choice([FILENAME, FILENAME, *SMALL, *SMALL, *TEXTS, *ODD, "job.lock"])
         path = folder / name
+        self.files.add(name)
         path.unlink(missing_ok=True)
         kind = chance.choice(
             ["pipe", "folder", "full folder", "socket", "zero", "sparse", "nowhere", "loop", "none"]

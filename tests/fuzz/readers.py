@@ -1,15 +1,19 @@
 """Every reader of a run directory, and what each must hold to whatever lies in it."""
 
+import contextlib
 import dataclasses
+import io
 import json
+import os
 import random
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from damage import EPOCH, HOSTILE, IDENTITY, Damage
+from damage import EPOCH, HOSTILE, IDENTITY, ODD, Damage, hostile
 
 import hessview
 from hessview import errors
@@ -18,6 +22,7 @@ from hessview.data.collect import collect
 from hessview.eventlog import EventLog
 from hessview.messages import JobStarted
 from hessview.page.board import Board
+from hessview.session import attach, launch
 from hessview.session.jobs import format_jobs, jobs
 from hessview.transport.claim import Claim
 from hessview.transport.claiming import claim_job
@@ -26,6 +31,9 @@ from hessview.transport.lost import known_loss
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
+
+# What is in no way of a job that lives, or that is starting, whatever it holds.
+HARMLESS = {*ODD, "job.log", "job.lock", f"knock-{IDENTITY}"} - {f"release-{IDENTITY}"}
 
 
 class Wrong(AssertionError):
@@ -108,6 +116,21 @@ def compare(
     return compared
 
 
+def harmless(damage: Damage) -> bool:
+    """Whether a job's state shows as if nothing was damaged."""
+    lives = damage.state in ("waiting", "held") and not damage.gone
+    # A job that is not ready yet is only told by starting.json; one that is needs it no more.
+    files = {*HARMLESS, "starting.json"} if lives else HARMLESS
+    return bool(damage.files) and damage.files <= files
+
+
+def printable(text: str) -> None:
+    if not text.replace("\n", "").isprintable():
+        raise Wrong(f"it steers the terminal: {text[:200]!r}")
+    if len(text) > 30_000:
+        raise Wrong(f"nobody reads {len(text):,} characters: {text[:200]!r}")
+
+
 class Readers:
     """The readers, each called with a run directory and what was done to it.
 
@@ -123,14 +146,18 @@ class Readers:
     ) -> None:
         self.whole, self.lines, self.healthy, self.living = whole, lines, healthy, living
         self.compared = 0
+        self.undamaged: dict[tuple[str, bool, bool], str] = {}
+        """How `claim_job` refuses, by state of the job, whether it is gone, and `force`."""
         self.all: dict[str, tuple[int, Callable[[Path, Damage], None]]] = {
-            "open_runs": (12, self.open_runs),
-            "watch": (6, self.watch),
+            "open_runs": (16, self.open_runs),
+            "watch": (8, self.watch),
             "jobs": (8, self.jobs),
             "report": (1, self.report),
             "dashboard": (2, self.dashboard),
             "attach": (8, self.attach),
-            "start": (4, self.start),
+            "wait": (3, self.wait),
+            "launched": (3, self.launched),
+            "start": (5, self.start),
         }
 
     def _hold(self, found: dict[str, xr.Dataset], damage: Damage) -> None:
@@ -154,8 +181,14 @@ class Readers:
         healthy = entries[self.healthy.name]
         if healthy.runs != len(self.whole):
             raise Wrong(f"the healthy job has {healthy.runs} runs")
-        if not format_jobs(entries.values()).isprintable:
-            raise Wrong("the table steers the terminal")
+        printable(format_jobs(entries.values()))
+        entry = entries.get(folder.name)
+        if harmless(damage):
+            # Of a job that died while it was starting, the one before is told.
+            states = {"starting": ["ended" if damage.gone else "starting"], "ended": ["ended"]}
+            lives = ["dead"] if damage.gone else ["idle", "measuring"]
+            if entry is None or entry.state not in states.get(damage.state, lives):
+                raise Wrong(f"a job that is {damage.state}, gone {damage.gone}, is {entry}")
 
     def report(self, folder: Path, damage: Damage) -> None:
         tree = hessview.open_runs(folder)
@@ -175,6 +208,19 @@ class Readers:
 
     def attach(self, folder: Path, damage: Damage) -> None:
         """What a kernel reads while it attaches, and while it is attached."""
+        force = damage.chance.random() < 0.5
+        try:
+            self._attach(folder, force)
+            found = "nothing"
+        except errors.HessviewError as error:
+            found = type(error).__name__
+            raise
+        finally:
+            expected = self.undamaged.get((damage.state, damage.gone, force))
+            if harmless(damage) and expected and found != expected:
+                raise Wrong(f"{found}, where an undamaged directory gives {expected}")
+
+    def _attach(self, folder: Path, force: bool) -> None:
         directory = RunDirectory.open(folder)
         claim = Claim(identity=IDENTITY, process=self.living, since=1.0)
         directory.failures(), directory.ranks("gone"), directory.ranks("alive")
@@ -182,7 +228,31 @@ class Readers:
         job = directory.read_job()
         known_loss(directory, job, claim)
         directory.read_claim(EPOCH)
-        claim_job(directory, force=damage.chance.random() < 0.5)
+        claim_job(directory, force=force)
+
+    def wait(self, folder: Path, damage: Damage) -> None:
+        """What a kernel prints while it waits for a job that is starting."""
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            try:
+                attach._wait_for_job(folder, 0.03)
+            finally:
+                printable(told.getvalue())
+
+    def launched(self, folder: Path, damage: Damage) -> None:
+        """What `hessview.launch` reads of a job that ended, or does not begin."""
+        directory = RunDirectory.open(folder)
+        code = damage.chance.choice([None, 1])
+        process: Any = types.SimpleNamespace(poll=lambda: code, returncode=code, pid=os.getpid())
+        launched = launch._Launched(process, directory)
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            try:
+                launched.wait_until_ready(0.03)
+            except errors.HessviewError as error:
+                printable(str(error))
+                raise
+            finally:
+                printable(told.getvalue())
+                launch._open_log(directory).close()
 
     def start(self, folder: Path, damage: Damage) -> None:
         """A new job in the directory of one that is gone; what was measured stays."""
@@ -221,7 +291,7 @@ def ask_desk(chance: random.Random) -> None:
             command[chance.choice(fields)] = chance.choice([*HOSTILE, *more])
         body: Any = {"run": chance.choice(["a", "b", "c1", *HOSTILE]), "command": command}
         if chance.random() < 0.1:
-            body = chance.choice(HOSTILE)
+            body = hostile(chance)
         text: Any = json.dumps(body)
         if chance.random() < 0.05:
             text = chance.choice(["", "{", "[" * 100_000, None, 5, " " * 5_000_000])

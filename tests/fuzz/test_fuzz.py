@@ -39,7 +39,7 @@ def test_every_reader_gives_right_numbers_or_a_clear_error(request):
         )
         for first, last in itertools.pairwise(bounds)
     ]
-    lines, counts, compared = [], collections.Counter(), 0
+    lines, counts, compared, slowest, largest = [], collections.Counter(), 0, (0, ""), (0, "")
     for one in running:
         out, problems = one.communicate()
         assert one.returncode == 0, f"a worker died: {problems[-2000:]}\n{out[-2000:]}"
@@ -47,12 +47,16 @@ def test_every_reader_gives_right_numbers_or_a_clear_error(request):
         lines += failed
         counts.update(result["counts"])
         compared += result["compared"]
+        slowest = max(slowest, (result["slowest"], result["which"]))
+        largest = max(largest, (result["largest"], result["of"]))
     print(dict(sorted(counts.items())), f"{compared:,} numbers compared")
+    print(f"at most {slowest[0]} CPU seconds ({slowest[1]}), {largest[0]} MB ({largest[1]})")
     assert not lines, "\n".join(json.dumps(line) for line in lines[:20])
     assert sum(counts.values()) == cases
     assert compared > 50 * cases  # it would say little of numbers if few were left
     assert {name.partition(":")[0] for name in counts} == {
-        *("open_runs", "watch", "jobs", "report", "dashboard", "attach", "start", "desk")
+        *("open_runs", "watch", "jobs", "report", "dashboard", "attach", "wait", "launched"),
+        *("start", "desk"),
     }
 
 

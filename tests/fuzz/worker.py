@@ -4,6 +4,7 @@ python worker.py SEED FIRST CASES prints a JSON line for each case that failed, 
 """
 
 import collections
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from typing import Any
 
 CPU_SECONDS = 2.0
 MEMORY = 500 << 20
+STATES = ("waiting", "held", "ended", "starting")
 WALL_SECONDS = 60  # a reader that waits for ever; a busy machine may take long otherwise
 
 
@@ -56,11 +58,13 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     import hessview
     from hessview.errors import HessviewError, RecordWarning
     from hessview.page.report import report
-    from hessview.session import session
+    from hessview.session import attach, launch, session
     from hessview.transport import claiming
     from hessview.transport.process import Process, _place, _started
+    from hessview.transport.run_directory import RunDirectory
 
     claiming._PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
+    attach._LOOK = launch._LOOK = 0.01
     living = Process(pid=pid, started=_started(psutil.Process(pid)), **_place())
     records = {
         f"{version}-{place}": part
@@ -74,27 +78,39 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
         tree = hessview.open_runs(healthy)
         whole = {str(n): node.to_dataset() for n, node in tree.children.items()}
         readers[name] = Readers(whole, understand(record, whole), healthy, living)
+    dead = Process(**{**vars(living), "started": 1.0})
+    refusals = {}
+    for state, gone, force in itertools.product(STATES, (False, True), (False, True)):
+        folder = top / "undamaged"
+        make(folder, record, dead if gone else living, state)
+        try:
+            claiming.claim_job(RunDirectory.open(folder), force=force)
+        except HessviewError as refusal:
+            refusals[state, gone, force] = type(refusal).__name__
+        shutil.rmtree(folder)
+    for one in readers.values():
+        one.undamaged = refusals
     report(tree, top / "report.html")  # loads what is loaded late
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY, resource.RLIM_INFINITY))
     counts: collections.Counter[str] = collections.Counter()
-    slowest, worst = 0.0, ""
+    slowest, worst, largest, hungriest = 0.0, "", 0, ""
     for case in range(first, first + cases):
         chance = random.Random(f"{seed}/{case}")
         version = chance.choice(list(records))
-        damage = Damage(records[version], chance)
+        gone, state = chance.random() < 0.2, chance.choice(STATES)
+        damage = Damage(records[version], chance, state, gone=gone)
         folder = top / version / "deep" / "run"
         table = readers[version].all
         reader = chance.choices(["desk", *table], [4, *(weight for weight, _ in table.values())])[0]
-        error, before = "", resource.getrusage(resource.RUSAGE_SELF)
+        error, before, held = "", resource.getrusage(resource.RUSAGE_SELF), 0
         try:
             if reader != "desk":
-                gone = reader == "start" or chance.random() < 0.2
-                dead = Process(**{**vars(living), "started": 1.0})
-                state = chance.choice(["waiting", "held", "ended"])
-                make(folder, records[version], dead if gone else living, state)
+                damage.gone = reader == "start" or gone
+                make(folder, records[version], dead if damage.gone else living, state)
                 damage.apply(folder)
             limit()
+            held = memory(reset=True)
             before = resource.getrusage(resource.RUSAGE_SELF)
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
@@ -122,6 +138,9 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
             spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             if spent > slowest:
                 slowest, worst = spent, f"{case} {reader}{damage.says}"
+            taken = memory() - held
+            if taken > largest:
+                largest, hungriest = taken, f"{case} {reader}{damage.says}"
             shutil.rmtree(folder.parent, ignore_errors=True)
         if error:
             counts["failed"] += 1
@@ -129,7 +148,17 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
             print(json.dumps({**what, "error": error}), flush=True)
     compared = sum(one.compared for one in readers.values())
     result = {"counts": dict(sorted(counts.items())), "compared": compared}
-    print(json.dumps({**result, "slowest": round(slowest, 2), "which": worst}), flush=True)
+    bounds = {"slowest": round(slowest, 2), "which": worst}
+    bounds |= {"largest": round(largest / 2**20), "of": hungriest}
+    print(json.dumps({**result, **bounds}), flush=True)
+
+
+def memory(*, reset: bool = False) -> int:
+    """Most bytes that this process held since the last reset."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
 if __name__ == "__main__":

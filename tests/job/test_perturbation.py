@@ -1,16 +1,20 @@
 """What the parameters' data type makes of a step, from the operator to the kernel's warning."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import toys
+from torch import nn
 
 import hessview
-from hessview.data.displacement import rounding, worst_effect
+from hessview.data.displacement import DROWNED, rounding, worst_effect
 from hessview.errors import AccuracyWarning, ObjectiveError
 from hessview.job.reduction import Reduction
 from hessview.job.surface import ShardedLoss
 from hessview.operators import Hessian
-from hessview.operators.perturbation import Rounding, perturbation_error
+from hessview.operators.perturbation import Rounding, missing_part, perturbation_error
 from hessview.spectral.vectors import Piece, Space
 
 
@@ -171,3 +175,75 @@ def test_what_counts_is_the_effect_on_products(effect, told):
         assert "off by up to 13%, " in text
         words = "by up to about 30%" if effect else "was not estimated when this was recorded"
         assert words in text
+
+
+def classifier(dtype, trained):
+    """A small MLP in a type, trained in float64 before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        layers = [nn.Linear(8, 24), nn.Tanh(), nn.Linear(24, 24), nn.Tanh(), nn.Linear(24, 3)]
+        module = nn.Sequential(*layers).double()
+        inputs, labels = torch.randn(128, 8, dtype=torch.float64), torch.randint(0, 3, (128,))
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    for _ in range(trained):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(inputs), labels).backward()
+        optimizer.step()
+    module = module.to(dtype).eval()
+
+    def loss(module, batch):
+        inputs, labels = batch
+        logits = module(inputs.to(next(module.parameters()).dtype)).double()
+        return nn.functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
+
+    return hessview.Objective(
+        module, loss, [(inputs[:64], labels[:64]), (inputs[64:], labels[64:])]
+    )
+
+
+MODELS = {
+    "GPT": lambda dtype: toys.gpt(dtype=dtype),
+    "MLP": lambda dtype: classifier(dtype, trained=0),
+    "trained MLP": lambda dtype: classifier(dtype, trained=200),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_effect_of_bfloat16_parameters_is_told_within_a_factor_of_three(model):
+    """Against H (w - v) by the float64 Hessian at the rounded parameters."""
+    objective, wide = MODELS[model](torch.bfloat16), MODELS[model](torch.float64)
+    with torch.no_grad():
+        for exact, rounded in zip(
+            wide.module.parameters(), objective.module.parameters(), strict=True
+        ):
+            exact.copy_(rounded.double())
+    hessian = toys.dense_hessian(wide)
+    _, vectors = torch.linalg.eigh(hessian)
+    surface = surface_of(objective)
+    kind = surface.space.probe(0, 0).dtype
+    operator = Hessian(surface)
+    directions = [surface.space.probe(0, probe) for probe in range(4)]
+    directions += [vectors[:, place].to(kind) for place in (-1, -2, 0)]
+    found = []
+    for direction in directions:
+        product = operator.matvec(direction, measure_error=True)
+        missing = missing_part(Rounding(surface), direction, product.epsilon).double()
+        assert product.perturbation_error == pytest.approx(float(missing.norm()), rel=1e-4)
+        effect = float((hessian @ missing).norm()) / product.norm
+        assert effect / 3 < product.perturbation_effect < 3 * effect
+        off = float((product.vector.double() - hessian @ direction.double()).norm()) / product.norm
+        assert off < 3 * math.hypot(product.perturbation_effect, product.error)
+        found.append(product.perturbation_effect)
+    # Along the smallest eigenvalue of the trained one nothing but noise is left.
+    assert (found[-1] > DROWNED) == (model == "trained MLP")
+
+
+def test_where_no_difference_is_left_it_is_said():
+    with hessview.local(classifier(torch.bfloat16, trained=200)) as session:
+        ds = session.density(steps=6, probes=2, epsilon=5e-3, error_every=1).wait(120)
+    assert worst_effect(ds) > DROWNED
+    with pytest.warns(AccuracyWarning, match="is noise for the most part, and no difference gives"):
+        found = hessview.summary(ds)
+    trace = found.sel(quantity="trace")
+    assert np.isnan(trace.value)
+    assert "withheld" in str(trace.basis.item())

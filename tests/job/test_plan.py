@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -196,3 +197,33 @@ def test_the_command_line_prints_a_table_json_and_times(tmp_path, capsys):
     assert "holds no times of a gradient" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"\(858880, 2, 4\), and this plan has \(858880, 4, 4\)"):
         timed(hessview.plan("tiny", ranks=4), path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("", "5", "[]", "{", "[" * 100_000, b"\xff", b" " * 9_000_000, os.mkfifo, os.mkdir),
+        *({"data_vars": {"seconds": {"data": [value]}}} for value in (-1, 0, None, "x", [], 1e999)),
+        *({"coords": value} for value in (None, 5, {"work": {"data": 5}}, {"work": {"data": "x"}})),
+        *({"attrs": value} for value in (None, {}, {"parameters": 1e999})),
+    ],
+    ids=lambda change: str(change)[:20],
+)
+def test_times_that_are_none_are_refused(change, tmp_path):
+    whole = {
+        "coords": {"work": {"data": ["gradient"]}},
+        "data_vars": {"seconds": {"data": [0.5]}},
+        "attrs": {"parameters": 858_880, "world_size": 2, "batches": 4},
+    }
+    path = tmp_path / "bench.json"
+    match change:
+        case dict():
+            path.write_text(json.dumps({**whole, **change}))
+        case str():
+            path.write_text(change)
+        case bytes():
+            path.write_bytes(change)
+        case _:
+            change(path)
+    with pytest.raises(InputError, match=r"holds no times of a gradient .*; give the file that"):
+        timed(hessview.plan("tiny", ranks=2), path)

@@ -4,7 +4,7 @@ from html import unescape
 
 import numpy as np
 import pytest
-from emulated import dataset
+from emulated import by_hand, dataset
 from every_command import dataset_of
 
 from hessview.data.summary import summary
@@ -112,7 +112,7 @@ def test_tiles_show_the_summary_with_its_uncertainty():
 
 
 def test_where_a_number_is_withheld_the_reason_stands_in_its_place():
-    ds = dataset(probes=3, steps=20)
+    ds = by_hand(dataset(probes=3, steps=20))
     ds.error[1, 0] = 0.5  # a pure jump
     (found,) = page_state([ds])["sections"]
     for label in ("Trace", "Negative mass"):
@@ -129,7 +129,7 @@ def test_one_probe_is_called_one_probe():
 
 
 def test_the_page_gets_the_coefficients_themselves():
-    ds = dataset(probes=3, steps=30, stop=40, end="")
+    ds = by_hand(dataset(probes=3, steps=30, stop=40, end=""))
     ds["beta"][0, 19] = 0.0  # it broke down: what was read later does not count
     (only,) = page_state([ds])["sections"]
     panel = only["panels"][0]
@@ -226,7 +226,7 @@ def test_tau_is_called_what_it_is():
     ("error", "note"), [(0.05, ""), (0.13, ", products moved by rounding by up to 13%")]
 )
 def test_displacements_that_were_rounded_off_are_told_beside_the_step(error, note):
-    ds = dataset("a")
+    ds = by_hand(dataset("a"))
     ds["perturbation_error"] = ds.epsilon * 0 + 0.5
     ds["perturbation_effect"] = ds.epsilon * 0 + error
     found = tile(page_state([ds])["sections"][0], "Step ε")

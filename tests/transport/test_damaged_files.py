@@ -4,19 +4,24 @@ import dataclasses
 import json
 import os
 import socket
+import types
 
 import pytest
 
+import hessview
 from hessview.checked import checked
 from hessview.errors import HessviewError, JobError, RunDirectoryError
 from hessview.session.jobs import format_jobs, jobs
+from hessview.session.launch import _Launched
 from hessview.transport import claiming
 from hessview.transport.claim import Claim
 from hessview.transport.claiming import claim_job
 from hessview.transport.failure import Failure
 from hessview.transport.job_file import JobFile
+from hessview.transport.lost import living_job, still_starting
 from hessview.transport.process import Process
 from hessview.transport.run_directory import RunDirectory
+from hessview.transport.starting import Starting
 
 DEEP = "[" * 100_000 + "]" * 100_000
 ME = dataclasses.asdict(Process.current())
@@ -304,3 +309,72 @@ def test_one_bad_directory_hides_no_other(content, tmp_path):
         else:
             (bad / name).unlink(missing_ok=True)
         (bad / "events.jsonl").touch()
+
+
+@pytest.mark.parametrize("content", [*CONTENTS, "starting"], ids=of)
+def test_a_job_that_is_there_counts_before_what_says_it_is_starting(content, directory, job):
+    """As where its file system let no file be removed, or somebody left one of another host."""
+    if content == "starting":
+        directory.say_starting("loading smollm2")
+    else:
+        put(directory.path / "starting.json", content)
+    assert living_job(directory) == job
+    assert still_starting(directory) is None
+    (entry,) = jobs(directory.path)
+    assert entry.state == "idle"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"began": value} for value in (1e308, -1.0, None, "x", True, 1e12)),
+        *({"phase": value} for value in (None, 5, [])),
+        {"process": {**ME, "pid": -1}},
+    ],
+    ids=str,
+)
+def test_what_says_that_a_job_is_starting_and_cannot_be_so_is_passed_over(change, directory):
+    whole = {"process": ME, "phase": "loading", "began": 1.0}
+    path = directory.path / "starting.json"
+    path.write_text(json.dumps({**whole, "of_a_newer_version": []}))
+    assert Starting.read(directory.path).phase == "loading"
+    path.write_text(json.dumps({**whole, **change}))
+    assert Starting.read(directory.path) is None
+    format_jobs(jobs(directory.path))
+
+
+def test_what_says_that_a_job_is_starting_steers_no_terminal(directory):
+    directory.say_starting("\x1b[2J loading\n" + "x" * 10_000)
+    phase = Starting.read(directory.path).phase
+    assert phase.startswith("?[2J loading?xx")
+    assert phase.isprintable()
+    assert len(phase) < 250
+
+
+@pytest.mark.parametrize("content", [os.mkfifo, os.mkdir, "endless", "socket", "loop"], ids=of)
+def test_a_job_whose_output_has_no_place_is_not_started(content, tmp_path):
+    (tmp_path / "run").mkdir(mode=0o700)
+    put(tmp_path / "run" / "job.log", content)
+    with pytest.raises(
+        RunDirectoryError, match=r"^the job's output cannot go to .*job\.log .*; rem"
+    ):
+        hessview.launch("tiny", run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [*CONTENTS, "endless", "sparse", "long"], ids=of)
+def test_the_output_of_a_job_that_ended_is_quoted_whatever_it_is(content, directory):
+    text = "\x1b[2J" + "x" * 3_000_000 if content == "long" else content
+    put(directory.path / "job.log", text)
+    ended = types.SimpleNamespace(poll=lambda: 1, returncode=1, pid=os.getpid())
+    error = _Launched(ended, directory)._why_it_ended()
+    assert str(error).startswith("the job ended with code 1 before it was ready; the end of")
+    assert len(str(error)) < 3_000
+    assert str(error).replace("\n", "").isprintable()
+
+
+def test_a_refusal_in_the_output_of_a_job_is_told_whole(directory):
+    said = "the loss " + "is not finite and " * 40
+    lines = ["hessview: [   2 s] loading tiny ...", f"hessview: {said}", "Traceback"]
+    put(directory.path / "job.log", "\n".join(lines))
+    ended = types.SimpleNamespace(poll=lambda: 1, returncode=1, pid=os.getpid())
+    assert str(_Launched(ended, directory)._why_it_ended()) == said

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from emulated import OUTLIERS, dataset
+from emulated import OUTLIERS, by_hand, dataset
 from scipy.linalg import eigh_tridiagonal
 
 from hessview import views
@@ -60,7 +60,7 @@ def test_points_are_filled_once_an_eigenvalue_is_located():
 
 
 def test_bounds_end_at_the_rounding_of_float64_and_a_breakdown_is_drawn_there():
-    ds = dataset(probes=1, steps=5)
+    ds = by_hand(dataset(probes=1, steps=5))
     ds["beta"][0, 2] = 0.0
     figure = convergence(ds, extremes=1)
     drawn = trace(figure, "largest_residual")
@@ -94,7 +94,7 @@ def test_of_several_probes_each_has_its_own_bound_and_one_is_the_summarys():
 
 
 def test_there_is_no_bound_where_the_number_is_withheld():
-    ds = dataset(probes=1, steps=20)
+    ds = by_hand(dataset(probes=1, steps=20))
     ds["error"][:] = 0.9
     assert np.isnan(summary(ds).value.sel(quantity="largest"))
     for end in ("largest", "smallest"):

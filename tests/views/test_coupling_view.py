@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 from coupled import NAMES, dataset, operator
+from emulated import by_hand
 from emulated import dataset as density_dataset
 
 from hessview import views
@@ -52,7 +53,7 @@ def test_a_log_scale_ends_where_differences_can_be_seen():
 
 def test_the_perturbed_block_runs_along_x_and_hovering_gives_the_numbers():
     matrix = operator(SIZES)
-    ds = dataset(matrix, SIZES)
+    ds = by_hand(dataset(matrix, SIZES))
     ds.response_norm[:, 3, 1] *= 10  # head responds to layers.0
     figure = coupling(ds)
     found, cells = coupling_summary(ds), trace(figure, "matrix").customdata
@@ -138,7 +139,7 @@ def test_coupling_is_the_view_of_its_command():
 
 
 def test_a_diagonal_block_of_exactly_zero_leaves_a_gap(ds):
-    lost = ds.copy(deep=True)
+    lost = by_hand(ds.copy(deep=True))
     lost.response_norm[:, 1, 1] = 0.0  # a step so short that nothing changed
     assert np.isinf(coupling_summary(lost).coefficient).any()
     z = np.asarray(trace(coupling(lost), "matrix").z, dtype=float)

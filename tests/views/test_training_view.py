@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from emulated import by_hand
 from trained import eigenvalues, run_of
 
 from hessview.data.ritz import ritz
@@ -82,7 +83,7 @@ def test_steps_that_are_noise_are_crosses():
     for name in ("largest", "smallest", "trace"):  # withheld, and counted
         assert list(trace(figure, name).x) == [0]
         assert trace(figure, name).name.endswith(" (1 withheld: no derivative)")
-    later = run_of(10)
+    later = by_hand(run_of(10))
     later.error[:, 1] = 0.9  # where neither trace nor extremes hang on it
     figure = training(join([run_of(0), later]))
     assert list(trace(figure, "trace").marker.symbol) == ["circle", "x"]
