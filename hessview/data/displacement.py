@@ -13,6 +13,10 @@ ROUNDED_OFF = 0.1
 DROWNED = 0.7
 """Effect from which on a product is noise for the most part: half of its square."""
 
+_FAINT = 1e-2
+"""Share of a probe's largest product below which one says nothing: in a null space nothing is left
+but rounding, of which a displacement's is any multiple."""
+
 _WIDER = {"bfloat16": "float32", "float16": "float32", "float32": "float64"}
 
 
@@ -71,5 +75,11 @@ def warn_of_rounding(ds: xr.Dataset) -> None:
 
 
 def _worst(ds: xr.Dataset, name: str) -> float:
-    known = np.isfinite(ds[name].values) if name in ds else np.array(False)
-    return float(ds[name].values[known].max()) if known.any() else float("nan")
+    if name not in ds:
+        return float("nan")
+    values = ds[name]
+    if "step" in values.dims and "alpha" in ds and "beta" in ds:
+        squares = ds.alpha**2 + ds.beta**2 + ds.beta.shift(step=1).fillna(0) ** 2  # |Hq|^2
+        values = values.where(squares >= _FAINT**2 * squares.max("step"))
+    known = np.isfinite(values.values)
+    return float(values.values[known].max()) if known.any() else float("nan")
