@@ -2,6 +2,7 @@
 
 import time
 
+import emulated
 import numpy as np
 import pytest
 from coupled import NAMES, dataset, operator
@@ -67,7 +68,7 @@ def choose(page, **switches):
 @pytest.fixture(scope="module")
 def noisy():
     """Columns of every verdict, and a diagonal block that noise left at zero."""
-    ds = dataset(operator(SIZES), SIZES, noise=0.3)
+    ds = emulated.by_hand(dataset(operator(SIZES), SIZES, noise=0.3))
     ds.response_norm[:, 2, 2] = 0.0
     return ds
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from emulated import by_hand
 from every_command import dataset_of
 from overlaps import OVERLAPS
 from report_page import drawn, move
@@ -29,7 +30,7 @@ def panel(ds):
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.317])  # round ones part eigenvalues at ties
 def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
-    uneven = dataset_of("epsilon_sweep").assign_coords(epsilon=np.logspace(-5, -1.7, 4))
+    uneven = by_hand(dataset_of("epsilon_sweep")).assign_coords(epsilon=np.logspace(-5, -1.7, 4))
     for ds in (dataset_of("epsilon_sweep"), uneven, dataset_of("fraction_sweep", stop=130, end="")):
         given = panel(ds)
         part = ds.isel({ds.alpha.dims[0]: slice(len(given["spectra"]))})
@@ -48,7 +49,7 @@ def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
 @pytest.mark.browser
 @pytest.mark.parametrize(("dark", "width"), [(False, 1180), (True, 1180), (False, 480)])
 def test_kernel_width_and_axis_move_the_curves_and_no_distance(open_report, shots, dark, width):
-    ds = dataset_of("epsilon_sweep").assign_coords(epsilon=np.logspace(-5, -1.7, 4))
+    ds = by_hand(dataset_of("epsilon_sweep")).assign_coords(epsilon=np.logspace(-5, -1.7, 4))
     page = open_report([ds], dark=dark, width=width)
     before = drawn(page)
     page.screenshot(path=shots / f"sweep_{width}_{'dark' if dark else 'light'}.png", full_page=True)
