@@ -1,6 +1,7 @@
 """The dashboard as a Panel app, for a browser without a notebook."""
 
 import hmac
+import logging
 import secrets
 import warnings
 import webbrowser
@@ -83,6 +84,8 @@ def serve_dashboard(
         raise InputError(
             f"port={port} is taken ({error}); use another, or 0 for a free one."
         ) from error
+    # Of a page that went while it was told something: it catches up when it is there again.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     url = f"http://{ADDRESS}:{server.port}/dashboard?token={token}"
     told(url)
     if browser:

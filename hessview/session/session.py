@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -88,9 +88,9 @@ class Session(Asking):
             JobLostError: The job is gone.
         """
         command.check(self.job.parameters, len(self.job.blocks))
-        self._check_attached()
         identity = uuid.uuid4().hex[:12]
-        self._channel.submit(identity, command)
+        with self._attached():
+            self._channel.submit(identity, command)
         with self.changed:
             # The job acknowledged it, so that its event is on its way.
             while identity not in self.collector.runs:
@@ -106,8 +106,8 @@ class Session(Asking):
         Args:
             run: Identity of the run.
         """
-        self._check_attached()
-        self._channel.cancel(run)
+        with self._attached():
+            self._channel.cancel(run)
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after each change of the job, its runs, or the line to it.
@@ -224,6 +224,15 @@ class Session(Asking):
 
     def _run(self, identity: str) -> Run:
         return self._runs.setdefault(identity, Run(self, identity))
+
+    @contextlib.contextmanager
+    def _attached(self) -> Iterator[None]:
+        """Ask the job something; says why it is lost, also where that comes out meanwhile."""
+        self._check_attached()
+        try:
+            yield
+        except JobLostError as error:
+            raise (self.lost or error) from error.__cause__
 
     def _check_attached(self) -> None:
         if self.lost is not None:

@@ -65,7 +65,7 @@ def test_a_run_streams_into_the_notebook_and_ends_as_done(open_notebook, jupyter
     page.locator(".hess-key").get_by_text("mean of 3 probes").wait_for(timeout=10_000)
     assert page.locator(".hessview input[type=range]").first.input_value() == "0.5"
     page.locator(".hessview").get_by_role("button", name="auto").first.click()
-    page.wait_for_function("() => document.querySelector('.hessview button.hess-quiet').disabled")
+    page.wait_for_function("() => document.querySelector('.hessview button.hess-quiet')?.disabled")
 
     mean = page.evaluate(CURVES)["mean"]
     x, y = np.array(mean["x"]), np.array(mean["y"])
