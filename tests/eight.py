@@ -158,13 +158,24 @@ class Eight:
         count = self._displayed()
         if count != WIDGETS:
             return [f"there are {count} outputs"] * WIDGETS
-        return [self._lacks(number, deadline) for number in range(WIDGETS)]
+        # When a run ends its output is stored anew, for which JupyterLab shows the widget again:
+        # what was seen just before says nothing of what stays.
+        for _ in range(2):
+            found = [self._lacks(number, deadline) for number in range(WIDGETS)]
+        return found
 
     def _lacks(self, number, deadline):
         self.page.evaluate(COME, number)
         most = max(deadline - time.monotonic(), 20)
-        self._until(lambda: not lacks(number, self.page.evaluate(SEEN, number)), most)
-        return lacks(number, self.page.evaluate(SEEN, number))
+        found = ""
+
+        def whole():
+            nonlocal found
+            found = lacks(number, self.page.evaluate(SEEN, number))
+            return not found
+
+        self._until(whole, most)
+        return found
 
     def _displayed(self):
         return len(self.page.evaluate(STATES))
