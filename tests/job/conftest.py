@@ -9,7 +9,7 @@ import torch
 HERE = Path(__file__).parent
 ATTEMPTS = 3
 """How often ranks are started that die of SIGSEGV. With dozens of groups in a process one of gloo's
-own threads does so now and then (3 of some 40 launches of torch 2.13, in no Python thread, within
+own threads does so now and then (3 of some 30 launches of torch 2.13, in no Python thread, within
 other functions each time); a crash that is ours comes again."""
 
 
