@@ -3,7 +3,7 @@
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -27,12 +27,7 @@ def open_regular(path: Path) -> BinaryIO:
     _check_regular(os.stat(path).st_mode)  # before it is opened: a device may act on that
     # Not to wait for whoever writes into a pipe that took the file's place meanwhile.
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        _check_regular(os.fstat(file).st_mode)
-        return open(file, "rb")
-    except BaseException:
-        os.close(file)
-        raise
+    return _stream(file, "rb")
 
 
 def read_text(path: Path, most: int) -> str:
@@ -66,13 +61,7 @@ def create_regular(path: Path) -> BinaryIO:
     """
     # Not to wait for whoever reads from a pipe, nor to empty what is no file.
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        _check_regular(os.fstat(file).st_mode)
-        os.ftruncate(file, 0)
-        return open(file, "wb")
-    except BaseException:
-        os.close(file)
-        raise
+    return _stream(file, "wb")
 
 
 def read_end(path: Path, most: int) -> str:
@@ -89,6 +78,18 @@ def read_end(path: Path, most: int) -> str:
         size = os.fstat(stream.fileno()).st_size
         stream.seek(max(0, size - most))
         return stream.read(most).decode(errors="replace")
+
+
+def _stream(file: int, mode: Literal["rb", "wb"]) -> BinaryIO:
+    """A stream of an open file, which is closed if it is no regular one."""
+    try:
+        _check_regular(os.fstat(file).st_mode)
+        if mode == "wb":
+            os.ftruncate(file, 0)
+        return open(file, mode)
+    except BaseException:
+        os.close(file)
+        raise
 
 
 def _check_regular(mode: int) -> None:
