@@ -84,8 +84,8 @@ def _pair(
         product, gradients = found.product, ladder.gradients
     else:
         made = operator.matvec(vector, measure_error=True)
-        found = _Found(made.vector, made.error, math.nan, math.nan, math.nan, made.epsilon)
-        found = found._replace(rho=made.rho)
+        unknown = math.nan, math.nan, math.nan
+        found = _Found(made.vector, made.error, *unknown, made.epsilon, made.rho)
         product, gradients = made.vector, float(made.gradients)
     value = float(space.products(vector[None], product)[0])
     left = product.sub_(vector, alpha=value)
@@ -122,7 +122,7 @@ class _Found(NamedTuple):
     change: float
     spread: float
     epsilon: float
-    rho: float = math.nan
+    rho: float
 
 
 class Estimate(NamedTuple):
@@ -272,7 +272,7 @@ class _Ladder:
         space = self._surface.space
         delta = self._sum(dict(enumerate(chosen.change)))
         along = abs(float(space.products(self._vector[None], delta)[0]))
-        change = max(along, *self._scaled(chosen), 0.0)
+        change = max([along, *self._scaled(chosen)])
         spread = math.sqrt(float(space.reduce(space.squares(delta.mul_(self._vector)))))
         del delta
         own = self._steps.index(self._step)

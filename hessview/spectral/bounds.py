@@ -94,7 +94,7 @@ class Pair:
         error: D of the product; NaN for products without a step.
         doubt: Norm of d, the change of the product from half its step, of which its error is at
             most `UNDERRATED` times as much; NaN without a step.
-        change: y'd; NaN without a step.
+        change: The size of y'd, and of such changes at nearer steps; NaN without a step.
         spread: Root of the sum of (y_i d_i)^2, the size that `change` has if errors are
             independent between parameters.
         rho: Relative change of the gradient within the step; NaN without a step.
