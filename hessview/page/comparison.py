@@ -7,7 +7,7 @@ from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.errors import RecordError
 
 
-def comparison(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """The settings that have a finished probe, and how far their spectra lie apart.
 
     Of a whole sweep these are all settings. Before, the reference is the best of those that are

@@ -7,7 +7,8 @@ import xarray as xr
 from hessview.data.ritz import ritz
 from hessview.page.coefficients import coefficients
 from hessview.page.plain import plain
-from hessview.views.density import density, describe, marks
+from hessview.views.density import density, marks
+from hessview.views.density import describe as describe_density
 
 Json = dict[str, Any]
 
@@ -29,7 +30,7 @@ def density_panel(ds: xr.Dataset) -> Json:
     """
     found = ritz(ds)
     return {
-        "subtitle": describe(found),
+        "subtitle": describe_density(found),
         "figure": _bare(ds),
         "marks": marks(ds, found),
         "all": found.probe.values.tolist(),

@@ -13,7 +13,7 @@ from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.data.sweep import setting_of
 from hessview.errors import RecordError
 from hessview.messages import ENDED
-from hessview.page.comparison import comparison
+from hessview.page.comparison import measured_settings
 from hessview.page.convergence_panel import convergence_panel
 from hessview.page.coupling_panel import coupling_panel
 from hessview.page.density_panel import density_panel
@@ -22,7 +22,8 @@ from hessview.page.settings import settings_over, steps_over
 from hessview.page.spectra import spectra
 from hessview.views.accuracy import accuracy
 from hessview.views.accuracy import describe as describe_accuracy
-from hessview.views.sweep import describe, sweep
+from hessview.views.sweep import describe as describe_sweep
+from hessview.views.sweep import sweep
 
 Json = dict[str, Any]
 Panel = Callable[[xr.Dataset], Json]
@@ -66,9 +67,9 @@ def _accuracy(ds: xr.Dataset) -> Json:
 
 
 def _sweep(ds: xr.Dataset) -> Json:
-    part, apart = comparison(ds)
+    part, apart = measured_settings(ds)
     reference = apart.attrs["reference"]
-    made = _figure(sweep(part, reference=reference), describe(apart))
+    made = _figure(sweep(part, reference=reference), describe_sweep(apart))
     curves = [trace for trace in made["figure"]["data"] if trace["meta"]["role"] == "density"]
     for curve in curves:
         for array in ("x", "y", "customdata"):  # the page computes them from the spectra

@@ -10,7 +10,7 @@ from hessview.data.siblings import same_matrix, siblings
 from hessview.data.sweep import setting_of
 from hessview.data.unite import unite
 from hessview.errors import RecordError
-from hessview.page.comparison import comparison
+from hessview.page.comparison import measured_settings
 from hessview.page.density_panel import density_panel
 
 Json = dict[str, Any]
@@ -53,7 +53,7 @@ def spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
     shared: Json = {}
     for group in siblings(alike):
         try:
-            part, _ = comparison(unite(group))
+            part, _ = measured_settings(unite(group))
         except RecordError:  # no probe is finished yet
             continue
         found = spectra(part)

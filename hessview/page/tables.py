@@ -14,7 +14,7 @@ from hessview.data.ritz import say_copies
 from hessview.data.sweep import setting_of, spectrum
 from hessview.data.table import ends_of
 from hessview.data.training import QUANTITIES, history
-from hessview.page.comparison import comparison
+from hessview.page.comparison import measured_settings
 from hessview.page.convergence_panel import EXTREMES
 from hessview.page.tiles.tile import brief
 from hessview.page.wording import apart_by, measured, number
@@ -68,7 +68,7 @@ def sweep_table(ds: xr.Dataset) -> Table:
     Raises:
         RecordError: There is none.
     """
-    part, apart = comparison(ds)
+    part, apart = measured_settings(ds)
     setting = setting_of(part)
     rows = []
     for place, value in enumerate(part[setting].values.tolist()):
