@@ -1,10 +1,13 @@
 """Spectra of a sweep that can be compared already, while others are still measured."""
 
+import math
+
 import numpy as np
 import xarray as xr
 
 from hessview.data.sweep import distances, setting_of, spectrum
 from hessview.errors import RecordError
+from hessview.page.wording import between, share
 
 
 def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
@@ -36,3 +39,14 @@ def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     told = setting == "fraction" or bool(np.isfinite(part.error).any())
     reference = None if told else float(settings[len(settings) // 2])
     return part, distances(part, reference=reference)
+
+
+def apart_by(one: xr.Dataset) -> str:
+    """A distance over the range with its interval, such as "1.2 % (0.8 – 1.9 %)".
+
+    Args:
+        one: A setting's entry of `data.sweep.distances`.
+    """
+    text = share(float(one.relative_distance))
+    ends = float(one.relative_low), float(one.relative_high)
+    return f"{text} ({between(*ends)})" if math.isfinite(ends[1]) else text

@@ -7,7 +7,8 @@ import xarray as xr
 
 from hessview.data.accuracy import theory
 from hessview.data.sweep import setting_of
-from hessview.page.wording import apart_by, number
+from hessview.page.comparison import apart_by
+from hessview.page.wording import number
 
 Json = dict[str, Any]
 

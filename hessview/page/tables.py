@@ -14,10 +14,10 @@ from hessview.data.ritz import say_copies
 from hessview.data.sweep import setting_of, spectrum
 from hessview.data.table import ends_of
 from hessview.data.training import QUANTITIES, history
-from hessview.page.comparison import measured_settings
+from hessview.page.comparison import apart_by, measured_settings
 from hessview.page.convergence_panel import EXTREMES
 from hessview.page.tiles.tile import brief
-from hessview.page.wording import apart_by, measured, number
+from hessview.page.wording import measured, number
 from hessview.views.convergence import bounds, describe
 from hessview.views.sweep import SYMBOLS
 

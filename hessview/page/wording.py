@@ -3,8 +3,6 @@
 import datetime
 import math
 
-import xarray as xr
-
 from hessview.data.digits import ANYTHING, Ends, per_cent, rounded
 
 MOST_DIGITS = 6  # more cannot be compared at a glance
@@ -75,17 +73,6 @@ def between(low: float, high: float) -> str:
         return f"{number(100 * low, 2)} – {number(100 * high, 2)} %"
     ends = [per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
     return f"{ends[0]} %" if ends[0] == ends[1] else f"{ends[0]} – {ends[1]} %"
-
-
-def apart_by(one: xr.Dataset) -> str:
-    """A distance over the range with its interval, such as "1.2 % (0.8 – 1.9 %)".
-
-    Args:
-        one: A setting's entry of `data.sweep.distances`.
-    """
-    text = share(float(one.relative_distance))
-    ends = float(one.relative_low), float(one.relative_high)
-    return f"{text} ({between(*ends)})" if math.isfinite(ends[1]) else text
 
 
 def span(low: float, high: float) -> str:
