@@ -8,7 +8,7 @@ import xarray as xr
 from hessview.data.coupling import WORTHLESS
 from hessview.data.sweep import setting_of
 from hessview.errors import RecordError
-from hessview.page.comparison import comparison
+from hessview.page.comparison import measured_settings
 from hessview.page.status import progress
 from hessview.page.tiles.tile import Tile, missing, tile
 from hessview.page.wording import between, number, share
@@ -29,7 +29,7 @@ def sweep_tiles(ds: xr.Dataset) -> list[Tile]:
     """
     symbol, settings = SYMBOLS[setting_of(ds)], ds.sizes[setting_of(ds)]
     try:
-        _, apart = comparison(ds)
+        _, apart = measured_settings(ds)
     except RecordError:
         found = [missing(APART), missing("Reference")]
         return [*found, tile("Settings", "0", f"of {settings} finished"), _steps(ds)]
