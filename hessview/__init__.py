@@ -7,28 +7,28 @@ a plotting library.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hessview._version import __version__ as __version__
+
 if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against _HOMES
     from hessview import views as views
-    from hessview.data.coupling import coupling_summary as coupling_summary
-    from hessview.data.ritz import ritz as ritz
-    from hessview.data.spectral_density import spectral_density as spectral_density
-    from hessview.data.store import open_runs as open_runs
-    from hessview.data.summary import summary as summary
-    from hessview.data.training import training as training
+    from hessview.analysis.coupling import coupling_summary as coupling_summary
+    from hessview.analysis.density import spectral_density as spectral_density
+    from hessview.analysis.ritz import ritz as ritz
+    from hessview.analysis.store import open_runs as open_runs
+    from hessview.analysis.summary import summary as summary
+    from hessview.analysis.training import training as training
     from hessview.hooks.trainer import TrainerCallback as TrainerCallback
     from hessview.job.objective import Objective as Objective
     from hessview.job.serve import serve as serve
     from hessview.page.dashboard import dashboard as dashboard
     from hessview.page.report import report as report
     from hessview.planning import plan as plan
-    from hessview.session.attach import attach as attach
+    from hessview.session.connect import attach as attach
+    from hessview.session.connect import local as local
+    from hessview.session.connect import watch as watch
     from hessview.session.launch import launch as launch
-    from hessview.session.local import local as local
     from hessview.session.run import Run as Run
     from hessview.session.session import Session as Session
-    from hessview.session.watch import watch as watch
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Objective",
@@ -57,20 +57,20 @@ _HOMES = {
     "Session": "hessview.session.session",
     "Run": "hessview.session.run",
     "TrainerCallback": "hessview.hooks.trainer",
-    "attach": "hessview.session.attach",
-    "coupling_summary": "hessview.data.coupling",
+    "attach": "hessview.session.connect",
+    "coupling_summary": "hessview.analysis.coupling",
     "dashboard": "hessview.page.dashboard",
     "launch": "hessview.session.launch",
-    "local": "hessview.session.local",
-    "open_runs": "hessview.data.store",
+    "local": "hessview.session.connect",
+    "open_runs": "hessview.analysis.store",
     "plan": "hessview.planning",
     "report": "hessview.page.report",
-    "ritz": "hessview.data.ritz",
+    "ritz": "hessview.analysis.ritz",
     "serve": "hessview.job.serve",
-    "spectral_density": "hessview.data.spectral_density",
-    "summary": "hessview.data.summary",
-    "training": "hessview.data.training",
-    "watch": "hessview.session.watch",
+    "spectral_density": "hessview.analysis.density",
+    "summary": "hessview.analysis.summary",
+    "training": "hessview.analysis.training",
+    "watch": "hessview.session.connect",
     "views": "",  # a package, not a name in one
 }
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hessview import __version__
-from hessview.counted import counted
+from hessview._version import __version__
 from hessview.errors import HessviewError, InputError, JobError
+from hessview.wording import counted
 
 _DEFAULT = "(default: %(default)s)"
 _REFUSED = 2  # exit code of a rank when rank 0 has said in one line why there is no job
@@ -162,7 +162,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _lab(arguments: argparse.Namespace) -> int:
-    from hessview.lab import lab
+    from hessview.demo import lab
 
     lab(arguments.notebook, arguments.further)
 
@@ -242,9 +242,9 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from hessview.commands import Benchmark
-    from hessview.commands.allowed import whole
-    from hessview.data.benchmark import benchmark, format_benchmark
+    from hessview.analysis.benchmark import benchmark, format_benchmark
+    from hessview.record.commands import Benchmark
+    from hessview.record.validation import whole
     from hessview.session.launch import launch
 
     whole("repetitions", arguments.repetitions, 1)
@@ -283,7 +283,7 @@ def _jobs(arguments: argparse.Namespace) -> int:
 def _dashboard(arguments: argparse.Namespace) -> int:
     from hessview.page.dashboard import board_of
     from hessview.page.served import serve_dashboard
-    from hessview.session.attach import attach
+    from hessview.session.connect import attach
 
     source = attach(arguments.run_dir) if arguments.attach else arguments.run_dir
     serve_dashboard(board_of(source), port=arguments.port, browser=not arguments.no_browser)
@@ -291,7 +291,7 @@ def _dashboard(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from hessview.data.store import open_runs
+    from hessview.analysis.store import open_runs
     from hessview.page.report import report
 
     runs = open_runs(arguments.run_dir)

@@ -1,25 +1,78 @@
-"""The main job end to end: a real model on two ranks, its spectrum, a report."""
+"""The demo, and the notebooks' JupyterLab.
+
+JupyterLab at the notebooks that come with hessview.
+
+The main job end to end: a real model on two ranks, its spectrum, a report.
+"""
 
 import contextlib
+import os
 import pathlib
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from hessview.commands import Density
-from hessview.counted import counted
-from hessview.data.displacement import rounding
-from hessview.data.ritz import ritz
-from hessview.data.summary import headline
-from hessview.data.table import format_summary
-from hessview.errors import RecordError
+from hessview.analysis.ritz import ritz
+from hessview.analysis.summary import format_summary, headline, rounding
+from hessview.errors import InputError, RecordError
 from hessview.page.report import report
-from hessview.session.launch import launch
+from hessview.record.commands import Density
+from hessview.session.launch import job_environment, launch
 from hessview.session.run import Run
+from hessview.wording import counted
+
+_HERE = pathlib.Path(__file__).parent
+_SHIPPED = (_HERE / "_notebooks", _HERE.parent / "notebooks")  # a wheel's, or the repository's
+
+
+def lab(notebook: pathlib.Path | None = None, options: Sequence[str] = ()) -> NoReturn:
+    """Become JupyterLab on 127.0.0.1, opened at a notebook; returns only if it cannot start.
+
+    Without a notebook, those of hessview are copied into `hessview-notebooks` in this folder
+    (files that are there already stay as they are) and the first is opened.
+
+    Args:
+        notebook: The notebook to open.
+        options: Further arguments of `jupyter lab`, such as `--no-browser`.
+
+    Raises:
+        InputError: There is no such notebook.
+    """
+    if notebook is None:
+        notebook = _copied(pathlib.Path("hessview-notebooks"))
+    elif not notebook.is_file():
+        raise InputError(f"there is no notebook {notebook}; pass the path of an .ipynb file.")
+    # A notebook's terminal and `!` commands find torchrun and hessview there.
+    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    sys.stdout.flush()
+    os.execve(
+        sys.executable,
+        [
+            *(sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"),
+            f"--ServerApp.root_dir={notebook.resolve().parent}",
+            f"--LabApp.default_url=/lab/tree/{urllib.parse.quote(notebook.name)}",
+            *options,
+        ],
+        {**os.environ, **job_environment(), "PATH": path},
+    )
+
+
+def _copied(folder: pathlib.Path) -> pathlib.Path:
+    """Copy what is not in the folder yet; gives the first notebook."""
+    shipped = next(place for place in _SHIPPED if place.is_dir())
+    names = sorted(path.name for path in shipped.glob("*.ipynb"))
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        if not (folder / name).exists():
+            shutil.copyfile(shipped / name, folder / name)
+    return folder / names[0]
+
 
 # What fits 6 minutes (90 s) on two cores.
 _FULL: dict[str, Any] = {"model": "smollm2", "length": 256, "batch": 1, "tokens": 512}

@@ -6,9 +6,9 @@ import numpy as np
 from emulated import payloads as density_payloads
 from emulated import recorded
 
-from hessview.commands import Coupling, command_to_json
-from hessview.data.collect import collect
-from hessview.messages import Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.collect import collect
+from hessview.record.commands import Coupling, command_to_json
+from hessview.record.events import Reading, RunEnded, RunQueued, RunStarted
 
 NAMES = ("embedding", "layers.0", "layers.1", "head")
 

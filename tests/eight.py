@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from emulated import dataset
 
-from hessview.data.ritz import ritz
+from hessview.analysis.ritz import ritz
 from hessview.page.state import page_state
 from hessview.spectral import quadrature
 

@@ -8,9 +8,17 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from hessview.commands import Density, command_to_json
-from hessview.data.collect import Collector, collect
-from hessview.messages import Event, JobStarted, Payload, Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.collect import Collector, collect
+from hessview.record.commands import Density, command_to_json
+from hessview.record.events import (
+    Event,
+    JobStarted,
+    Payload,
+    Reading,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+)
 
 OUTLIERS = np.array([41.3, 27.6, 19.5, 14.9, 11.8, 9.3, 7.4, 6.1, -1.9, -1.1])
 

@@ -9,7 +9,8 @@ from coupled import payloads as coupling_payloads
 from emulated import OUTLIERS, lanczos, recorded, spectrum
 from emulated import payloads as density_payloads
 
-from hessview.commands import (
+from hessview.record.collect import collect
+from hessview.record.commands import (
     Accuracy,
     Benchmark,
     Command,
@@ -18,8 +19,7 @@ from hessview.commands import (
     FractionSweep,
     command_to_json,
 )
-from hessview.data.collect import collect
-from hessview.messages import Payload, Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.events import Payload, Reading, RunEnded, RunQueued, RunStarted
 
 EPSILONS = np.logspace(-6, -1, 11)
 SWEPT = (1e-5, 1e-4, 1e-3, 1e-2)

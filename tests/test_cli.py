@@ -7,7 +7,7 @@ from shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
 
 import hessview
 from hessview.cli import main
-from hessview.eventlog import EventLog
+from hessview.record.log import EventLog
 
 TEXT_OF_3_BYTES = "abc"
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from shell_job import HESSVIEW
 
-from hessview import lab
+from hessview import demo as lab
 
 ROOT = Path(__file__).parent.parent
 FIRST = "1_attach_and_density.ipynb"

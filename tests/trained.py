@@ -7,9 +7,9 @@ import emulated
 import numpy as np
 import xarray as xr
 
-from hessview.commands import Density, command_to_json
-from hessview.data.collect import collect
-from hessview.messages import Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.collect import collect
+from hessview.record.commands import Density, command_to_json
+from hessview.record.events import Reading, RunEnded, RunQueued, RunStarted
 
 SIZE = 80
 

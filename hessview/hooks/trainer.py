@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-from hessview.commands import Command
 from hessview.errors import InputError, JobError
 from hessview.interrupts import borrowed
 from hessview.job.job import Job
 from hessview.job.objective import Loss, Objective
 from hessview.job.serve import serve
+from hessview.record.commands import Command
 
 _IGNORED = -100  # the label that transformers' losses leave out
 

@@ -3,8 +3,8 @@
 import os
 import signal
 
-from hessview.job.leave import leave
-from hessview.job.starting import Printed
+from hessview.job.leaving import leave
+from hessview.job.status import Printed
 
 
 def main() -> int:

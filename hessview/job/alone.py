@@ -18,8 +18,8 @@ from hessview.job.job import Job
 from hessview.job.meeting import in_words
 from hessview.job.models import DTYPES, MODELS, Options, build
 from hessview.job.serve import interface_of_rank_0, shared_directory
-from hessview.job.starting import Printed, starting, told
-from hessview.transport.process import Process
+from hessview.job.status import Printed, starting, told
+from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
 
 OWNER = "HESSVIEW_OWNER"

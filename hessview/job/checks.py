@@ -1,10 +1,20 @@
-"""What must hold before a number is believed: one loss, twice the same, with its gradient."""
+"""Checks of a module before it is measured.
 
+Tied parameters that came apart, which no derivative would show.
+
+Whether ranks that hold copies of a parameter hold, and do, the same.
+
+What must hold before a number is believed: one loss, twice the same, with its gradient.
+"""
+
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
@@ -12,9 +22,168 @@ from torch.utils._pytree import tree_leaves
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
+from hessview.job.loss import ShardedLoss
 from hessview.job.slopes import check_gradient, off
-from hessview.job.surface import ShardedLoss
-from hessview.operators.displaced import displaced
+from hessview.operators.finite_difference import displaced
+
+
+def untied(surface: ShardedLoss) -> dict[str, str]:
+    """Look for parameters that were one before modules were sharded apart.
+
+    Args:
+        surface: The loss, over all of its parameters.
+
+    Returns:
+        A note on distinct parameters with equal numbers, by name; {} if there are none. They
+        may be meant so (layers that start as copies), hence no error.
+
+    Raises:
+        ObjectiveError: The model's own configuration says that two parameters are one.
+    """
+    module = surface.objective.module
+    config = getattr(module, "config", None)
+    if getattr(config, "tie_word_embeddings", False):
+        ends = (module.get_input_embeddings(), module.get_output_embeddings())  # type: ignore[operator]
+        weights = [getattr(end, "weight", None) for end in ends]
+        if None not in weights and weights[0] is not weights[1]:
+            raise ObjectiveError(
+                "the model ties its output embedding to its input embedding, but they are two "
+                "parameters now, as happens when each is passed to fully_shard alone; shard "
+                "both in one group: fully_shard([embedding, head]), or leave them to the root."
+            )
+    pairs = _equal(surface)
+    if not pairs:
+        return {}
+    return {
+        "equal_parameters": ", ".join(f"{a} = {b}" for a, b in pairs)
+        + "; if they were tied, sharding them apart has untied them"
+    }
+
+
+def _equal(surface: ShardedLoss) -> list[tuple[str, str]]:
+    """Pairs of parameters that hold the same numbers, not all equal, on all ranks."""
+    pieces, shards, reduce = surface.space.pieces, surface.shards(), surface.space.reduce
+    # Sums first, so that few are compared number by number.
+    own = [s.sum(dtype=torch.float64) * p.owned for s, p in zip(shards, pieces, strict=True)]
+    sums = reduce(torch.stack(own)).tolist()
+    candidates = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(pieces)), 2)
+        if pieces[i].full_shape == pieces[j].full_shape and sums[i] == sums[j]
+    ]
+    if not candidates:
+        return []
+    differs = [float(not torch.equal(shards[i], shards[j])) for i, j in candidates]
+    # A shard is constant on each rank alone; over ranks the constants would have to differ too.
+    varies = [float(_varies(shards[i])) for i, _ in candidates]
+    numbers = torch.tensor([*differs, *varies], dtype=torch.float64, device=surface.space.device)
+    total = reduce(numbers).tolist()
+    both = zip(candidates, total[: len(candidates)], total[len(candidates) :], strict=True)
+    return [
+        (pieces[i].name, pieces[j].name) for (i, j), unequal, vary in both if not unequal and vary
+    ]
+
+
+def _varies(shard: torch.Tensor) -> bool:
+    return shard.numel() > 0 and bool((shard != shard.flatten()[0]).any())
+
+
+_VALUES, _GRADIENTS = 1e-4, 1e-2
+"""Differences of copies over their norms that are let pass. Copies that are meant to be equal are
+so to the last bit on like machines; those that are not meant to be differ by a multiple."""
+
+
+def check_values(surface: ShardedLoss) -> None:
+    """Refuse copies of a parameter that hold different numbers; called by all ranks together.
+
+    Replicas that were initialised with another seed each, or stages of a pipeline whose
+    parameters bear the same names, would be measured as a model that nobody has.
+
+    Args:
+        surface: The loss, over all of its parameters.
+
+    Raises:
+        ObjectiveError: They differ; raised on all ranks alike.
+    """
+    if not _copied(surface):
+        return
+    unlike = _unlike(surface, surface.shards(), _VALUES)
+    if unlike is not None:
+        name, first, other = unlike
+        raise ObjectiveError(
+            f"ranks {first} and {other} hold copies of parameter {name!r} that differ; give all "
+            "replicas the same numbers, from one checkpoint or one seed, before it is measured. "
+            "Parts of one parameter have to be DTensors (distribute_tensor); pipeline stages, "
+            "whose parameters may bear the same names, cannot be measured."
+        )
+
+
+def check_gradients(surface: ShardedLoss) -> None:
+    """Refuse copies whose gradients differ between ranks; called by all ranks together.
+
+    FSDP and DistributedDataParallel sum gradients over the ranks that they know of. Over the
+    others, as over those of tensor parallelism, each rank has to find the whole gradient by
+    itself, which holds or not by what the module does.
+
+    Args:
+        surface: The loss, over all of its parameters.
+
+    Raises:
+        ObjectiveError: They differ; raised on all ranks alike.
+    """
+    if not _copied(surface) or not sharding.copied_within(surface.objective.module):
+        return
+    surface.measure()
+    gradient = surface.space.zeros()
+    surface.gradient(gradient)
+    noise = 1e3 * surface.machine_epsilon * surface.gradient_norm
+    unlike = _unlike(surface, surface.space.split(gradient), _GRADIENTS, noise)
+    if unlike is not None:
+        name, first, other = unlike
+        raise ObjectiveError(
+            f"ranks {first} and {other} hold copies of parameter {name!r}, but find different "
+            "gradients for it, which nobody sums. Distribute it over the mesh of tensor "
+            'parallelism, distribute_tensor(parameter, mesh["tp"], [Replicate()]), and keep '
+            "DTensors in between (with SequenceParallel, say), so that torch knows of the sum."
+        )
+
+
+def _copied(surface: ShardedLoss) -> bool:
+    """Whether any rank holds what another one owns."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return False
+    copies = float(sum(not piece.owned and piece.numel > 0 for piece in surface.space.pieces))
+    total = surface.space.reduce(
+        torch.tensor([copies], dtype=torch.float64, device=surface.space.device)
+    )
+    return bool(total > 0)
+
+
+def _unlike(
+    surface: ShardedLoss, parts: Sequence[Tensor], tolerance: float, noise: float = 0.0
+) -> tuple[str, int, int] | None:
+    """A parameter whose copies differ, and two ranks that hold such; the same on all ranks.
+
+    Told by inner products with a probe, which depends on the place in the whole parameter alone.
+    """
+    pieces = surface.space.pieces
+    signs = surface.space.split(surface.space.probe(0, 0))
+    own = []
+    for piece, part, sign in zip(pieces, parts, signs, strict=True):
+        wide = part.to(torch.float64)
+        norm = float(wide.norm())
+        own.append((*piece.offset, *piece.shape, float((wide * sign).sum()), norm))
+    every: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(every, own)
+    for number, piece in enumerate(pieces):
+        seen: dict[tuple[float, ...], tuple[int, float, float]] = {}
+        for rank, told in enumerate(every):
+            *box, product, norm = told[number]
+            first, expected, size = seen.setdefault(tuple(box), (rank, product, norm))
+            if abs(product - expected) > tolerance * max(norm, size) + noise:
+                return piece.name, first, rank
+    return None
+
 
 _SPOILT = 0.01
 """Relative error of a product that passes which differ may cause: that of a difference in float32
@@ -115,7 +284,7 @@ def check_numbers(surface: ShardedLoss) -> dict[str, str]:
 
     Returns:
         Notes on what was found and is no reason to refuse, by name; see
-        `messages.RunStarted.notes`.
+        `record.events.RunStarted.notes`.
 
     Raises:
         ObjectiveError: Two passes differ by more than rounding, the gradient is not the

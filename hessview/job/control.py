@@ -1,4 +1,13 @@
-"""How ranks stay in step between the steps of a training loop."""
+"""Ranks in step: ticks, agreement, reductions that carry the wish to stop.
+
+Sums over ranks, which carry the wish to stop along.
+
+Ranks agreeing on whether to go on, so that none waits for one that has stopped.
+
+Where a rank stands among its collectives, which all ranks have to call in one order.
+
+How ranks stay in step between the steps of a training loop.
+"""
 
 import contextlib
 import dataclasses
@@ -6,16 +15,152 @@ import datetime
 import json
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.distributed_c10d import _world
+from torch.nn.parallel import DistributedDataParallel
 
 from hessview import interrupts
-from hessview.errors import JobError
-from hessview.job import in_step
+from hessview.errors import HessviewError, JobError, RunCancelledError
 from hessview.job.meeting import Meeting
-from hessview.messages import RunEnded
+from hessview.job.sharding import groups
+from hessview.record.events import RunEnded
+
+
+class Reduction:
+    """Sums a few numbers over all ranks.
+
+    One more number travels in the same message: whether a rank wants to stop. So all ranks
+    stop at the same place, and asking costs nothing. An interrupt of any rank is such a wish.
+    """
+
+    def __init__(self) -> None:
+        self.wants_stop: Callable[[], bool] = lambda: False
+        self.met = time.monotonic()
+        """When the ranks met last, by the monotonic clock."""
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """Sum over ranks.
+
+        Args:
+            numbers: Shape (number,), float64.
+
+        Returns:
+            Shape (number,), the same on every rank.
+
+        Raises:
+            RunCancelledError: A rank wants to stop; raised on all ranks.
+        """
+        stop = bool(interrupts.wanted()) or self.wants_stop()
+        wish = torch.tensor([float(stop)], dtype=numbers.dtype, device=numbers.device)
+        packed = torch.cat([numbers, wish])
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            dist.all_reduce(packed)
+            self.met = time.monotonic()
+        if packed[-1] > 0:
+            raise RunCancelledError("the run was cancelled; what was measured is kept.")
+        return packed[:-1]
+
+
+@contextmanager
+def agree(*, on_all: bool = False) -> Iterator[None]:
+    """Raise on every rank what was raised on any of them inside of the block.
+
+    For work that each rank does on its own, without collectives.
+
+    Args:
+        on_all: Whether to share all errors; by default only those that hessview raises on
+            purpose are, and anything else ends the rank, and with it the job.
+
+    Raises:
+        HessviewError: The error of the lowest rank that had one.
+        Exception: This rank's own error.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as own:
+        if not on_all and not isinstance(own, HessviewError):
+            raise
+        error = own
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        told = error
+        if error is not None and not isinstance(error, HessviewError):  # which others may not know
+            told = JobError(f"rank {dist.get_rank()} failed: {type(error).__name__}: {error}")
+        errors: list[Exception | None] = [None] * dist.get_world_size()
+        dist.all_gather_object(errors, told)
+        error = error or next((other for other in errors if other is not None), None)
+    if error is not None:
+        raise error
+
+
+Standing = dict[tuple[str, tuple[int, ...]], list[int]]
+"""Collectives called so far, by a group's name and ranks: a number for each of its backends."""
+
+
+def standing(*, apart_from: dist.ProcessGroup) -> Standing:
+    """How many collectives this rank has called in each of its groups.
+
+    Args:
+        apart_from: A group to leave out.
+    """
+    result: Standing = {}
+    for group in list(_world.pg_map):
+        if group is not apart_from:
+            key = group.group_name, tuple(dist.get_process_group_ranks(group))
+            result[key] = _called(group)
+    return result
+
+
+def in_same_step(standings: list[Standing]) -> bool:
+    """Whether ranks have called the same number of collectives in each group that they share.
+
+    None waits for another one, then, and the next collectives of all will meet.
+    """
+    seen: Standing = {}
+    return all(
+        seen.setdefault(key, numbers) == numbers
+        for one in standings
+        for key, numbers in one.items()
+    )
+
+
+def wait_for_collectives(module: nn.Module) -> None:
+    """Wait until all collectives that were called are over; all ranks call it together.
+
+    Args:
+        module: Whose groups to look at, besides the group of all ranks.
+    """
+    if not dist.is_initialized():
+        return
+    found: list[dist.ProcessGroup] = [dist.group.WORLD] if dist.group.WORLD is not None else []
+    for sharded in groups(module):
+        mesh = sharded.mesh_info.mesh
+        found += [mesh.get_group(axis) for axis in range(mesh.ndim)]
+    for child in module.modules():
+        if isinstance(child, DistributedDataParallel):
+            found.append(child.process_group)
+    for group in dict.fromkeys(found):
+        dist.barrier(group=group)  # which waits for what was called before it
+    if any(parameter.is_cuda for parameter in module.parameters()):
+        torch.cuda.synchronize()
+
+
+def _called(group: dist.ProcessGroup) -> list[int]:
+    numbers = []
+    for device in sorted(str(device) for device in group._device_types):
+        try:
+            backend: Any = group._get_backend(torch.device(device))
+            numbers.append(backend._get_sequence_number_for_group())
+        except RuntimeError:  # a backend that does not count
+            numbers.append(-1)
+    return numbers
+
 
 _IDLE_LIMIT = datetime.timedelta(days=30)  # the group's own; ours are below
 _TICK = 1.0  # seconds after which a waiting rank lets the others know
@@ -137,11 +282,11 @@ class Control:
         dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
         if not flag.item():
             return [end] * self._ranks, False
-        own = (_named_end(end, interrupted), interrupted, in_step.standing(apart_from=self._group))
-        found: list[tuple[RunEnded, str, in_step.Standing]] = [own] * self._ranks
+        own = (_named_end(end, interrupted), interrupted, standing(apart_from=self._group))
+        found: list[tuple[RunEnded, str, Standing]] = [own] * self._ranks
         dist.all_gather_object(found, own, group=self._group)
         ends, names, standings = (list(column) for column in zip(*found, strict=True))
-        if not in_step.agree(standings):
+        if not in_same_step(standings):
             told = "; ".join(f"rank {r}: {one.error or one.state}" for r, one in enumerate(ends))
             raise JobError(
                 "ranks ended a run in the middle of different passes, so that their collectives "

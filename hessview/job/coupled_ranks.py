@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.lending import accumulating
+from hessview.job.fsdp import accumulating
+from hessview.job.loss import ShardedLoss
 from hessview.job.sharing import Sharing, grouped
-from hessview.job.surface import ShardedLoss
 
 _SINGLY = 16
 """Up to so many shares of the data, the batch is changed on one at a time, which tells who moves

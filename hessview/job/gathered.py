@@ -15,12 +15,11 @@ from torch.utils._pytree import tree_map
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.agree import agree
-from hessview.job.checkpointing import switched_off
-from hessview.job.lending import without_hooks
+from hessview.job.control import agree
+from hessview.job.fsdp import switched_off, without_hooks
 from hessview.job.objective import Objective
 from hessview.job.untrained import as_differentiated
-from hessview.operators.double_backward import second_derivative
+from hessview.operators.exact import second_derivative
 from hessview.spectral.vectors import Piece
 
 

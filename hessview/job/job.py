@@ -1,36 +1,123 @@
-"""A job that answers notebooks: from a script of its own, or from inside a training loop."""
+"""What is measured without being asked.
+
+What is measured without being asked.
+
+One job at a time on a module that several jobs of a process share.
+
+A job that answers notebooks: from a script of its own, or from inside a training loop.
+"""
 
 import contextlib
 import logging
 import pathlib
 import signal
 import sys
+import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any
 
 import torch.distributed as dist
+from torch import nn
 
 from hessview import interrupts
-from hessview.commands import Command, command_to_json
-from hessview.errors import HessviewError, JobError, NotRestoredError, RecordError
-from hessview.eventlog import EventLog
-from hessview.job.agree import agree
-from hessview.job.control import Control
-from hessview.job.ending import end_of_all, forget
+from hessview.errors import HessviewError, InputError, JobError, NotRestoredError, RecordError
+from hessview.job.control import Control, agree
 from hessview.job.meeting import in_words
 from hessview.job.objective import Objective
-from hessview.job.schedule import Schedule
-from hessview.job.turn import turn
+from hessview.job.status import end_of_all, forget
 from hessview.job.worker import Worker
-from hessview.messages import JobEnded, JobStarted, Payload, RunEnded
-from hessview.transport.failure import Failure, blame
+from hessview.record.commands import COMMANDS, Command, command_from_json, command_to_json
+from hessview.record.events import JobEnded, JobStarted, Payload, RunEnded
+from hessview.record.log import EventLog
+from hessview.transport.files import Failure, blame
 from hessview.transport.host import RpcHost
 from hessview.transport.interface import Interface
 from hessview.transport.mailbox import Mailbox
 from hessview.transport.run_directory import RunDirectory
+
+
+class Schedule:
+    """Commands, each due at every so many steps of a training loop.
+
+    Args:
+        accept: Raises InputError for commands that the job cannot carry out.
+    """
+
+    def __init__(self, accept: Callable[[Command], None]) -> None:
+        self._accept = accept
+        self._entries: list[tuple[int, Command]] = []
+        self._asked: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, every: int, commands: Mapping[str, Command | Mapping[str, Any]]) -> None:
+        """Put commands on the schedule.
+
+        Args:
+            every: Training steps from one measurement to the next.
+            commands: By name, what is measured: a command, or its arguments.
+
+        Raises:
+            InputError: An argument is outside what is allowed; nothing was added.
+        """
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise InputError(f"every={every!r} is not allowed; use a whole number >= 1.")
+        if not commands:
+            raise InputError(
+                f"there is nothing to record; name one or more of {sorted(COMMANDS)}, such as "
+                "density={'steps': 32, 'probes': 2}."
+            )
+        entries = []
+        for name, given in commands.items():
+            if isinstance(given, Mapping):
+                given = command_from_json({**given, "command": name})
+            if not isinstance(given, Command) or given.name != name:
+                raise InputError(
+                    f"{name}={given!r} is not allowed; give the arguments of {name} as a dict, "
+                    f"or the command itself; names are {sorted(COMMANDS)}."
+                )
+            self._accept(given)
+            entries.append((every, given))
+        self._entries += entries
+
+    def due(self, step: int | None) -> list[Command]:
+        """What is due at a step; asked again at the same step, nothing.
+
+        Raises:
+            InputError: There is a schedule, and no step.
+        """
+        if not self._entries:
+            return []
+        if step is None:
+            raise InputError(
+                "job.record counts training steps, and poll was not told one; call "
+                "job.poll(step=step)."
+            )
+        if step == self._asked:
+            return []
+        self._asked = step
+        return [command for every, command in self._entries if step % every == 0]
+
+
+_TURNS: "weakref.WeakKeyDictionary[nn.Module, threading.Lock]" = weakref.WeakKeyDictionary()
+
+
+def turn(module: nn.Module) -> threading.Lock:
+    """The lock to hold while a module's parameters may move.
+
+    Two sessions of `hessview.local` on one module have a thread each; a product of one would be
+    made at the parameters that the other has displaced.
+
+    Args:
+        module: Any module; those within it, and around it, have locks of their own.
+    """
+    return _TURNS.setdefault(module, threading.Lock())
+
 
 _SETTLE = 1.0  # seconds until what broke a link shows: a dying process closes it before it is gone
 _ALIKE = 10.0  # seconds, beyond four passes, in which ranks meet an error that all meet

@@ -1,4 +1,9 @@
-"""Models by name: each entry builds an objective on all ranks together."""
+"""Models by name: extension points, and small ones that come along.
+
+A GPT of under a million parameters, trained for some seconds on the bytes of a text.
+
+Models by name: each entry builds an objective on all ranks together.
+"""
 
 import dataclasses
 import importlib.util
@@ -8,13 +13,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
 
 from hessview.errors import InputError
-from hessview.job import sharding, tiny
-from hessview.job.agree import agree
+from hessview.extensions import named
+from hessview.job import sharding
 from hessview.job.batches import (
     next_token_logits,
     next_token_loss,
@@ -22,10 +28,83 @@ from hessview.job.batches import (
     read_text,
     token_batches,
 )
+from hessview.job.control import agree
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
-from hessview.job.starting import starting
-from hessview.named import named
+from hessview.job.status import starting
+
+_WIDTH, _LAYERS, _HEADS, _CONTEXT = 128, 4, 4, 256
+_STEPS, _BATCH, _LENGTH = 150, 16, 64
+_RATE = 2e-3
+
+
+def encode(text: str) -> list[int]:
+    """Bytes of a text, the tokens of this model."""
+    return list(text.encode())
+
+
+def configuration() -> Any:
+    """Its shape, as transformers keeps it."""
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=256,
+        n_positions=_CONTEXT,
+        n_embd=_WIDTH,
+        n_layer=_LAYERS,
+        n_head=_HEADS,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+
+
+def untrained() -> nn.Module:
+    """The model at random initialisation, from torch's random state."""
+    from transformers import GPT2LMHeadModel
+
+    module: nn.Module = GPT2LMHeadModel(configuration()).eval()
+    return module
+
+
+def train(text: str, *, seed: int, steps: int = _STEPS) -> nn.Module:
+    """Train the model on a text; the same seed gives the same weights.
+
+    Args:
+        text: Training text.
+        seed: Seed of initialisation and of the order of the data.
+        steps: Steps of AdamW.
+
+    Returns:
+        The model in evaluation mode, float32, on the CPU.
+
+    Raises:
+        InputError: The text is shorter than a training sequence.
+    """
+    ids = torch.tensor(encode(text))
+    if len(ids) <= _LENGTH:
+        raise InputError(
+            f"the text has {len(ids)} bytes, fewer than a training sequence of {_LENGTH}; give a "
+            "longer text."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = untrained()
+        optimizer = torch.optim.AdamW(module.parameters(), lr=_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+        for _ in range(steps):
+            starts = torch.randint(len(ids) - _LENGTH, (_BATCH,))
+            batch = torch.stack([ids[start : start + _LENGTH] for start in starts])
+            logits = module(input_ids=batch, use_cache=False).logits[:, :-1]
+            loss = F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    return module
+
 
 DTYPES = {
     "float32": (torch.float32, None),
@@ -236,8 +315,8 @@ def _smollm2(options: Options) -> Source:
 
 
 def _tiny(options: Options) -> Source:
-    module = tiny.train(read_text(options.text), seed=options.seed)
-    return Source(module.to(DTYPES[options.dtype][0]), tiny.encode, f"trained, seed {options.seed}")
+    module = train(read_text(options.text), seed=options.seed)
+    return Source(module.to(DTYPES[options.dtype][0]), encode, f"trained, seed {options.seed}")
 
 
 def call(name: str) -> Objective:

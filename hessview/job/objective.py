@@ -1,16 +1,27 @@
-"""What is differentiated: a module, a loss, and a fixed data set."""
+"""What is differentiated: module, loss, batches and blocks.
+
+One batch on its way through a model, seen as outputs and terms.
+
+Which parameters form the blocks of a job, or of one command.
+
+What is differentiated: a module, a loss, and a fixed data set.
+"""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from hessview.errors import InputError
-from hessview.job.digest import digest
+from hessview.errors import InputError, ObjectiveError
+from hessview.job import sharding
+from hessview.job.batches import digest
 from hessview.job.sharing import check_data
+from hessview.record.validation import did_you_mean
 
 Loss = Callable[[nn.Module, Any], "Tensor | tuple[Tensor, Tensor | float]"]
 Outputs = Callable[[nn.Module, Any], Tensor]
@@ -75,7 +86,7 @@ class Objective:
         check_data(self.data)
 
     def digest(self) -> str:
-        """Digest of all batches' contents, to tell data sets apart (`job.digest`).
+        """Digest of all batches' contents, to tell data sets apart (`job.batches`).
 
         Raises:
             InputError: A batch cannot be had by its number, or holds no numbers.
@@ -137,3 +148,131 @@ def _is_real(array: Tensor | np.ndarray) -> bool:
 def _described(array: Any) -> str:
     dtype = str(array.dtype).removeprefix("torch.")
     return f"{dtype} of shape {tuple(array.shape)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchPortion:
+    """A batch of an objective; implements `operators.base.Portion`.
+
+    Attributes:
+        objective: What is differentiated.
+        batch: One of its batches.
+        counted: Whether it is this rank's own; others only keep the ranks in step.
+
+    Raises:
+        ObjectiveError: The objective does not say what outputs and terms are.
+    """
+
+    objective: Objective
+    batch: Any
+    counted: bool
+
+    def __post_init__(self) -> None:
+        if self.objective.outputs is None or self.objective.terms is None:
+            raise ObjectiveError(
+                "this operator works on a model's outputs and the loss's terms, which the "
+                "objective does not give; pass Objective(..., outputs=..., terms=...) with "
+                "outputs(module, batch) -> z and terms(z, batch) -> the loss of each sample."
+            )
+
+    def outputs(self) -> Tensor:
+        """The model's outputs z at the present parameters; a graph only where one is made."""
+        assert self.objective.outputs is not None, "checked when made"
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():  # outputs may be derivatives by the inputs
+            outputs = self.objective.outputs(self.objective.module, self.batch)
+        return outputs if graph else outputs.detach()
+
+    def terms(self, outputs: Tensor) -> Tensor:
+        """The loss of each term as a function of the outputs, shape (term,)."""
+        assert self.objective.terms is not None, "checked when made"
+        graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            terms = self.objective.terms(outputs, self.batch)
+        return terms if graph else terms.detach()
+
+
+_SHOWN = 8  # names in an error's text
+
+
+def job_blocks(objective: Objective) -> dict[str, list[str]]:
+    """Parameter names by block: the objective's own, or those of the module's tree.
+
+    Raises:
+        InputError: A block names a parameter that is not differentiated.
+    """
+    known = list(sharding.trainable(objective.module))
+    if objective.blocks is None:
+        return sharding.blocks(objective.module)
+    for block, names in objective.blocks.items():
+        if unknown := [name for name in names if name not in known]:
+            raise InputError(
+                f"block {block!r} names {unknown}, which the module does not have among its "
+                f"differentiated parameters; they are {_some(known)}."
+            )
+    return {block: list(names) for block, names in objective.blocks.items()}
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Names that match one of some patterns.
+
+    Args:
+        names: Names of the differentiated parameters.
+        patterns: "*" stands for any text, "?" for any character.
+
+    Raises:
+        InputError: A pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InputError(
+                f"subset={pattern!r} matches none of the {len(names)} differentiated parameters"
+                f"{did_you_mean(pattern, names)}; they are {_some(names)}."
+            )
+    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def blocks_by_pattern(patterns: Mapping[str, str], names: Collection[str]) -> dict[str, list[str]]:
+    """Parameter names by block, each block given by a pattern.
+
+    Args:
+        patterns: Pattern of each block: "*" stands for any text, "?" for any character.
+        names: Names of the parameters.
+
+    Raises:
+        InputError: A pattern matches nothing.
+    """
+    found = {block: [n for n in names if fnmatchcase(n, p)] for block, p in patterns.items()}
+    for block, members in found.items():
+        if not members:
+            raise InputError(
+                f"block {block!r} is empty: its pattern {patterns[block]!r} matches no parameter"
+                f"{did_you_mean(patterns[block], names)}; they are {_some(names)}."
+            )
+    return found
+
+
+def check_apart(blocks: Mapping[str, Collection[str]]) -> None:
+    """Refuse blocks between which there is nothing to compare.
+
+    Raises:
+        InputError: Fewer than two blocks, or a parameter that lies in two.
+    """
+    if len(blocks) < 2:
+        raise InputError(
+            f"blocks={list(blocks)!r}: coupling needs two or more; give blocks by pattern, such as "
+            'blocks={"attention": "*attn*", "mlp": "*mlp*"}.'
+        )
+    owner: dict[str, str] = {}
+    for block, names in blocks.items():
+        for name in names:
+            if owner.setdefault(name, block) != block:
+                raise InputError(
+                    f"parameter {name!r} lies in block {owner[name]!r} and in block {block!r}; "
+                    "use blocks that do not overlap."
+                )
+
+
+def _some(names: Collection[str]) -> str:
+    shown = list(names)
+    return f"{shown[:_SHOWN]}{'...' if shown[_SHOWN:] else ''}"

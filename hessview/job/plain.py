@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.as_found import as_found
+from hessview.job.fsdp import as_found
 from hessview.job.objective import Objective
 
 _WRAPPED = ("DistributedDataParallel", "FullyShardedDataParallel", "DataParallel")

@@ -21,15 +21,15 @@ from torch.distributed.fsdp import FSDPModule
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from hessview.errors import HessviewError, InputError, JobError
-from hessview.job import checks, sharding, tiny
+from hessview.extensions import named
+from hessview.job import checks, sharding
+from hessview.job import models as tiny
 from hessview.job.batches import next_token_logits, next_token_loss, next_token_terms, token_batches
-from hessview.job.blocks import job_blocks
-from hessview.job.collectives import Collectives
+from hessview.job.loss import ShardedLoss
+from hessview.job.memory import Collectives
 from hessview.job.models import DTYPES, Options, call, cannot_load, check_length, smollm2_file
-from hessview.job.objective import Objective
+from hessview.job.objective import Objective, job_blocks
 from hessview.job.plain import shard_plain
-from hessview.job.surface import ShardedLoss
-from hessview.named import named
 from hessview.operators import OPERATORS
 from hessview.operators.base import Operator
 

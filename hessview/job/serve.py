@@ -8,10 +8,10 @@ import sys
 import torch.distributed as dist
 
 from hessview import interrupts
-from hessview.job.agree import agree
+from hessview.job.control import agree
 from hessview.job.job import Job
 from hessview.job.objective import Objective
-from hessview.job.starting import told
+from hessview.job.status import told
 from hessview.transport.interface import Interface, private_interface
 from hessview.transport.run_directory import RunDirectory
 

@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import sharding
-from hessview.job.agree import agree
+from hessview.job.control import agree
 
 if TYPE_CHECKING:
     from hessview.job.objective import Objective

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
-from hessview.job.surface import ShardedLoss
-from hessview.operators.displaced import Move, displaced
+from hessview.job.loss import ShardedLoss
+from hessview.operators.finite_difference import Move, displaced
 
 _LADDER, _NARROW_LADDER = 8.0, 4.0  # between distances, of which narrow types resolve few
 _MOST = 8  # distances

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed
-from hessview.operators.displaced import displaced
+from hessview.operators.finite_difference import displaced
 from hessview.spectral.vectors import Piece
 
 if TYPE_CHECKING:
-    from hessview.job.surface import ShardedLoss
+    from hessview.job.loss import ShardedLoss
 
 _MOVE = 0.01  # of an element's usual size: felt in bfloat16, and near enough to be the same model
 _ROUNDS = 4  # until no further element turns out to get a gradient after all

@@ -1,16 +1,45 @@
-"""Executes commands, in step on all ranks."""
+"""A rank at work: refuses, measures, tells.
+
+Refusing a command before it is recorded: names that the job does not know.
+
+Executes commands, in step on all ranks.
+"""
 
 import importlib
+import importlib.util
 import platform
 import socket
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-import hessview
-from hessview.commands import (
+from hessview._version import __version__
+from hessview.errors import HessviewError, InputError, NotRestoredError
+from hessview.job import checks
+from hessview.job import checks as copies
+from hessview.job.checks import untied
+from hessview.job.control import Reduction, agree
+from hessview.job.coupled_ranks import coupling as coupling_of_ranks
+from hessview.job.estimators.accuracy import accuracy
+from hessview.job.estimators.base import operator_of, products_of
+from hessview.job.estimators.benchmark import benchmark
+from hessview.job.estimators.coupling import coupling
+from hessview.job.estimators.density import density
+from hessview.job.estimators.sweep import epsilon_sweep, fraction_sweep
+from hessview.job.fsdp import as_found, check_wrappers
+from hessview.job.loss import ShardedLoss
+from hessview.job.memory import free_memory, ranks_on_this_host
+from hessview.job.objective import Objective, blocks_by_pattern, check_apart, job_blocks, matching
+from hessview.job.plain import kept_whole
+from hessview.job.sharding import check_same_parameters
+from hessview.job.sharing import agreed_sharing, mesh_of
+from hessview.job.status import end_by, starting
+from hessview.job.untrained import without_gradient
+from hessview.operators import OPERATORS
+from hessview.record.commands import (
     Accuracy,
     Benchmark,
     Command,
@@ -21,32 +50,73 @@ from hessview.commands import (
     LanczosCommand,
     command_from_json,
 )
-from hessview.errors import HessviewError, InputError, NotRestoredError
-from hessview.job import checks, copies
-from hessview.job.acceptance import acceptance
-from hessview.job.accuracy import accuracy
-from hessview.job.agree import agree
-from hessview.job.as_found import as_found
-from hessview.job.benchmark import benchmark
-from hessview.job.blocks import job_blocks
-from hessview.job.coupled_ranks import coupling as coupling_of_ranks
-from hessview.job.coupling import coupling
-from hessview.job.density import density
-from hessview.job.ending import end_by
-from hessview.job.memory import free_memory, ranks_on_this_host
-from hessview.job.objective import Objective
-from hessview.job.operator_of import operator_of, products_of
-from hessview.job.pieces import check_same_parameters
-from hessview.job.plain import kept_whole
-from hessview.job.reduction import Reduction
-from hessview.job.sharing import agreed_sharing, mesh_of
-from hessview.job.starting import starting
-from hessview.job.surface import ShardedLoss
-from hessview.job.sweep import epsilon_sweep, fraction_sweep
-from hessview.job.ties import untied
-from hessview.job.untrained import without_gradient
-from hessview.job.wrappers import check_wrappers
-from hessview.messages import JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.record.validation import did_you_mean
+
+
+def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
+    """What judges commands by what the job holds.
+
+    Args:
+        objective: What is differentiated.
+        sizes: Its differentiated parameters by name, and how many numbers each holds.
+
+    Returns:
+        Called with a command, it raises InputError for a model of too few parameters, unknown
+        operators, operators that the objective or the command cannot use, patterns that match no
+        parameter, and blocks that are empty, overlap, or are fewer than two. It computes nothing,
+        calls no other rank, and runs no code of the user's.
+    """
+    blocks = job_blocks(objective)
+
+    def accept(command: Command) -> None:
+        chosen = matching(list(sizes), command.subset)
+        command.check(sum(sizes[name] for name in chosen))
+        several = command.operators if isinstance(command, Benchmark) else (command.operator,)
+        for operator in several:
+            _check_operator(operator, command, objective)
+        if isinstance(command, Coupling):
+            if command.blocks:
+                own = [name for name in sizes if name in chosen]
+                check_apart(blocks_by_pattern(dict(command.blocks), own))
+            else:
+                held = {block: [n for n in of if n in chosen] for block, of in blocks.items()}
+                check_apart({block: of for block, of in held.items() if of})
+
+    return accept
+
+
+def _check_operator(name: str, command: Command, objective: Objective) -> None:
+    if name not in OPERATORS:
+        home, separator, attribute = name.partition(":")
+        if not separator:
+            raise InputError(
+                f"operator {name!r} is unknown{did_you_mean(name, OPERATORS)}; use one of "
+                f"{sorted(OPERATORS)}, or package.module:name."
+            )
+        top = home.partition(".")[0]
+        # Only whether there is such a module: importing it would run code beside a training.
+        known = top in sys.modules or (top and importlib.util.find_spec(top))
+        if not known or not attribute:
+            raise InputError(
+                f"operator {name!r} cannot be found (there is no module {top!r}); its module must "
+                "be installed, or lie in the folder from which the job was started."
+            )
+        return
+    operator = OPERATORS[name]
+    if isinstance(command, Accuracy | EpsilonSweep) and not getattr(operator, "order", 0):
+        raise InputError(
+            f"operator {name!r} takes no finite-difference step, so there is nothing to compare "
+            'over epsilon; use operator="hessian".'
+        )
+    needs_outputs = getattr(operator, "needs_outputs", False)
+    if needs_outputs and (objective.outputs is None or objective.terms is None):
+        raise InputError(
+            f"operator {name!r} works on the model's outputs and the loss's terms, which the "
+            "objective does not give; pass Objective(..., outputs=..., terms=...) to the job, or "
+            'use operator="hessian".'
+        )
+
 
 Readings = Generator[Reading, None, str | None]
 ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
@@ -248,7 +318,7 @@ def _check_digests(digest: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "hessview": hessview.__version__}
+    versions = {"python": platform.python_version(), "hessview": __version__}
     for name in _VERSIONS:
         versions[name] = importlib.metadata.version(name)
     return versions

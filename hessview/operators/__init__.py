@@ -5,9 +5,13 @@ from typing import Literal
 
 from hessview.operators.base import LossSurface, Operator
 from hessview.operators.exact import ExactHessian
-from hessview.operators.hessian import ForwardHessian, FourthOrderHessian, Hessian
-from hessview.operators.one_reduction import OneReductionHessian
-from hessview.operators.outputs import Fisher, GaussNewton
+from hessview.operators.finite_difference import (
+    ForwardHessian,
+    FourthOrderHessian,
+    Hessian,
+    OneReductionHessian,
+)
+from hessview.operators.gauss_newton import Fisher, GaussNewton
 
 DIFFERENCES = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "hessian_forward")
 """Operators whose products are the Hessian's, by differences of the gradient."""

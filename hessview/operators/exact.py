@@ -1,6 +1,14 @@
-"""The Hessian by double backward on gathered parameters: the oracle for small models."""
+"""Exact Hessian-vector products by autograd, and kernels through which it cannot see.
+
+The Hessian by double backward on gathered parameters: the oracle for small models.
+
+Backpropagation through a gradient, which fails aloud where torch would leave parts out.
+
+Whether double backward sees the same Hessian as differences of the gradient do.
+"""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -8,7 +16,7 @@ from torch import Tensor
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.operators.base import LossSurface, Product
-from hessview.operators.contradiction import contradiction
+from hessview.operators.finite_difference import Hessian
 
 LARGEST = 20_000_000
 """Most parameters that are gathered: above, the graph of a double backward is the rank's end."""
@@ -123,3 +131,88 @@ class ExactHessian:
         # Two that agree by chance, as in one parameter, are rounded nevertheless.
         error = max(ratio * missed / norm, eps) if norm else 0.0
         return error, max(ratio * abs(along), eps * norm)
+
+
+def second_derivative(
+    total: Tensor, leaves: Sequence[Tensor], directions: Sequence[Tensor]
+) -> list[Tensor]:
+    """The Hessian of a scalar with respect to leaves, times a direction.
+
+    Args:
+        total: Scalar with a graph.
+        leaves: Tensors that it depends on, without .grad, which is used and cleared.
+        directions: Shaped like the leaves.
+
+    Returns:
+        The product, shaped like the leaves.
+
+    Raises:
+        ObjectiveError: Something in the graph has no second derivative.
+    """
+    # A function that is once_differentiable says so only where the gradient that comes in has
+    # a graph of its own, and only to a pass that visits all nodes: not to autograd.grad, which
+    # goes straight to the leaves and leaves the function's part of the Hessian out.
+    seed = torch.ones_like(total, requires_grad=True)
+    try:
+        slopes = torch.autograd.grad(total, leaves, seed, create_graph=True, allow_unused=True)
+        pairs = zip(slopes, directions, strict=True)
+        terms = [(s * d).sum() for s, d in pairs if s is not None and s.requires_grad]
+        if terms:
+            torch.autograd.backward(torch.stack(terms).sum())
+    except RuntimeError as error:
+        first = str(error).strip().split("\n")[0]
+        raise ObjectiveError(
+            f"the loss cannot be differentiated twice ({first}); use kernels that can, such as "
+            'attn_implementation="eager", or operator="hessian", which needs first derivatives '
+            "only."
+        ) from error
+    products = [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    return products
+
+
+_SURE = 0.1
+"""D above which a difference says too little to contradict anything."""
+_BEYOND = 10.0
+"""Times D: on networks with kinks, whose differences hold jumps that no second derivative sees,
+products were off by 3 D at the most."""
+_ROUNDING = 1e-3
+_NEARER = 1 / 4  # of the step, for the second look
+
+
+def contradiction(surface: LossSurface, vector: Tensor, exact: Tensor) -> tuple[str, float]:
+    """Hold a product by double backward against a difference that knows its own error.
+
+    Autograd differentiates what a backward pass recorded. Where a kernel's backward detaches, or
+    leaves torch (numpy, a compiled extension), a part of the Hessian is missing without a word,
+    while differences of the gradient have it.
+
+    Args:
+        surface: The loss.
+        vector: Of unit norm, shape (local_size,).
+        exact: Its product by double backward, shape (local_size,).
+
+    Returns:
+        What contradicts it, "" if nothing does; and what finding out cost, in gradients.
+    """
+    epsilon: float | Literal["auto"] = "auto"
+    cost = disagreement = 0.0
+    # Twice, since jumps, unlike what autograd does not see, are others at another step.
+    for _ in range(2):
+        try:
+            found = Hessian(surface, epsilon, search=False).matvec(vector, measure_error=True)
+        except ObjectiveError:  # the loss is not finite nearby
+            return "", cost
+        cost += found.gradients
+        missed = surface.space.norm(found.vector.to(exact) - exact)
+        size = max(found.norm, surface.space.norm(exact))
+        if not found.error < _SURE or missed <= max(_BEYOND * found.error, _ROUNDING) * size:
+            return "", cost
+        epsilon, disagreement = found.epsilon * _NEARER, missed / size
+    return (
+        f"double backward differs by {disagreement:.0%} from a difference of gradients that is "
+        f"right to {found.error:.1g}: a kernel's backward hides from autograd (it detaches, or "
+        "leaves torch)",
+        cost,
+    )

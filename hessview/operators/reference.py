@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hessview.errors import InputError
 from hessview.operators.base import LossSurface
-from hessview.operators.calibration import calibrate
 from hessview.operators.exact import LARGEST
+from hessview.operators.step_size import calibrate
 
 _COPIES = 6  # as in `exact`, in float64
 _SPREAD = (-0.5, -0.25, 0.0, 0.25, 0.5)  # octaves about the best step

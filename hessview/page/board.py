@@ -1,4 +1,9 @@
-"""What a dashboard shows, run by run, whatever shell shows it."""
+"""A dashboard's page: list, form, and the runs that are open.
+
+The form by which a dashboard's reader asks for a spectral density.
+
+What a dashboard shows, run by run, whatever shell shows it.
+"""
 
 import functools
 import itertools
@@ -8,19 +13,55 @@ from typing import Any
 
 import xarray as xr
 
-from hessview.data.siblings import siblings
-from hessview.messages import ENDED
-from hessview.page.actions import Actions, Asked, Notice
+from hessview.analysis.grouping import siblings
 from hessview.page.card import card
-from hessview.page.change import change
-from hessview.page.entry import entry
-from hessview.page.form import form
-from hessview.page.overviews import Overview, overviews
-from hessview.page.pump import Pump
-from hessview.page.runs import DETACHED, Live, dataset_of, is_live, session_of
-from hessview.page.standing import standing
+from hessview.page.live import (
+    DETACHED,
+    Actions,
+    Asked,
+    Live,
+    Notice,
+    Pump,
+    dataset_of,
+    is_live,
+    session_of,
+    standing,
+)
+from hessview.page.overviews import Overview, entry, overviews
 from hessview.page.state import Json, page_state
+from hessview.page.wire import change
+from hessview.record.commands import Density
+from hessview.record.events import ENDED
 from hessview.views import theme
+
+OPERATORS = {
+    "hessian": "Hessian, central differences",
+    "hessian_one_reduction": "Hessian, one reduction",
+    "hessian_fourth_order": "Hessian, fourth order",
+    "hessian_forward": "Hessian, forward differences",
+    "gauss_newton": "Gauss-Newton",
+    "fisher": "Empirical Fisher",
+    "exact": "Hessian, exact (small models)",
+}
+"""Operators that the form offers, and how it calls them; `operators.OPERATORS` has them all, and
+loads torch."""
+
+
+def form() -> dict[str, Any]:
+    """What the form offers.
+
+    Returns:
+        steps, probes, epsilon and operator as they are unless changed; and operators, pairs of a
+        name and its wording. What the reader makes of it is judged by the command.
+    """
+    return {
+        "steps": Density.steps,
+        "probes": Density.probes,
+        "epsilon": Density.epsilon,
+        "operator": Density.operator,
+        "operators": [list(pair) for pair in OPERATORS.items()],
+    }
+
 
 Tell = Callable[[Json], None]
 
@@ -90,7 +131,7 @@ class Board:
         Args:
             message: {"action": "show", "run": name}, which is answered by telling the head, all
                 entries, and the section of that run ("" for the newest); or what
-                `page.actions` knows, which is answered by a notice or a run.
+                `page.live` knows, which is answered by a notice or a run.
         """
         if isinstance(message, Mapping) and message.get("action") == "show":
             with self._lock:

@@ -6,10 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hessview import __version__
-from hessview.counted import counted
-from hessview.messages import JobStarted
-from hessview.page.wording import count, now, number
+from hessview._version import __version__
+from hessview.record.events import JobStarted
+from hessview.wording import count, counted, now, number
 
 MOST_BLOCKS = 6  # more are summed up, in a model of a hundred layers
 

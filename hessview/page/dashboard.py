@@ -1,4 +1,9 @@
-"""Everything that a session measured and measures, on one page."""
+"""Everything that a session measured and measures, on one page, also without scripts.
+
+The dashboard without scripts, for saved notebooks.
+
+Everything that a session measured and measures, on one page.
+"""
 
 import os
 import threading
@@ -6,13 +11,46 @@ from collections.abc import Callable
 from typing import Any
 
 import traitlets
+from markupsafe import Markup
 
-from hessview.counted import counted
 from hessview.page.board import Board
+from hessview.page.card import card_html
+from hessview.page.live import runs_of
 from hessview.page.module import drawing_page
-from hessview.page.runs import runs_of
-from hessview.page.still import still
-from hessview.page.told import Told
+from hessview.page.static_html import fallback
+from hessview.page.widget import Told
+from hessview.wording import counted, now
+
+_RUN = Markup("<li>{}: {} ({}), {}</li>")
+_RUNS = Markup('<p style="margin:12px 20px 0">{}</p><ol style="margin:4px 20px 12px">{}</ol>')
+
+
+def still(board: Board) -> str:
+    """The session's card, its runs, and the newest of them.
+
+    Args:
+        board: What the dashboard shows.
+
+    Returns:
+        HTML with inline styles only; every name in it is escaped.
+    """
+    order = board.names
+    entries = [board.parts[name]["entry"] for name in order]
+    runs = Markup("").join(
+        _RUN.format(one["kind"], one["label"], one["detail"], one["status"]["label"])
+        for one in entries
+    )
+    listed = (
+        _RUNS.format(f"Runs as they were at {now()}, the newest first", runs)
+        if entries
+        else Markup("")
+    )
+    card = Markup(card_html(board.head["card"])) if board.head["card"] else Markup("")
+    newest = Markup("")
+    if order:
+        state = {"sections": [board.parts[order[0]]["section"]]}
+        newest = fallback(board.datasets(order[0]), state)
+    return str(card + listed + newest)
 
 
 class Dashboard(Told):
@@ -98,7 +136,7 @@ def board_of(source: Any) -> Board:
     from hessview.session.session import Session
 
     if isinstance(source, str | os.PathLike):
-        from hessview.session.watch import watch
+        from hessview.session.connect import watch
 
         source = watch(source)
     if isinstance(source, Session):

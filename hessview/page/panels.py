@@ -1,7 +1,23 @@
-"""How each command's dataset becomes a panel of the page."""
+"""Figures of a run's page.
+
+What a figure over settings says at each of them, as rows of text for the page's slider.
+
+What a page computes every spectrum from.
+
+Spectra at the settings of a figure: below the figure the page draws the one that is chosen.
+
+What the page needs to draw a density of any steps and probes by itself.
+
+What the page needs to draw how the extremes of any probe settle.
+
+What the page needs to draw a coupling, and any row of it, in either unit and on either scale.
+
+How each command's dataset becomes a panel of the page.
+"""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,23 +25,326 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.colors import sample_colorscale
 
-from hessview.data.benchmark import benchmark, format_benchmark
-from hessview.data.sweep import setting_of
+from hessview.analysis.accuracy import theory
+from hessview.analysis.benchmark import benchmark, format_benchmark
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.grouping import same_matrix, siblings, unite
+from hessview.analysis.ritz import (
+    keeps_all,
+    machine_epsilon,
+    merges_of,
+    one_density,
+    ritz,
+    steps_of,
+)
+from hessview.analysis.sweep import apart_by, measured_settings, setting_of
 from hessview.errors import RecordError
-from hessview.messages import ENDED
-from hessview.page.comparison import measured_settings
-from hessview.page.convergence_panel import convergence_panel
-from hessview.page.coupling_panel import coupling_panel
-from hessview.page.density_panel import density_panel
-from hessview.page.plain import plain
-from hessview.page.settings import settings_over, steps_over
-from hessview.page.spectra import spectra
+from hessview.page.wire import plain
+from hessview.record.events import ENDED
 from hessview.views.accuracy import accuracy
 from hessview.views.accuracy import describe as describe_accuracy
+from hessview.views.convergence import bounds, convergence
+from hessview.views.coupling import coupling
+from hessview.views.coupling_row import COLOURS, SCALES, row_error, shown
+from hessview.views.density import density, marks
+from hessview.views.density import describe as describe_density
 from hessview.views.sweep import describe as describe_sweep
 from hessview.views.sweep import sweep
+from hessview.wording import number
 
 Json = dict[str, Any]
+
+# What a slider moves over, by the setting: its label and whether it is logarithmic.
+_LABELS = {"epsilon": ("Step ε", True), "fraction": ("Part of the data", False)}
+
+
+def steps_over(ds: xr.Dataset) -> Json:
+    """The steps of an accuracy run, and its numbers at each.
+
+    Args:
+        ds: Dataset of an accuracy run, also a half-done one.
+
+    Returns:
+        label, axis (of the figure), log, askable (whether another can be measured), values (the
+        measured settings, ascending), head, and rows: for each value a list of rows of text.
+    """
+    resolved = theory(ds).resolved
+    places = np.flatnonzero(np.isfinite(ds.relative_error.values).any(axis=0)).tolist()
+    rows = []
+    for place in places:
+        one, own = ds.isel(epsilon=place), resolved.isel(epsilon=place)
+        there = np.flatnonzero(np.isfinite(one.relative_error.values)).tolist()
+        rows.append([_direction(one.isel(direction=n), bool(own[n])) for n in there])
+    head = ["direction", "error", "1 − cosine", "ρ", "D"]
+    return _over("epsilon", "x", ds.epsilon.values[places], head, rows)
+
+
+def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Json:
+    """The settings of a sweep, and how far its spectra lie from the reference's.
+
+    Args:
+        part: Dataset of a sweep, its finished settings only.
+        apart: Their distances, as `analysis.sweep.distances` gives them.
+
+    Returns:
+        As of `steps_over`.
+    """
+    setting = setting_of(part)
+    rows = []
+    for value in part[setting].values.tolist():
+        one = apart.sel({setting: value})
+        own = value == apart.attrs["reference"]
+        words = "the reference itself" if own else f"{apart_by(one)} of the range"
+        rows.append([[words, number(float(one.product_error), 2)]])
+    head = [f"distance to {number(float(apart.attrs['reference']))}", "D ≤"]
+    return _over(setting, "x2", part[setting].values, head, rows)
+
+
+def _direction(one: xr.Dataset, resolved: bool) -> list[str]:
+    error = number(float(one.relative_error)) + ("" if resolved else " (not resolved)")
+    numbers = [number(value, 2) for value in (1 - one.cosine.item(), one.rho.item())]
+    return [str(one.direction.item()), error, *numbers, number(one.error.item(), 2)]
+
+
+def _over(setting: str, axis: str, values: Any, head: list[str], rows: list[Any]) -> Json:
+    label, log = _LABELS[setting]
+    found = {"label": label, "axis": axis, "log": log, "askable": setting == "epsilon"}
+    exact = [float(f"{value:.10g}") for value in values]  # as the figure's own coordinates
+    return found | {"values": exact, "head": head, "rows": rows}
+
+
+def coefficients(ds: xr.Dataset) -> Json:
+    """Lanczos coefficients of every probe that is begun, in full precision.
+
+    Args:
+        ds: Dataset of a density run, also a half-done one.
+
+    Returns:
+        A dict of JSON values: steps (asked of each probe), over (whether nothing more can
+        arrive), and probes: probe, alpha and beta of its leading steps, and, where old vectors
+        were given up, merged: which Ritz values are copies, as `analysis.ritz.merges_of` has it.
+
+    Raises:
+        RecordError: Not a density, or nothing measured yet.
+    """
+    found = ritz(ds)
+    rows = one_density(ds)
+    lengths = found.steps.values.tolist()
+    alpha, beta = (rows[name].values for name in ("alpha", "beta"))
+    full, epsilon = keeps_all(rows), machine_epsilon(rows)
+    return {
+        "steps": alpha.shape[1],
+        "over": ds.attrs.get("state") in ENDED,
+        "probes": [
+            {
+                "probe": probe,
+                "alpha": alpha[place, :length].tolist(),
+                "beta": beta[place, :length].tolist(),
+                **({} if full else {"merged": merges_of(steps_of(rows, place, length), epsilon)}),
+            }
+            for place, (probe, length) in enumerate(
+                zip(found.probe.values.tolist(), lengths, strict=True)
+            )
+            if length
+        ],
+    }
+
+
+def sweep_spectra(part: xr.Dataset) -> Json:
+    """The spectrum at each setting of a sweep.
+
+    Args:
+        part: Dataset of a sweep, those of its settings only that have a finished probe.
+
+    Returns:
+        density: what all have in common (figure), and spectra: at each setting, which stands in
+        `at`, the rest of a density's panel.
+    """
+    setting = setting_of(part)
+    made = [density_panel(part.isel({setting: place})) for place in range(part.sizes[setting])]
+    places = zip(part[setting].values.tolist(), made, strict=True)
+    return {
+        "density": {"figure": made[0]["figure"]},
+        "spectra": [{"at": at, **_without_figure(one)} for at, one in places],
+    }
+
+
+def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
+    """Spectra over the step of the matrix that a run measured, from other runs.
+
+    Args:
+        ds: Dataset of an accuracy run.
+        among: Datasets of runs of any command, half-done ones too.
+
+    Returns:
+        As of `spectra`, ascending; {} if none of the runs is a sweep over epsilon of the same
+        model at the same weights, with the same operator, subset and seed.
+    """
+    alike = [
+        one for one in among if one.attrs.get("command") == "epsilon_sweep" and same_matrix(ds, one)
+    ]
+    made: dict[float, Json] = {}
+    shared: Json = {}
+    for group in siblings(alike):
+        try:
+            part, _ = measured_settings(unite(group))
+        except RecordError:  # no probe is finished yet
+            continue
+        found = sweep_spectra(part)
+        shared = found["density"]
+        made |= {one["at"]: one for one in found["spectra"]}
+    return {"density": shared, "spectra": [made[at] for at in np.sort(list(made))]} if made else {}
+
+
+def _without_figure(one: Json) -> Json:
+    return {key: value for key, value in one.items() if key != "figure"}
+
+
+def density_panel(ds: xr.Dataset) -> Json:
+    """Lanczos coefficients of every probe, and the figure without what is computed from them.
+
+    Args:
+        ds: Dataset of a density run, also a half-done one.
+
+    Returns:
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), marks (smallest
+        and largest eigenvalue of the whole run, each with its uncertainty), all (the probes that
+        were asked for), and what `page.panels` gives, in which Ritz values and weights are
+        computed.
+
+    Raises:
+        RecordError: Not a density, or nothing measured yet.
+    """
+    found = ritz(ds)
+    return {
+        "subtitle": describe_density(found),
+        "figure": _bare(ds),
+        "marks": marks(ds, found),
+        "all": found.probe.values.tolist(),
+        **coefficients(ds),
+    }
+
+
+def _bare(ds: xr.Dataset) -> Json:
+    """The figure without what the page computes; one step is the least that has every trace."""
+    made = density(ds, steps=1).to_plotly_json()
+    arrays = ("x", "y", "customdata")
+    traces = [
+        plain({key: value for key, value in trace.items() if key not in arrays})
+        for trace in made["data"]
+    ]
+    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    return {"data": traces, "layout": plain(layout)}
+
+
+EXTREMES = 3  # the largest, and as many of the smallest: more lie on each other
+
+
+def convergence_panel(ds: xr.Dataset) -> Json:
+    """The figure without what the page computes from the coefficients of the density's panel.
+
+    Args:
+        ds: Dataset of a density run in which something is measured.
+
+    Returns:
+        A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
+        many of each end), bounds (of the largest and the smallest, the products' errors
+        included, of each probe that has a step, by its name), and asymmetries (that of each
+        step, likewise; null where there is none).
+
+    Raises:
+        RecordError: Not a density, or nothing measured yet.
+    """
+    made = convergence(ds.isel(step=slice(1)), extremes=EXTREMES).to_plotly_json()
+    arrays = ("x", "y", "customdata")
+    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
+    skews = ds.asymmetry.values if "asymmetry" in ds else np.zeros((0, 0))
+    return {
+        "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
+        "figure": {
+            "data": [
+                {key: value for key, value in trace.items() if key not in arrays}
+                for trace in made["data"]
+            ],
+            "layout": plain(layout),
+        },
+        "extremes": EXTREMES,
+        "asymmetries": {
+            str(probe): plain([value if value > 0 else math.nan for value in row])
+            for probe, row in zip(probes, np.atleast_2d(skews).tolist(), strict=False)
+            if np.isfinite(row).any()
+        },
+        "bounds": {str(probe): plain(bounds(ds, probe)) for probe in probes},
+    }
+
+
+_ARRAYS = ("frobenius", "frobenius_spread", "frobenius_noise", "coefficient_spread")
+
+
+def coupling_panel(ds: xr.Dataset) -> Json:
+    """The numbers of all pairs of blocks, and the figures without what is made of these.
+
+    Args:
+        ds: Dataset of a coupling run, also a half-done one.
+
+    Returns:
+        A dict of JSON values: subtitle, warning, blocks (their names), matrix (norms, their
+        spread and noise, the spread of coefficients, each as rows), words (the verdicts) and
+        verdict (of each cell, its place among the words), views (by "normalised log" and so on:
+        zmin, zmax and colorbar of the matrix, axis of a row), figure (the matrix, without the
+        arrays that the page makes), row (a row's figure, likewise), and errors (of each block,
+        what is said beside its row).
+
+    Raises:
+        RecordError: Not a coupling, or nothing measured yet.
+    """
+    found = coupling_summary(ds)
+    figure = coupling(ds)
+    names = [str(name) for name in found.block.values]
+    words = list(COLOURS)
+    return {
+        "subtitle": "coefficient: norm of a block over the geometric mean of those of its two "
+        "diagonal blocks",
+        "warning": figure.layout.meta["warning"],
+        "blocks": names,
+        "matrix": {name: _compact(found[name].values) for name in _ARRAYS},
+        "words": words,
+        "verdict": [[words.index(word) for word in line] for line in found.verdict_of_cell.values],
+        "views": {
+            f"{unit} {scale}": _view(found, normalised=unit == "normalised", scale=scale)
+            for unit in ("normalised", "raw")
+            for scale in SCALES
+        },
+        "figure": _bare_coupling(figure, {"matrix": ("z", "customdata")}),
+        "row": _bare_coupling(coupling(ds, row=names[0]), {"row": ("y", "customdata")}),
+        "errors": row_error(found),
+    }
+
+
+def _view(found: xr.Dataset, *, normalised: bool, scale: str) -> Json:
+    on = shown(found, normalised=normalised, scale=scale)
+    ends = dict(zip(("zmin", "zmax"), on.ends, strict=True))
+    made: Json = plain({**ends, "colorbar": on.colour_bar, "axis": on.axis})
+    return made
+
+
+def _compact(values: Any) -> Any:
+    """Rows of numbers in 7 digits: of hundreds of blocks there are many."""
+    return [[float(f"{x:.7g}") if np.isfinite(x) else None for x in line] for line in values]
+
+
+def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> Json:
+    """A figure without title, and without some arrays of the traces of a role."""
+    traces = []
+    for trace in figure.data:
+        without = left_out.get(trace.meta["role"], ())
+        traces.append({key: value for key, value in trace._props.items() if key not in without})
+    layout = figure.layout.to_plotly_json()
+    kept = {key: value for key, value in layout.items() if key not in ("title", "meta")}
+    return {"data": plain(traces), "layout": plain(kept)}
+
+
 Panel = Callable[[xr.Dataset], Json]
 
 
@@ -81,7 +400,7 @@ def _sweep(ds: xr.Dataset) -> Json:
         "dark": dict(zip(light, dark, strict=True)),
         "over": settings_over(part, apart),
         "reference": part[setting_of(part)].values.tolist().index(reference),
-        **spectra(part),
+        **sweep_spectra(part),
     }
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import jinja2
 
-from hessview import __version__
+from hessview._version import __version__
 from hessview.errors import InputError
-from hessview.page.fallback import fallback
+from hessview.page.live import dataset_of, runs_of
 from hessview.page.module import STATIC, module
-from hessview.page.runs import dataset_of, runs_of
 from hessview.page.state import page_state
+from hessview.page.static_html import fallback
 from hessview.views import theme
 
 

@@ -1,24 +1,137 @@
-"""What a page shows, as one JSON-safe value: the widget, the report and tests read the same."""
+"""The state of a page: what it shows of runs, and what made them.
 
+Where a run's numbers come from, as rows of a table.
+
+What a page shows, as one JSON-safe value: the widget, the report and tests read the same.
+"""
+
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
-from hessview.counted import counted
-from hessview.data.siblings import siblings
-from hessview.data.trainings import trainings
-from hessview.data.unite import unite
-from hessview.page.comparison_section import comparison_sections
+from hessview.analysis.grouping import siblings, unite
+from hessview.analysis.training import trainings
 from hessview.page.panels import panels as panels_of
-from hessview.page.provenance import provenance
-from hessview.page.spectra import spectra_for
+from hessview.page.panels import sweep_spectra_for as spectra_for
+from hessview.page.sections import comparison_sections, training_section
 from hessview.page.status import status
 from hessview.page.tiles import TILES
-from hessview.page.training_section import training_section
-from hessview.page.wording import count, number
 from hessview.views import theme
+from hessview.wording import count, counted, number
+
+LABELS = {
+    "model": "Model",
+    "revision": "Revision",
+    "parameters": "Parameters",
+    "blocks": "Blocks",
+    "operator": "Operator",
+    "about_operator": "What it is",
+    "subset": "Parameters taken",
+    "loss": "Loss",
+    "gradient_norm": "Gradient norm",
+    "training_step": "Training step",
+    "weight": "Data",
+    "batches": "Batches",
+    "digest": "Digest of the batches",
+    "world_size": "Ranks",
+    "mesh": "Device mesh",
+    "device": "Device",
+    "dtype": "Parameters' dtype",
+    "compute_dtype": "Computing dtype",
+    "steps": "Lanczos steps",
+    "probes": "Probes",
+    "tolerance": "Tolerance",
+    "quantity": "Quantity within tolerance",
+    "seed": "Seed of the probes",
+    "job_seed": "Seed of model and data",
+    "epsilon": "Step ε asked for",
+    "epsilon_convention": "Meaning of ε",
+    "epsilons": "Steps ε asked for",
+    "fractions": "Parts of the data",
+    "top": "Top eigenvector too",
+    "reference": "Reference asked for",
+    "operators": "Operators timed",
+    "depths": "Lanczos steps timed",
+    "tau": "Gradient change ρ to start from, τ",
+    "reorthogonalize": "Reorthogonalisation",
+    "error_every": "Steps between error estimates",
+    "run": "Run",
+    "runs": "Runs joined",
+    "job": "Job",
+    "started": "Started",
+    "host": "Host",
+    "state": "State",
+    "error": "Ended with",
+    "note": "Note",
+    "versions": "Versions",
+    "hessview_version": "Read with hessview",
+}
+"""Order and wording of what is known to a record; attributes without a label come last."""
+
+NESTED = {
+    *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
+    *("operators", "depths", "runs"),
+}
+# Part of other rows or of the page's title, or for readers of the dataset only.
+HIDDEN = {
+    "weight_unit",
+    "command",
+    "asked",
+    "readings_asked",
+    "fingerprints",
+    "fingerprints_count_in",
+}
+
+
+def provenance(ds: xr.Dataset) -> list[list[str]]:
+    """Rows (name, value) of plain text for what the dataset's attrs hold.
+
+    Args:
+        ds: Dataset of a run.
+
+    Returns:
+        Rows in the order of `LABELS`, then the rest by name; empty values are left out.
+    """
+    hidden = HIDDEN if "tolerance" in ds.attrs else HIDDEN | {"quantity"}
+    attrs = {str(key): value for key, value in ds.attrs.items() if key not in hidden}
+    names = [name for name in LABELS if name in attrs] + sorted(attrs.keys() - LABELS)
+    rows = [[LABELS.get(name, name), _text(name, attrs[name], ds.attrs)] for name in names]
+    return [row for row in rows if row[1]]
+
+
+def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
+    if name == "weight":
+        return f"{value:,.0f} {attrs.get('weight_unit', '')}".strip()
+    if name in NESTED and isinstance(value, str):
+        return _nested(name, value)
+    if name == "top":
+        return "yes" if value else "no"
+    if isinstance(value, int) and "seed" not in name:
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _entry(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _nested(name: str, value: str) -> str:
+    """Mappings and lists are kept as JSON strings; what cannot be read stays as it is."""
+    try:
+        entries = json.loads(value)
+    except ValueError:
+        return value
+    if isinstance(entries, list):
+        return "all" if entries == ["*"] else ", ".join(map(_entry, entries))
+    if not isinstance(entries, dict):
+        return value
+    if name == "blocks":
+        return f"{len(entries)}"
+    return ", ".join(f"{key} {entry}" for key, entry in entries.items())
+
 
 Json = dict[str, Any]
 
@@ -33,7 +146,7 @@ def page_state(
     """The state of a page over some runs.
 
     Args:
-        runs: Datasets, as `data.collect` folds them; half-done ones too.
+        runs: Datasets, as `record.collect` folds them; half-done ones too.
         among: Other runs, that are not shown but may have what a shown one refers to, such as
             spectra at the steps of which it tells the accuracy.
         final: Whether the page stays as it is: it then holds every reading, for downloads, and
@@ -45,12 +158,12 @@ def page_state(
         title: Name of the model.
         theme: The two palettes and the font.
         sections: One per run, or one for several that measured the same thing at other steps
-            (`data.siblings`): id, title, subtitle, status (state, label, message, done, total,
+            (`analysis.grouping`): id, title, subtitle, status (state, label, message, done, total,
             unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
         comparisons: Likewise, of two or more density runs that are of no such training (see
-            `page.comparison_section`); one at most, on top.
+            `page.sections`); one at most, on top.
         trainings: Sections likewise, for each training of which there are spectra at several
-            steps (see `page.training_section`); they stand above those of runs.
+            steps (see `page.sections`); they stand above those of runs.
     """
     groups = siblings(runs)
     followed = trainings(runs) if panels else []

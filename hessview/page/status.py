@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hessview.data.ritz import keeps_all
-from hessview.data.schema import SCHEMAS
-from hessview.messages import ENDED
-from hessview.page.wording import duration
+from hessview.analysis.ritz import keeps_all
+from hessview.record.events import ENDED
+from hessview.record.schema import SCHEMAS
+from hessview.wording import duration
 
 LABELS = {"running": "streaming"}
 UNITS = {

@@ -6,20 +6,17 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from hessview.data.accuracy import theory
-from hessview.data.convergence import convergence
-from hessview.data.coupling import coupling_summary
-from hessview.data.digits import ANYTHING, NOT_NEGATIVE, Ends, limits_of
-from hessview.data.ritz import say_copies
-from hessview.data.sweep import setting_of, spectrum
-from hessview.data.table import ends_of
-from hessview.data.training import QUANTITIES, history
-from hessview.page.comparison import apart_by, measured_settings
-from hessview.page.convergence_panel import EXTREMES
-from hessview.page.tiles.tile import brief
-from hessview.page.wording import measured, number
+from hessview.analysis.accuracy import theory
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.ritz import convergence, say_copies
+from hessview.analysis.summary import ends_of
+from hessview.analysis.sweep import apart_by, measured_settings, setting_of, spectrum
+from hessview.analysis.training import QUANTITIES, history
+from hessview.page.panels import EXTREMES
+from hessview.page.tiles import brief
 from hessview.views.convergence import bounds, describe
 from hessview.views.sweep import SYMBOLS
+from hessview.wording import ANYTHING, NOT_NEGATIVE, Ends, limits_of, measured, number
 
 
 class Table(NamedTuple):

@@ -1,20 +1,119 @@
-"""The live page in a notebook."""
+"""Widgets of a notebook: a run, a session's dashboard, and the page they share.
 
+Hearing a page while the kernel runs a cell.
+
+Widgets of a notebook that share one page, and that know whether it hears them.
+
+The live page in a notebook.
+
+A run in a few lines: how far it is, and what it has found.
+
+The session's card in a notebook, which follows whether the job can be asked.
+"""
+
+import contextlib
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import anywidget
 import traitlets
 import xarray as xr
 
-from hessview.page.actions import Actions, Asked, Notice
-from hessview.page.fallback import fallback
-from hessview.page.module import drawing_page
-from hessview.page.pump import Pump
-from hessview.page.runs import Live, dataset_of, is_live, is_over, runs_of, session_of
-from hessview.page.standing import standing
+from hessview.page.card import card, session_card
+from hessview.page.live import (
+    Actions,
+    Asked,
+    Live,
+    Notice,
+    Pump,
+    dataset_of,
+    is_live,
+    is_over,
+    runs_of,
+    session_of,
+    standing,
+)
+from hessview.page.module import Source, card_page, drawing_page, loader
 from hessview.page.state import page_state
-from hessview.page.told import Told
+from hessview.page.static_html import fallback
+from hessview.views import theme
+
+
+def hear_while_busy(widget: Any) -> None:
+    """Let what a page says be heard at once, and not after the cell that waits for the run.
+
+    JupyterLab sends a widget's messages to a thread of their own, a subshell. ipykernel 7.4
+    leads them back to the shell that spoke to the page last, for the sake of cells that await an
+    answer; no cell awaits one of ours, and that shell is the busy one. It documents no way to
+    decline that, and the attribute is private: where it is unknown it has no effect. ipykernel 7.0
+    to 7.3 need none; without subshells, a click waits until the cell is through.
+
+    Args:
+        widget: Widget whose handlers may run on any thread.
+    """
+    with contextlib.suppress(AttributeError):  # no comm, or one that takes no attributes
+        widget.comm._reply_subshell_for = lambda data, sent_to: sent_to
+
+
+class Told(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped here
+    """A widget of which the notebook's document holds a small loader, until it has the page.
+
+    The page is asked for by custom messages: {"action": "page"} is answered with the page's digest
+    and its source; {"action": "look"}, which a page sends while it expects something, with the
+    number of what it was told last, so that it notices what it missed; {"action": "again"} with
+    all that it shows. Other messages are the widget's own, see `take`.
+
+    Args:
+        **traits: Values of traits.
+    """
+
+    _esm = loader()
+    source: Source
+    """What the page is made of; a class has one."""
+    page = traitlets.Unicode().tag(sync=True)
+    """Digest of the source."""
+    shell = traitlets.Unicode("notebook").tag(sync=True)
+    """Which of the page's shells shows this widget."""
+    name = traitlets.Unicode().tag(sync=True)
+    """The model's identity, which a module is not told otherwise."""
+    words = traitlets.Unicode().tag(sync=True)
+    """How things stand, in a line: shown until the page is there."""
+    still = traitlets.Unicode().tag(sync=True)
+    """The page as HTML without scripts, as it was when made or when all was over: shown where no
+    page comes. Not made anew on a reload, which asks all widgets at once."""
+    revision = traitlets.Int().tag(sync=True)
+    """Number of what was told last, as a page is told with all the rest."""
+
+    def __init__(self, **traits: Any) -> None:
+        name = uuid.uuid4().hex
+        super().__init__(model_id=name, name=name, page=self.source.digest, **traits)
+        hear_while_busy(self)
+        self.on_msg(lambda _, message, buffers: self._hear(message))
+
+    @property
+    def number(self) -> int:
+        """Number of what was told last."""
+        return int(self.revision)
+
+    def take(self, message: object) -> None:
+        """Take a message of the page that is not about telling; returns at once.
+
+        Args:
+            message: A JSON value, by whoever sits at the page.
+        """
+
+    def _hear(self, message: object) -> None:
+        action = message.get("action") if isinstance(message, Mapping) else None
+        if action == "page":
+            self.send({"page": self.page}, buffers=[self.source.packed])
+        elif action == "look":
+            self.send({"revision": self.number})
+        elif action == "again":
+            self.send_state()
+        else:
+            self.take(message)
 
 
 class View(Told):
@@ -171,3 +270,80 @@ def view(runs: Any) -> View:
         InputError: There is no run in it.
     """
     return View(runs)
+
+
+class RunCard(View):
+    """A view without panels: progress, time left, headline numbers with uncertainties, Cancel.
+
+    It weighs a hundredth of a view with them, and folds in a fraction of the time.
+
+    Args:
+        runs: As for `View`.
+    """
+
+    source = card_page()
+
+    def _page(self, datasets: list[xr.Dataset]) -> dict[str, Any]:
+        return page_state(datasets, panels=False)
+
+
+class SessionCard(Told):
+    """A card that says what a session's job holds, and follows its state until it is lost.
+
+    Args:
+        session: The session (`hessview.Session`).
+    """
+
+    source = card_page()
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._shown = ""
+        self._display: Any = None
+        self._pump = Pump(self._refresh)
+        super().__init__(state=self._fold(), words=repr(session), still=self._still())
+        self._unsubscribe = session.on_change(self._look)
+        self._look()  # what came between
+
+    def close(self) -> None:
+        """Stop following and remove the widget; the session goes on."""
+        self._unsubscribe()
+        self._pump.close()
+        super().close()
+
+    def _fold(self) -> dict[str, Any]:
+        self._shown = self._session.state
+        return {
+            "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
+            "card": card(self._session.job, self._shown),
+            "sections": [],
+        }
+
+    def _look(self) -> None:
+        """Its events are many, and only a few change the card."""
+        if self._session.state != self._shown:
+            self._pump.poke()
+
+    def _refresh(self) -> None:
+        with self.hold_sync():  # the page takes a state and its number at once
+            self.state, self.words = self._fold(), repr(self._session)
+            self.revision += 1
+        self.still = self._still()
+        if self._display is not None:  # the notebook's stored output
+            data, metadata = self._repr_mimebundle_()
+            self._display.update(data, metadata=metadata, raw=True)
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a notebook stores: the live card, and the card as it is now without scripts."""
+        data, metadata = super()._repr_mimebundle_(**options)
+        return {**data, "text/html": self._still(), "text/plain": repr(self._session)}, metadata
+
+    def _still(self) -> str:
+        return session_card(self._session.job, self._shown)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        data, metadata = self._repr_mimebundle_()
+        self._display = display(data, metadata=metadata, raw=True, display_id=True)

@@ -2,4 +2,4 @@
 
 from hessview.planning.make import plan as plan
 from hessview.planning.planned import Plan as Plan
-from hessview.planning.times import timed as timed
+from hessview.planning.planned import timed as timed

@@ -1,10 +1,126 @@
-"""What a spectral density needs, as numbers and as a table."""
+"""A plan: memory, time and network of a measurement, and how it prints.
+
+Sizes of memory in words.
+
+Times of a plan, from what a benchmark measured.
+
+What a run needs, counted from one gradient that was gone through.
+
+What a spectral density needs, as numbers and as a table.
+
+A plan in words.
+"""
 
 import dataclasses
 import json
+import math
+import os
+import pathlib
+from typing import TYPE_CHECKING
 
-from hessview.commands import Density
-from hessview.planning.table import table
+from hessview.errors import InputError
+from hessview.record.commands import Density
+from hessview.record.files import read_text
+from hessview.record.validation import shown
+
+if TYPE_CHECKING:
+    from hessview.job.rehearsal import Rehearsal
+from hessview.wording import counted
+
+
+def say_size(number: float) -> str:
+    """Bytes with a unit that suits them."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:,.{0 if unit == 'B' else 1 if number >= 10 else 2}f} {unit}"
+
+
+_ANEW = (3, 5)  # products along an extreme Ritz vector: at the step, twice and half, and beyond
+_LADDER = (3, 17)  # products to calibrate the step with: the fewest and the most
+# Shards at once: those of a product (saved parameters, the product before, the product, and the
+# second one that measures D) and of the first one, which calibrates (saved, product, five steps).
+_VECTORS, _SECOND, _CALIBRATING = 3, 1, 7
+_KEPT = {"hessian_fourth_order": 1, "hessian_forward": 1}  # half a step's product, home's gradient
+# How many forward passes alone, and whole gradients, a product by differences goes through.
+_PRODUCTS = {
+    "hessian": (0, 2),
+    "hessian_one_reduction": (0, 2),
+    "hessian_fourth_order": (0, 4),
+    "hessian_forward": (0, 1),
+    "gauss_newton": (2, 1),
+    "fisher": (2, 1),
+}
+
+
+def rows_kept(density: Density) -> int:
+    """How many vectors the Lanczos basis holds at its largest."""
+    kept = {"full": density.steps, "none": 2}.get(str(density.reorthogonalize))
+    return min(density.steps, kept or max(2, int(density.reorthogonalize)))
+
+
+def _differs(seen: "Rehearsal") -> bool:
+    """Whether products are differences at a step, which D and calibration are about."""
+    from hessview.operators.finite_difference import Differences
+
+    return isinstance(seen.operator, Differences)
+
+
+def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
+    """Bytes of the largest rank at its peak, by kind."""
+    vectors = _VECTORS - 1
+    if _differs(seen):
+        vectors = _VECTORS + _SECOND * (density.error_every > 0)
+        if density.epsilon == "auto":
+            vectors = max(vectors, _CALIBRATING)
+        vectors += _KEPT.get(density.operator, 0)
+    row = seen.shard * seen.itemsize
+    return {
+        **seen.memory,
+        "basis": rows_kept(density) * row,
+        "vectors": vectors * row,
+        "operator": seen.asked,
+    }
+
+
+def gradients_of(density: Density, seen: "Rehearsal") -> tuple[float, float]:
+    """How many gradients a run takes, at the least and at the most."""
+    products = density.steps * density.probes
+    anew = density.probes * min(2, density.steps) if rows_kept(density) == density.steps else 0
+    least, most = 0, 0
+    if density.error_every and not _differs(seen):
+        products += anew
+    elif density.error_every:
+        # At steps 1 and 2, and from there at every so many.
+        products += density.probes * (1 + math.ceil((density.steps - 1) / density.error_every))
+        least, most = _ANEW[0] * anew, _ANEW[1] * anew
+    if _differs(seen) and density.epsilon == "auto":
+        least, most = least + _LADDER[0], most + _LADDER[1]
+    cost = float(getattr(seen.operator, "gradients", math.nan))
+    return 1 + cost * (products + least), 1 + cost * (products + most)
+
+
+def moved_by(
+    density: Density, seen: "Rehearsal"
+) -> tuple[dict[str, int] | None, dict[str, int] | None]:
+    """Collectives of a product, and bytes that a rank receives by them, by kind."""
+    if density.operator not in _PRODUCTS:
+        return None, None
+    forwards, gradients = _PRODUCTS[density.operator]
+
+    def of_a_product(forward: dict[str, int], whole: dict[str, int]) -> dict[str, int]:
+        found = {
+            kind: seen.passes * (forwards * forward[kind] + gradients * number)
+            for kind, number in whole.items()
+        }
+        if density.operator == "hessian_one_reduction":
+            found["reduce_scatter"] = whole["reduce_scatter"]
+        return found
+
+    calls = of_a_product(*seen.counts)
+    calls["all_reduce"] += 1  # the product's norm
+    return calls, of_a_product(*seen.received)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,3 +182,91 @@ class Plan:
 
     def __str__(self) -> str:
         return table(self)
+
+
+_MOST_BYTES = 1 << 22  # a benchmark's file takes some thousands
+_NO_TIMES = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+    *(RecursionError, MemoryError),
+)
+
+
+def timed(plan: Plan, path: str | os.PathLike[str]) -> Plan:
+    """The plan with the time of a gradient that `hessview bench --json` measured.
+
+    Raises:
+        InputError: It is not such a file, or one of another model, data or number of ranks.
+    """
+    try:
+        data = json.loads(read_text(pathlib.Path(path), _MOST_BYTES))
+        place = data["coords"]["work"]["data"].index("gradient")
+        seconds = float(data["data_vars"]["seconds"]["data"][place])
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"{seconds!r} seconds")
+        names = ("parameters", "world_size", "batches")
+        parameters, ranks, batches = (int(data["attrs"][name]) for name in names)
+    except _NO_TIMES as error:
+        raise InputError(
+            f"{path} holds no times of a gradient ({type(error).__name__}: {shown(str(error))}); "
+            "give the file that hessview bench --json wrote."
+        ) from error
+    measured, planned = (parameters, ranks, batches), (plan.parameters, plan.ranks, plan.batches)
+    if measured != planned:
+        raise InputError(
+            f"{path} was measured with (parameters, ranks, batches) = {measured}, and this plan "
+            f"has {planned}; measure with the same options, or give the time as gradient_seconds."
+        )
+    return dataclasses.replace(plan, gradient_seconds=seconds)
+
+
+def table(plan: "Plan") -> str:
+    """The lines that `print` shows of a plan."""
+    density = plan.density
+    sizes = sorted(plan.blocks.values())
+    said = {
+        "parameters": "shards of parameters, and buffers",
+        "gathered": "parameters gathered at once",
+        "gradients": "gradients at once",
+        "activations": "activations of a batch",
+        "basis": f"Lanczos basis, {rows_kept(density):,} vectors",
+        "vectors": "other vectors of a product",
+        "operator": f"what {density.operator} holds besides",
+    }
+    rows = [(said[kind], number) for kind, number in plan.memory.items() if number]
+    least, most = plan.gradients
+    lines = [
+        f"{plan.model} on {counted(plan.ranks, 'rank')}: {plan.parameters:,} parameters in "
+        f"{counted(len(plan.blocks), 'block')} of {sizes[0]:,} to {sizes[-1]:,}, "
+        f"up to {plan.shard:,} a rank",
+        "",
+        "memory of the largest rank at its peak:",
+        *(
+            f"  {text:<36}{say_size(number):>10}"
+            for text, number in [*rows, ("in all", plan.total)]
+        ),
+        "",
+        f"work of {counted(density.probes, 'probe')} of {counted(density.steps, 'step')}: "
+        f"{_span(f'{least:,.0f}', f'{most:,.0f}')} gradients, each over "
+        f"{counted(plan.batches, 'batch', 'batches')}",
+    ]
+    if plan.collectives is not None and plan.received is not None:
+        calls = ", ".join(f"{number:,} {kind}" for kind, number in plan.collectives.items())
+        moved = say_size(sum(plan.received.values()))
+        lines.append(f"  a product: {calls}; each rank receives {moved}")
+    if plan.seconds is not None:
+        time = _span(*map(_time, plan.seconds))
+        lines.append(f"  at {plan.gradient_seconds:.3g} s a gradient: {time}, Gram-Schmidt aside")
+    if plan.advice:
+        lines += ["", plan.advice]
+    return "\n".join([*lines, "", "not included:", *(f"- {note}" for note in plan.notes)])
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} s"

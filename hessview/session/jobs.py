@@ -7,13 +7,13 @@ import time
 import warnings
 from collections.abc import Iterable
 
-from hessview.checked import one_line
 from hessview.errors import HessviewError, JobNotFoundError, RecordWarning, RunDirectoryError
-from hessview.eventlog import FILENAME, EventReader
-from hessview.messages import ENDED, JobStarted, RunEnded, RunQueued, RunStarted
-from hessview.transport.lost import living_job, still_starting
+from hessview.record.events import ENDED, JobStarted, RunEnded, RunQueued, RunStarted
+from hessview.record.log import FILENAME, EventReader
+from hessview.record.validation import one_line
+from hessview.transport.diagnosis import living_job, still_starting
+from hessview.transport.files import Starting
 from hessview.transport.run_directory import RunDirectory
-from hessview.transport.starting import Starting
 
 _COLUMNS = ("run directory", "state", "model", "ranks", "runs", "last event", "attached")
 _WIDEST = 2_000  # characters of a cell

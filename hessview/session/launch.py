@@ -15,16 +15,14 @@ from typing import Any, BinaryIO
 import psutil
 
 from hessview import errors
-from hessview.checked import one_line
-from hessview.commands.allowed import did_you_mean, whole
 from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
-from hessview.files import create_regular, read_end
-from hessview.session.attach import attach_to
+from hessview.record.files import create_regular, read_end
+from hessview.record.validation import did_you_mean, one_line, whole
+from hessview.session.connect import attach_to
 from hessview.session.session import Session
-from hessview.transport.failure import blame
-from hessview.transport.process import Process
+from hessview.transport.files import Starting, blame
+from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
-from hessview.transport.starting import Starting
 
 _GRACE = 20.0  # seconds for a job to end by itself; a product that is being computed ends first
 _LOOK = 0.1

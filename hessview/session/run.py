@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import xarray as xr
 
-from hessview.commands import Command
-from hessview.data.collect import Collector
 from hessview.errors import JobLostError, RunCancelledError, RunFailedError
-from hessview.messages import ENDED, State
+from hessview.extensions import look
+from hessview.record.collect import Collector
+from hessview.record.commands import Command
+from hessview.record.events import ENDED, State
 
 _log = logging.getLogger(__name__)
 
@@ -118,11 +119,9 @@ class Run:
         """The run in a few lines: progress, time left, headline numbers, and Cancel.
 
         Returns:
-            A widget (`page.run_card.RunCard`): display it, or let a cell end with it.
+            A widget (`page.widget.RunCard`): display it, or let a cell end with it.
         """
-        from hessview.page.run_card import RunCard  # see _ipython_display_
-
-        return RunCard(self)
+        return look("run's card")(self)
 
     def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after each change, from another thread.
@@ -144,11 +143,7 @@ class Run:
         return f"<hessview.Run {self.id}: {self.command.name}, {self.state}>"
 
     def _ipython_display_(self) -> None:
-        # The one look upwards: what a run looks like belongs to the page, which is
-        # loaded only where something is displayed.
-        from hessview.page.widget import view
-
-        view(self)._ipython_display_()
+        look("run")(self)._ipython_display_()
 
 
 def call_all(callbacks: Iterable[Callable[[], None]], whose: str) -> None:

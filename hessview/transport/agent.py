@@ -1,4 +1,8 @@
-"""This process's RPC agent: at most one, in a group of two, open only while they talk.
+"""The RPC agent of torch, and what it may unpickle.
+
+An unpickler that makes nothing but the few objects which calls between kernel and job need.
+
+This process's RPC agent: at most one, in a group of two, open only while they talk.
 
 On one host the two share memory. Between hosts the job listens on the interface that its user
 named; the kernel only calls, and its own end, which TensorPipe wants, is on the loopback.
@@ -26,9 +30,32 @@ from typing import Any, ClassVar
 import torch.distributed.rpc
 
 from hessview.errors import JobError
-from hessview.transport.desk import Desk, refusal
 from hessview.transport.interface import Interface, check_route, loopback
-from hessview.transport.unpickler import AllowlistUnpickler
+from hessview.transport.mailbox import Desk, refusal
+
+
+class AllowlistUnpickler(pickle.Unpickler):
+    """Refuses every global that is not on its list, so that no pickle runs foreign code.
+
+    Subclasses set `allowed`.
+    """
+
+    allowed: ClassVar[Mapping[tuple[str, str], Any]] = {}
+    """Objects by module and qualified name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The object of this name.
+
+        Raises:
+            pickle.UnpicklingError: It is not on the list.
+        """
+        try:
+            return self.allowed[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"{module}.{name} is not allowed between kernel and job"
+            ) from None
+
 
 dist: Any = torch.distributed  # their types leave out much of what is needed here
 rpc: Any = torch.distributed.rpc

@@ -1,11 +1,29 @@
-"""What a kernel can ask of a job, whatever lies between them."""
+"""How a kernel hears a job: over RPC, or by watching its record.
 
+What a kernel can ask of a job, whatever lies between them.
+
+A line that only listens: it tails the record, and no job learns of it.
+"""
+
+import pathlib
 import time
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-from hessview.commands import Command
-from hessview.messages import Event
+from hessview.errors import (
+    HessviewError,
+    JobError,
+    JobLostError,
+    JobNotFoundError,
+    JobStartingError,
+)
+from hessview.record.commands import Command
+from hessview.record.events import Event
+from hessview.record.log import EventReader
+from hessview.transport.diagnosis import living_job
+from hessview.transport.liveness import Pace
 from hessview.transport.mailbox import Mailbox
+from hessview.transport.run_directory import RunDirectory
+from hessview.transport.trust import check_record
 
 _SLICE = 0.1  # seconds; a wait for events looks this often whether the line was closed
 
@@ -85,3 +103,92 @@ class LocalChannel:
     def close(self) -> None:
         """See `Channel.close`."""
         self._closed = True
+
+
+_SELDOM = 0.5  # seconds between looks at the record while nothing comes
+_LOOK = 0.5  # seconds between looks whether the job still lives
+
+
+class WatchingChannel:
+    """A read-only line to a run directory; implements `hessview.transport.channel.Channel`.
+
+    Any number of them may follow one job, from any host that sees the directory. Directories
+    that were copied, or opened to others, can be read too: nothing in them is trusted or run.
+
+    Args:
+        path: The run directory.
+
+    Raises:
+        RunDirectoryError: It is no run directory.
+        JobStartingError: Its job is still starting.
+        JobNotFoundError: There is no record in it.
+    """
+
+    state = "watching"
+
+    def __init__(self, path: pathlib.Path) -> None:
+        record = check_record(path)
+        self._directory = RunDirectory(path.absolute())
+        self._closed = False
+        self._reader = EventReader(record)
+        self._read_to = 0
+        self._looked = 0.0
+        self._pace = Pace(_SELDOM)
+
+    def submit(self, run: str, command: Command) -> None:
+        """Refuses: see `Channel.submit`."""
+        self._refuse("ask for a run")
+
+    def events(self, after: int, wait: float) -> list[Event]:
+        """See `Channel.events`; once the job is gone, all that it recorded comes first."""
+        deadline = time.monotonic() + wait
+        while not self._closed:
+            # Before reading: what is recorded before the end is read before the end is told.
+            lost = self._lost()
+            if events := self._recorded(after):
+                self._pace.wake()
+                return events
+            if lost:
+                raise JobLostError(lost)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(self._pace.pause)
+        return []
+
+    def cancel(self, run: str) -> None:
+        """Refuses: see `Channel.cancel`."""
+        self._refuse("cancel a run")
+
+    def close(self) -> None:
+        """Stop listening; closing twice is allowed."""
+        self._closed = True
+
+    def _recorded(self, after: int) -> list[Event]:
+        """Events of the record above `after`."""
+        if after < self._read_to:  # asked again, from further back
+            self._reader = EventReader(self._directory.events_path)
+        events = [event for event in self._reader.read_in_order() if event.seq > after]
+        self._read_to = events[-1].seq if events else max(after, self._read_to)
+        return events
+
+    def _lost(self) -> str:
+        """Why nothing can come any more, "" as long as something may."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return ""
+        self._looked = now
+        try:
+            living_job(self._directory)
+        except JobStartingError:  # the next job of this directory, whose events will come
+            return ""
+        except JobNotFoundError as error:
+            return str(error)
+        except HessviewError:  # on another host, or of another version: the record goes on
+            return ""
+        return ""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise JobError(
+            f"this session only watches, and cannot {what}; use "
+            f'hessview.attach("{self._directory.path}").'
+        )

@@ -11,16 +11,10 @@ from typing import Any
 
 from hessview.errors import JobError, RunDirectoryError
 from hessview.transport.agent import TURN, close_agent, open_agent, refuse_second_agent
-from hessview.transport.changes import Changes
-from hessview.transport.claim import Claim
-from hessview.transport.deaths import Deaths
-from hessview.transport.desk import Desk
+from hessview.transport.files import Claim, JobFile
 from hessview.transport.interface import Interface
-from hessview.transport.job_file import JobFile
-from hessview.transport.mailbox import Mailbox
-from hessview.transport.pace import Pace
-from hessview.transport.process import Process
-from hessview.transport.pulse import SILENCE, Beat, Pulse
+from hessview.transport.liveness import SILENCE, Beat, Changes, Deaths, Pace, Process, Pulse
+from hessview.transport.mailbox import Desk, Mailbox
 from hessview.transport.run_directory import RunDirectory
 
 _SELDOM = 0.2  # seconds between looks while nobody calls, by which the next call is late

@@ -1,8 +1,10 @@
-"""The run directory: where a job leaves its record and says how it can be reached.
+"""The run directory: where a job keeps its record and says where it is found.
 
-    events.jsonl        the record, see `hessview.eventlog`
-    starting.json       what a job that is not ready yet is doing, see `hessview.transport.starting`
-    job.json            the job's state, replaced as a whole, see `hessview.transport.job_file`
+The run directory: where a job leaves its record and says how it can be reached.
+
+    events.jsonl        the record, see `hessview.record.log`
+    starting.json       what a job that is not ready yet is doing, see `hessview.transport.files`
+    job.json            the job's state, replaced as a whole, see `hessview.transport.files`
     job.lock            locked by rank 0 as long as it lives
     claim-<epoch>       the one kernel that the job serves in this epoch
     release-<claim>     that kernel leaves, or another one takes over
@@ -13,10 +15,13 @@
 
 The directory belongs to one user and nobody else can look into it (mode 0700): whoever
 can read job.json can run code in the job.
+
+The lock on a run directory that a job holds as long as its process lives.
 """
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
@@ -25,17 +30,20 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from hessview.checked import check_name, checked, plain, told
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
-from hessview.eventlog import FILENAME
-from hessview.transport.claim import Claim
-from hessview.transport.failure import Failure
-from hessview.transport.job_file import JobFile
-from hessview.transport.job_lock import JobLock
-from hessview.transport.process import Life, Process
-from hessview.transport.recognise import JOB, LOCK, check_there
-from hessview.transport.safe import check_safe, damaged, read_object, read_small
-from hessview.transport.starting import Starting
+from hessview.record.log import FILENAME
+from hessview.record.validation import check_name, checked, plain, told
+from hessview.transport.files import Claim, Failure, JobFile, Starting
+from hessview.transport.liveness import Life, Process
+from hessview.transport.trust import (
+    JOB,
+    LOCK,
+    check_safe,
+    check_there,
+    damaged,
+    read_object,
+    read_small,
+)
 
 
 class RunDirectory:
@@ -383,3 +391,40 @@ def _written_at(path: pathlib.Path) -> float:
         return max(0.0, path.lstat().st_mtime)
     except OSError:
         return 0.0
+
+
+class JobLock:
+    """Keeps a second job of this host out of a run directory.
+
+    Args:
+        path: The lock's file, made where there is none.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        """Whether the lock is this process's now, or the file system has no locks.
+
+        Raises:
+            OSError: The file cannot be made.
+        """
+        # A record lock is not inherited by forked children, and ends with the process.
+        self._file = os.open(
+            self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
+        )
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            self.release()
+            return False
+        except OSError:
+            pass  # a file system without locks: job.json alone must do
+        return True
+
+    def release(self) -> None:
+        """Give the lock up; doing so twice is allowed."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

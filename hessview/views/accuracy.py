@@ -7,11 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from hessview.data.accuracy import theory
-from hessview.data.as_dataset import as_dataset
+from hessview.analysis.accuracy import theory
 from hessview.errors import RecordError
-from hessview.views.heading import heading
-from hessview.views.theme import LIGHT, template
+from hessview.record.datasets import as_dataset
+from hessview.views.theme import LIGHT, heading, template
 
 COLOURS = ("accent", "ritz", "running", "good", "warn")
 SIGNS = "★ automatic step · × predicted optimum · hollow: not resolved"

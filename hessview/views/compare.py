@@ -1,7 +1,13 @@
-"""Spectra of several density runs on one figure."""
+"""Two spectra or more, one above the other or over each other.
+
+Spectra of several density runs on one figure.
+
+Spectra over each other: the curve of each, and a density axis that shows all.
+"""
 
 import html
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,15 +15,13 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.counted import counted
-from hessview.data.comparison import comparison
-from hessview.data.digits import span
-from hessview.data.ritz import ritz, say_copies
-from hessview.data.table import written
+from hessview.analysis.compare import comparison
+from hessview.analysis.ritz import ritz, say_copies
+from hessview.analysis.summary import written
 from hessview.views import broadening
-from hessview.views.heading import BAR, LINE, heading
-from hessview.views.overlay import MARGIN, density_axis, limits, mean, seen, shown
-from hessview.views.theme import SERIES, strip, template
+from hessview.views.theme import BAR, LINE, SERIES, heading, strip, template
+from hessview.wording import counted
+from hessview.wording import outward as span
 
 Array = NDArray[np.float64]
 
@@ -35,7 +39,7 @@ def compare(
     dotted. It ends where the run's spectrum was seen to end. A curve's name says what tells its
     run from the others, such as operator, training step, model or ε; hovering also tells its
     Wasserstein distance to the reference, and in what its matrix differs from the reference's.
-    A run of so few steps that it resolves far less than the finest (see `data.comparison`) is
+    A run of so few steps that it resolves far less than the finest (see `analysis.compare`) is
     drawn with a kernel of its own width, and says so.
 
     Args:
@@ -95,8 +99,8 @@ def ends(one: xr.Dataset, found: xr.Dataset) -> tuple[float, float]:
     """Between which eigenvalues a run's spectrum was seen.
 
     Args:
-        one: The run's row of `data.comparison`.
-        found: Its quadrature, as `data.ritz.ritz` gives it.
+        one: The run's row of `analysis.compare`.
+        found: Its quadrature, as `analysis.ritz.ritz` gives it.
 
     Returns:
         Its extremes with their uncertainties, and the outermost Ritz values.
@@ -111,7 +115,7 @@ def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     """The figure of `compare` without what is computed from coefficients: a page does that.
 
     Args:
-        apart: How the runs compare, as `data.comparison` gives it.
+        apart: How the runs compare, as `analysis.compare` gives it.
         words: What its subtitle tells besides the number of runs.
 
     Returns:
@@ -146,7 +150,7 @@ def say_mixed(apart: xr.Dataset) -> str:
     """That not all runs measured one matrix, if so, which is set apart, and what was merged.
 
     Args:
-        apart: How the runs compare, as `data.comparison` gives it.
+        apart: How the runs compare, as `analysis.compare` gives it.
 
     Returns:
         Plain text, "" where there is nothing to say.
@@ -183,4 +187,116 @@ def _trace(one: xr.Dataset, place: int, reference: str) -> dict[str, Any]:
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
         f"distance to {html.escape(reference, quote=False)} {far}{other}"
         "<extra>%{fullData.name}</extra>",
+    }
+
+
+TICKS = 8  # about so many labels on the density axis, at whole powers of ten
+ROUNDING = 1e-14  # share of the highest peak below which float64 weights are rounding
+SAME = 1e-9  # share of the largest |node| by which values of several probes are one
+MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
+
+
+def shown(found: xr.Dataset) -> xr.Dataset:
+    """The probes that make a spectrum's curve: the whole ones, else the longest.
+
+    Args:
+        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it.
+
+    Returns:
+        The same of these probes only.
+    """
+    whole = np.flatnonzero(found.finished.values)
+    longest = [int(np.argmax(found.steps.values))]
+    return found.isel(probe=whole if len(whole) else longest)
+
+
+def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Array:
+    """Mean density over all probes of a quadrature.
+
+    Args:
+        found: Quadrature over (probe, node), as `shown` gives it.
+        on: The axis.
+        at: Coordinates along it, shape (point,).
+        sigma: Kernel width in units of the eigenvalue.
+
+    Returns:
+        Density per unit of eigenvalue at each coordinate, shape (point,).
+    """
+    rows = []
+    for node, weight in zip(found.node.values, found.weight.values, strict=True):
+        there = np.isfinite(node)
+        rows.append(broadening.broaden(on, node[there], weight[there], at, sigma))
+    return np.asarray(np.mean(rows, axis=0))
+
+
+def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The smallest and the largest Ritz value, each with its residual bound.
+
+    Args:
+        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it. Where several probes
+            found one value, the least of their bounds counts.
+    """
+    nodes, residuals = found.node.values, found.residual.values
+    ends = float(np.nanmin(nodes)), float(np.nanmax(nodes))
+    same = SAME * max(map(abs, ends))
+    low, high = ((end, float(residuals[np.abs(nodes - end) <= same].min())) for end in ends)
+    return low, high
+
+
+def seen(on: broadening.Axis, at: Array, ends: tuple[float, float]) -> slice:
+    """Which points of a grid lie where a spectrum was seen.
+
+    Args:
+        on: The axis.
+        at: Coordinates along it, ascending, shape (point,).
+        ends: Eigenvalues between which it was seen. Beyond, a curve would be the kernel's tail.
+
+    Returns:
+        The points between the ends, by their places; at least one.
+    """
+    low, high = on.coordinate(ends)
+    first = min(int(np.searchsorted(at, low, side="left")), len(at) - 1)
+    return slice(first, max(int(np.searchsorted(at, high, side="right")), first + 1))
+
+
+def limits(
+    curves: Sequence[Array], spectra: Sequence[xr.Dataset], on: broadening.Axis, at: Array
+) -> tuple[float, float]:
+    """Visible range of the density: the faintest Ritz value that is drawn, and the peaks.
+
+    Args:
+        curves: Density of each spectrum, shapes (point,).
+        spectra: Their quadratures, as `shown` gives them.
+        on: The axis.
+        at: Coordinates of the points, shape (point,); Ritz values beyond are not drawn.
+
+    Returns:
+        Its two ends, in units of the density.
+    """
+    top = max(float(curve.max()) for curve in curves)
+    lowest = top * 1e-4
+    for curve, found in zip(curves, spectra, strict=True):
+        nodes = found.node.values
+        place = on.coordinate(nodes[np.abs(nodes) > on.scale])  # NaN is not
+        place = place[(place >= at[0]) & (place <= at[-1])]
+        if place.size:
+            lowest = min(lowest, float(np.interp(place, at, curve).min()))
+    bottom = max(lowest / 4, top * ROUNDING)
+    return bottom, top * (top / bottom) ** 0.06
+
+
+def density_axis(bottom: float, top: float) -> dict[str, Any]:
+    """Plotly's logarithmic axis of a density.
+
+    Args:
+        bottom: Low end, > 0.
+        top: High end.
+    """
+    low, high = math.log10(bottom), math.log10(top)
+    return {
+        "title": {"text": "density"},
+        "type": "log",
+        "range": (low, high),
+        "dtick": math.ceil((high - low) / TICKS),
+        "tickfont": {"size": 10},  # Plotly draws powers 1.25 times as large
     }

@@ -7,14 +7,13 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from hessview.counted import counted
-from hessview.data.as_dataset import as_dataset
-from hessview.data.convergence import convergence as settled
-from hessview.data.extremes import of_probe
-from hessview.data.ritz import one_density, say_copies
+from hessview.analysis.extremes import of_probe
+from hessview.analysis.ritz import convergence as settled
+from hessview.analysis.ritz import one_density, say_copies
+from hessview.record.datasets import as_dataset
 from hessview.views.density import LOCATED
-from hessview.views.heading import BAR, heading
-from hessview.views.theme import LIGHT, template
+from hessview.views.theme import BAR, LIGHT, heading, template
+from hessview.wording import counted
 
 ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
 HEIGHT = 570
@@ -83,7 +82,7 @@ def describe(found: xr.Dataset) -> str:
     """Which probe is shown and how far it got, in a line.
 
     Args:
-        found: What `data.convergence` gives.
+        found: What `analysis.ritz` gives.
 
     Returns:
         Plain text.
@@ -116,7 +115,7 @@ def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
 
     Args:
         ds: Dataset of a density run.
-        found: What `data.convergence` gives for one of its probes.
+        found: What `analysis.ritz` gives for one of its probes.
 
     Returns:
         Shape (step,), in units of the loss; empty for records that lack it.

@@ -6,15 +6,20 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from hessview.counted import counted
-from hessview.data.as_dataset import as_dataset
-from hessview.data.coupling import CONTRADICTED, DOUBTED, FEW, WORTHLESS, coupling_summary
-from hessview.data.digits import limits_of
-from hessview.data.table import ends_of, written
-from hessview.views.coupling_row import COLOURS, coupling_row
-from hessview.views.coupling_scale import Shown, as_is, block_axis, shown, turned
-from hessview.views.heading import BAR, heading
-from hessview.views.theme import LIGHT, template
+from hessview.analysis.coupling import CONTRADICTED, DOUBTED, FEW, WORTHLESS, coupling_summary
+from hessview.analysis.summary import ends_of, written
+from hessview.record.datasets import as_dataset
+from hessview.views.coupling_row import (
+    COLOURS,
+    Shown,
+    as_is,
+    block_axis,
+    coupling_row,
+    shown,
+    turned,
+)
+from hessview.views.theme import BAR, LIGHT, heading, template
+from hessview.wording import counted, limits_of
 
 ROW = 22  # pixels
 MOST_ROWS = 32  # that are so high; of more, all share the room of so many
@@ -55,7 +60,7 @@ def headline(found: xr.Dataset) -> str:
     """The numbers of the block-diagonal product, in a line.
 
     Args:
-        found: What `data.coupling.coupling_summary` gave.
+        found: What `analysis.coupling.coupling_summary` gave.
 
     Returns:
         Plain text.
@@ -82,7 +87,7 @@ def warning(found: xr.Dataset) -> str:
     """Why the block-diagonal numbers are not to be believed, "" if they are.
 
     Args:
-        found: What `data.coupling.coupling_summary` gave.
+        found: What `analysis.coupling.coupling_summary` gave.
 
     Returns:
         Plain text.

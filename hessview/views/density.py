@@ -8,18 +8,16 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.counted import counted
-from hessview.data.as_dataset import as_dataset
-from hessview.data.extremes import extremes
-from hessview.data.ritz import copies_in, ritz, say_copies
+from hessview.analysis.extremes import extremes
+from hessview.analysis.ritz import copies_in, ritz, say_copies
 from hessview.errors import InputError
-from hessview.messages import ENDED
+from hessview.record.datasets import as_dataset
+from hessview.record.events import ENDED
 from hessview.views import broadening
 from hessview.views.broadening import Axis
-from hessview.views.heading import heading
-from hessview.views.operator_name import operator_name
-from hessview.views.overlay import MARGIN, ROUNDING, density_axis, outermost, seen
-from hessview.views.theme import LIGHT, strip, template
+from hessview.views.compare import MARGIN, ROUNDING, density_axis, outermost, seen
+from hessview.views.theme import LIGHT, heading, operator_name, strip, template
+from hessview.wording import counted
 
 Array = NDArray[np.float64]
 
@@ -87,7 +85,7 @@ def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple
 
     Args:
         ds: Dataset of a density run.
-        found: Its quadrature, as `data.ritz.ritz` gives it.
+        found: Its quadrature, as `analysis.ritz.ritz` gives it.
 
     Returns:
         As `hessview.summary` has them; where it withholds one, or its bound, the Ritz value and
@@ -154,7 +152,7 @@ def describe(found: xr.Dataset) -> str:
     """What the figure shows, in a line: probes, steps, and what is still missing.
 
     Args:
-        found: Quadrature as `data.ritz.ritz` gives it.
+        found: Quadrature as `analysis.ritz.ritz` gives it.
 
     Returns:
         Plain text.

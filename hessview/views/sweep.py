@@ -9,15 +9,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
-from hessview.data.as_dataset import as_dataset
-from hessview.data.ritz import say_copies
-from hessview.data.sweep import distances, setting_of, spectrum
+from hessview.analysis.ritz import say_copies
+from hessview.analysis.sweep import distances, setting_of, spectrum
+from hessview.record.datasets import as_dataset
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views import broadening
-from hessview.views.heading import BAR, heading
-from hessview.views.operator_name import operator_name
-from hessview.views.overlay import MARGIN, density_axis, limits, mean, outermost, seen, shown
-from hessview.views.theme import LIGHT, strip, template
+from hessview.views.compare import MARGIN, density_axis, limits, mean, outermost, seen, shown
+from hessview.views.theme import BAR, LIGHT, heading, operator_name, strip, template
 
 Array = NDArray[np.float64]
 
@@ -38,7 +36,7 @@ def sweep(
     All densities have one kernel width, and the axis of the reference, and end at their outermost
     Ritz values; what noise throws far beyond the reference's range is not drawn, but counts in
     the distance. Distances are those of the quadratures, whatever sigma is; their bars reach from
-    the lower to the upper end of `data.sweep.distances`. A setting whose products are no
+    the lower to the upper end of `analysis.sweep.distances`. A setting whose products are no
     derivatives (D near 1) is drawn dotted.
 
     Args:
@@ -46,7 +44,7 @@ def sweep(
         sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
             number of steps supports at the reference. On a symlog axis it is the width at zero.
         axis: "linear" or "symlog" eigenvalue axis, as of `views.density`.
-        reference: Setting to compare with; see `data.sweep.distances`.
+        reference: Setting to compare with; see `analysis.sweep.distances`.
 
     Returns:
         The figure; each trace says in `meta["role"]` and `meta["setting"]` what it is.
@@ -93,7 +91,7 @@ def describe(apart: xr.Dataset) -> str:
     """What is held against what, in a line.
 
     Args:
-        apart: What `data.sweep.distances` gave.
+        apart: What `analysis.sweep.distances` gave.
 
     Returns:
         Plain text.

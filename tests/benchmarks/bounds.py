@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 import hessview
-from hessview.commands import Density, command_to_json
-from hessview.data.collect import collect
-from hessview.job.density import density
+from hessview.job.estimators.density import density
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.surface import ShardedLoss
-from hessview.messages import Event, JobStarted, Payload, RunEnded, RunQueued, RunStarted
+from hessview.record.collect import collect
+from hessview.record.commands import Density, command_to_json
+from hessview.record.events import Event, JobStarted, Payload, RunEnded, RunQueued, RunStarted
 
 STEPS, PROBES = 64, 2
 NARROW = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 0.1}

@@ -20,10 +20,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hessview.job import sharding
 from hessview.job.batches import next_token_logits, next_token_loss, next_token_terms
-from hessview.job.leave import leave
+from hessview.job.control import Reduction
+from hessview.job.leaving import leave
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.operators import OPERATORS
 
 VOCABULARY = 4096

@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.surface import ShardedLoss
 from hessview.operators import OPERATORS
 
 SIZES = {

@@ -33,12 +33,12 @@ import hessview
 from hessview.job import sharding
 from hessview.job.batches import next_token_loss
 from hessview.job.job import Job
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 
 VOCABULARY = 1024
 _POLLS = 30  # of a round, with both ranks at hand
 _IDLE = 10.0  # seconds, once for each state, in which nobody computes
-_SETTLE = 6.0  # seconds until both look seldom, see hessview.transport.pace
+_SETTLE = 6.0  # seconds until both look seldom, see hessview.transport.liveness
 KERNEL = """
 import sys, time, hessview
 for line in sys.stdin:

@@ -9,7 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from hessview.commands import (
+from hessview.errors import InputError
+from hessview.record.commands import (
     COMMANDS,
     Accuracy,
     Benchmark,
@@ -20,7 +21,6 @@ from hessview.commands import (
     command_from_json,
     command_to_json,
 )
-from hessview.errors import InputError
 
 BASE = {
     "accuracy": {"epsilons": (1e-3,)},

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hessview.commands import Density, command_to_json
-from hessview.messages import Event, JobStarted, Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.commands import Density, command_to_json
+from hessview.record.events import Event, JobStarted, Reading, RunEnded, RunQueued, RunStarted
 
 
 def job_started(parameters: int) -> JobStarted:

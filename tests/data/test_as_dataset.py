@@ -6,8 +6,8 @@ import xarray as xr
 from emulated import dataset
 
 import hessview
-from hessview.data.as_dataset import as_dataset, as_datasets
 from hessview.errors import InputError
+from hessview.record.datasets import as_dataset, as_datasets
 
 
 class Run:

@@ -5,7 +5,7 @@ import pytest
 from emulated import by_hand
 from every_command import dataset_of
 
-from hessview.data.benchmark import benchmark, format_benchmark
+from hessview.analysis.benchmark import benchmark, format_benchmark
 from hessview.errors import RecordError
 from hessview.page.tiles import TILES
 

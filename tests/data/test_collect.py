@@ -4,12 +4,20 @@ import threading
 import pytest
 import xarray as xr
 
-from hessview.commands import Density, command_from_json, command_to_json
-from hessview.data.collect import Collector, collect
-from hessview.data.schema import DENSITY
 from hessview.errors import RecordError, RecordWarning
-from hessview.eventlog import FILENAME, EventLog, read_events
-from hessview.messages import Event, JobEnded, JobStarted, Reading, RunEnded, RunQueued, RunStarted
+from hessview.record.collect import Collector, collect
+from hessview.record.commands import Density, command_from_json, command_to_json
+from hessview.record.events import (
+    Event,
+    JobEnded,
+    JobStarted,
+    Reading,
+    RunEnded,
+    RunQueued,
+    RunStarted,
+)
+from hessview.record.log import FILENAME, EventLog, read_events
+from hessview.record.schema import DENSITY
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from emulated import by_hand
 from emulated import dataset as density_dataset
 
 import hessview
-from hessview.data.collect import collect
-from hessview.data.coupling import (
+from hessview.analysis.coupling import (
     CONTRADICTED,
     DOUBTED,
     FEW,
@@ -15,10 +14,11 @@ from hessview.data.coupling import (
     coupling_summary,
     verdicts,
 )
-from hessview.data.store import to_netcdf, to_zarr
-from hessview.data.table import format_summary
+from hessview.analysis.store import to_netcdf, to_zarr
+from hessview.analysis.summary import format_summary
 from hessview.errors import RecordError
-from hessview.messages import Event, RunQueued
+from hessview.record.collect import collect
+from hessview.record.events import Event, RunQueued
 
 SIZES = (40, 60, 60, 30)
 
@@ -46,7 +46,7 @@ def test_the_dataset_has_the_blocks_names_and_spans_what_it_measures():
 
 
 def test_blocks_that_were_asked_for_name_the_dataset():
-    from hessview.commands import Coupling, command_to_json
+    from hessview.record.commands import Coupling, command_to_json
 
     command = Coupling(blocks={"attention": "*attn*", "mlp": "*mlp*"}, probes=1)
     events = [RunQueued(command=command_to_json(command))]

@@ -6,8 +6,8 @@ import xarray as xr
 from emulated import lanczos
 from every_command import dataset_of
 
-from hessview.data.accuracy import theory
-from hessview.data.sweep import distance, distances
+from hessview.analysis.accuracy import theory
+from hessview.analysis.sweep import distance, distances
 from hessview.errors import RecordError
 from hessview.spectral import quadrature
 
@@ -39,7 +39,7 @@ def stretched(random):
 
 
 def spectra(eigenvalues, starts, steps):
-    """As `data.ritz.ritz` gives them, of these starts in the eigenbasis."""
+    """As `analysis.ritz.ritz` gives them, of these starts in the eigenbasis."""
     rules = []
     for start in starts:
         alpha, beta = np.array(list(lanczos(eigenvalues, start, steps))).T

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from scipy.stats import binom
 
-from hessview.data.hutchinson import hutchinson
-from hessview.data.summary import headline
+from hessview.analysis.summary import headline
+from hessview.analysis.trace import hutchinson
 
 SIZE, SEEDS = 200, 1000
 OUTSIDE = 5e-4  # at either end of the binomial window, which holds 99.9 % of counts

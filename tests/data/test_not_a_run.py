@@ -10,16 +10,16 @@ import xarray as xr
 from every_command import dataset_of
 
 import hessview
-from hessview.data.accuracy import theory
-from hessview.data.benchmark import benchmark
-from hessview.data.convergence import convergence
-from hessview.data.coupling import coupling_summary
-from hessview.data.fingerprints import MOST_KEPT, fingerprints
-from hessview.data.schema import SCHEMAS
-from hessview.data.store import to_netcdf, to_zarr
-from hessview.data.sweep import distances
-from hessview.data.training import history
+from hessview.analysis.accuracy import theory
+from hessview.analysis.benchmark import benchmark
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.ritz import convergence
+from hessview.analysis.store import to_netcdf, to_zarr
+from hessview.analysis.sweep import distances
+from hessview.analysis.training import history
 from hessview.errors import RecordError
+from hessview.record.fingerprints import MOST_KEPT, fingerprints
+from hessview.record.schema import SCHEMAS
 
 
 @pytest.fixture(scope="module")

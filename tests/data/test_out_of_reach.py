@@ -11,14 +11,13 @@ import pytest
 from emulated import payloads
 
 import hessview
-from hessview.commands import Accuracy, Coupling, Density, command_to_json
-from hessview.data import collect as collecting
-from hessview.data.benchmark import benchmark, format_benchmark
-from hessview.data.collect import Collector, collect
-from hessview.data.trainings import trainings
+from hessview.analysis.benchmark import benchmark, format_benchmark
+from hessview.analysis.training import trainings
 from hessview.errors import RecordError, RecordWarning
-from hessview.eventlog import FILENAME, LONGEST_LINE, EventLog, EventReader, read_events
-from hessview.messages import (
+from hessview.record import collect as collecting
+from hessview.record.collect import Collector, collect
+from hessview.record.commands import Accuracy, Coupling, Density, command_to_json
+from hessview.record.events import (
     Event,
     JobStarted,
     Reading,
@@ -29,6 +28,7 @@ from hessview.messages import (
     event_from_json,
     event_to_json,
 )
+from hessview.record.log import FILENAME, LONGEST_LINE, EventLog, EventReader, read_events
 
 
 def line(event):

@@ -4,9 +4,9 @@ import xarray as xr
 from scipy import stats
 
 import hessview
-from hessview.data.collect import collect
-from hessview.data.spectral_density import spectral_density
+from hessview.analysis.density import spectral_density
 from hessview.errors import InputError, RecordError
+from hessview.record.collect import collect
 from hessview.spectral import quadrature
 
 

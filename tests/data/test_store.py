@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hessview.data.collect import collect
-from hessview.data.ritz import ritz
-from hessview.data.store import open_runs, to_netcdf, to_zarr
-from hessview.data.summary import summary
+from hessview.analysis.ritz import ritz
+from hessview.analysis.store import open_runs, to_netcdf, to_zarr
+from hessview.analysis.summary import summary
 from hessview.errors import InputError, RecordError, RecordWarning, RunDirectoryError
-from hessview.eventlog import FILENAME, EventLog
+from hessview.record.collect import collect
+from hessview.record.log import FILENAME, EventLog
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import xarray as xr
 from emulated import by_hand
 
 import hessview
-from hessview.data.collect import collect
-from hessview.data.ritz import ritz
-from hessview.data.summary import summary
+from hessview.analysis.ritz import ritz
+from hessview.analysis.summary import summary
 from hessview.errors import InputError, RecordError
+from hessview.record.collect import collect
 from hessview.spectral import quadrature
 
 

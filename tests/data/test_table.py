@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hessview.data.digits import LIMITS, rounded
-from hessview.data.table import format_summary
+from hessview.analysis.summary import format_summary
+from hessview.wording import LIMITS, rounded
 
 
 def table(value, uncertainty, basis="b"):

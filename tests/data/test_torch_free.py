@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from hessview.eventlog import FILENAME, EventLog
+from hessview.record.log import FILENAME, EventLog
 
 SCRIPT = """
 import sys
@@ -18,8 +18,8 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 
 import hessview
-from hessview.data.store import to_netcdf
-from hessview.data.table import format_summary
+from hessview.analysis.store import to_netcdf
+from hessview.analysis.summary import format_summary
 
 folder = sys.argv[1]
 ds = hessview.open_runs(folder)["a"].to_dataset()

@@ -6,9 +6,9 @@ import xarray as xr
 from every_command import dataset_of
 from trained import SIZE, eigenvalues, run_of
 
-from hessview.data.ritz import copies_in, ritz
-from hessview.data.summary import summary
-from hessview.data.training import history, run_at, training
+from hessview.analysis.ritz import copies_in, ritz
+from hessview.analysis.summary import summary
+from hessview.analysis.training import history, run_at, training
 from hessview.errors import InputError, RecordError
 
 STEPS = (0, 10, 50, 200)

@@ -8,8 +8,7 @@ import xarray as xr
 from emulated import by_hand
 from every_command import dataset_of
 
-from hessview.data.siblings import siblings
-from hessview.data.unite import unite
+from hessview.analysis.grouping import siblings, unite
 
 PLACES = {"accuracy": ([0, 3, 9], [1, 2], [4, 5, 6, 7, 8, 10]), "epsilon_sweep": ([1, 3], [0, 2])}
 

@@ -11,14 +11,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from hessview.commands import Coupling, command_from_json
-from hessview.eventlog import FILENAME, EventLog, read_events
-from hessview.messages import JobStarted, RunQueued
-from hessview.transport.claim import Claim
-from hessview.transport.failure import Failure
-from hessview.transport.job_file import JobFile
-from hessview.transport.process import Process
-from hessview.transport.starting import Starting
+from hessview.record.commands import Coupling, command_from_json
+from hessview.record.events import JobStarted, RunQueued
+from hessview.record.log import FILENAME, EventLog, read_events
+from hessview.transport.files import Claim, Failure, JobFile, Starting
+from hessview.transport.liveness import Process
 
 OLD = Path(__file__).parent.parent / "records" / "0.1.0" / FILENAME
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -17,19 +17,19 @@ from damage import EPOCH, HOSTILE, IDENTITY, ODD, Damage, hostile
 
 import hessview
 from hessview import errors
-from hessview.commands import COMMANDS
-from hessview.data.collect import collect
-from hessview.eventlog import EventLog
-from hessview.messages import JobStarted
 from hessview.page.board import Board
-from hessview.session import attach, launch
+from hessview.record.collect import collect
+from hessview.record.commands import COMMANDS
+from hessview.record.events import JobStarted
+from hessview.record.log import EventLog
+from hessview.session import connect as attach
+from hessview.session import launch
 from hessview.session.jobs import format_jobs, jobs
-from hessview.transport.claim import Claim
-from hessview.transport.claiming import claim_job
-from hessview.transport.desk import Desk
-from hessview.transport.lost import known_loss
-from hessview.transport.mailbox import Mailbox
-from hessview.transport.process import Process
+from hessview.transport.diagnosis import known_loss
+from hessview.transport.files import Claim
+from hessview.transport.liveness import Process
+from hessview.transport.mailbox import Desk, Mailbox
+from hessview.transport.rpc import claim_job
 from hessview.transport.run_directory import RunDirectory
 
 # What is in no way of a job that lives, or that is starting, whatever it holds.

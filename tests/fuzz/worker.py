@@ -58,9 +58,10 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     import hessview
     from hessview.errors import HessviewError, RecordWarning
     from hessview.page.report import report
-    from hessview.session import attach, launch, session
-    from hessview.transport import claiming
-    from hessview.transport.process import Process, _place, _started
+    from hessview.session import connect as attach
+    from hessview.session import launch, session
+    from hessview.transport import rpc as claiming
+    from hessview.transport.liveness import Process, _place, _started
     from hessview.transport.run_directory import RunDirectory
 
     claiming._PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick

@@ -10,11 +10,11 @@ from torch.distributed.device_mesh import init_device_mesh
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import toys
 
-from hessview.commands import Accuracy, EpsilonSweep, FractionSweep
 from hessview.job import sharding
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.job.worker import Worker
-from hessview.messages import Reading
+from hessview.record.commands import Accuracy, EpsilonSweep, FractionSweep
+from hessview.record.events import Reading
 
 COMMANDS = {
     "exact": Accuracy(probes=1, epsilons=(1e-5, 1e-3, 1e-1), reference="exact"),

@@ -15,11 +15,11 @@ import checkpointed
 import toys
 from ranks_numerics import whole
 
-from hessview.commands import Density
 from hessview.errors import HessviewError
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker
+from hessview.record.commands import Density
 
 CASES = {}
 

@@ -10,14 +10,14 @@ from torch.distributed.device_mesh import init_device_mesh
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import toys
 
-from hessview.commands import Coupling
 from hessview.job import sharding
-from hessview.job.coupling import coupling
-from hessview.job.leave import leave
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.estimators.coupling import coupling
+from hessview.job.leaving import leave
+from hessview.job.loss import ShardedLoss
 from hessview.job.worker import Worker
-from hessview.messages import Reading
+from hessview.record.commands import Coupling
+from hessview.record.events import Reading
 
 CUSTOM = {"attention": "*.qkv.*", "mlp": "*.up.*"}
 COMMANDS = {

@@ -13,10 +13,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import hessview
-from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import control
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
+from hessview.record.commands import Density
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "jobs"))
 import small

@@ -10,10 +10,10 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import hessview
-from hessview.commands import Density
 from hessview.job import job as job_module
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.operators import Hessian
+from hessview.record.commands import Density
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "jobs"))
 import small

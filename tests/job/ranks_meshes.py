@@ -22,15 +22,15 @@ import small
 import toys
 from ranks_numerics import whole
 
-from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import sharding
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.job.models import Options, build
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
+from hessview.record.commands import Density
 
 CASES, ONLY = {}, {2: {}, 4: {}}
 

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from hessview.errors import HessviewError
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.job.models import Options, Source, build, causal_lm
 from hessview.job.worker import Worker
 

@@ -17,16 +17,16 @@ from torch.profiler import ProfilerActivity, profile
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import toys
 
-from hessview.commands import Density
 from hessview.errors import HessviewError
 from hessview.job import sharding
-from hessview.job.leave import leave
+from hessview.job.control import Reduction
+from hessview.job.leaving import leave
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
-from hessview.messages import Reading, RunEnded
 from hessview.operators import OPERATORS, Hessian
+from hessview.record.commands import Density
+from hessview.record.events import Reading, RunEnded
 from hessview.spectral.lanczos import lanczos
 
 EPSILON = 2e-2  # of float32 products, so that all worlds take the same step

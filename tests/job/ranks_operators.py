@@ -17,15 +17,15 @@ import experts
 import toys
 from ranks_numerics import count_collectives, failing_at, whole
 
-from hessview.commands import Density
 from hessview.errors import HessviewError, ObjectiveError
 from hessview.job import memory, passes, sharding
-from hessview.job.leave import leave
+from hessview.job.control import Reduction
+from hessview.job.leaving import leave
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
+from hessview.record.commands import Density
 
 EPSILON = 1e-4  # of float64 products, so that all worlds take the same step
 

@@ -7,15 +7,15 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from hessview.commands import Density
 from hessview.job import passes
-from hessview.job.benchmark import _peak_memory
-from hessview.job.collectives import Collectives
-from hessview.job.density import density
-from hessview.job.leave import leave
+from hessview.job.estimators.benchmark import _peak_memory
+from hessview.job.estimators.density import density
+from hessview.job.leaving import leave
+from hessview.job.memory import Collectives
 from hessview.job.models import Options, Source, causal_lm
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
+from hessview.record.commands import Density
 from hessview.spectral.vectors import Space
 
 OPERATORS_SEEN = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "gauss_newton")

@@ -15,10 +15,10 @@ from frozen import frozen, padded
 from ranks_numerics import whole
 
 from hessview.job import sharding
-from hessview.job.leave import leave
+from hessview.job.control import Reduction
+from hessview.job.leaving import leave
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.job.untrained import without_gradient
 from hessview.operators import OPERATORS
 

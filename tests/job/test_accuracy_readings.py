@@ -9,13 +9,13 @@ import toys
 from ranks_accuracy import COMMANDS, measured
 from torch import nn
 
-from hessview.commands import Accuracy
 from hessview.errors import InputError
-from hessview.job.accuracy import accuracy
+from hessview.job.control import Reduction
+from hessview.job.estimators.accuracy import accuracy
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.job.worker import Worker
+from hessview.record.commands import Accuracy
 
 
 def surface_of(objective):

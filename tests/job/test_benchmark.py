@@ -6,13 +6,13 @@ import torch
 from toys import gpt
 
 import hessview
+from hessview.analysis.benchmark import benchmark, format_benchmark
 from hessview.cli import main
-from hessview.commands import Benchmark
-from hessview.data.benchmark import benchmark, format_benchmark
 from hessview.errors import InputError, RecordError, RunFailedError
-from hessview.job.benchmark import _peak_memory
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.estimators.benchmark import _peak_memory
+from hessview.job.loss import ShardedLoss
+from hessview.record.commands import Benchmark
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 )
 from torch.utils.checkpoint import checkpoint
 
-from hessview.commands import Density
-from hessview.job.as_found import as_found
+from hessview.job.fsdp import as_found
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker
-from hessview.messages import Reading
+from hessview.record.commands import Density
+from hessview.record.events import Reading
 
 
 def coefficients(worker, operator="hessian"):

@@ -10,11 +10,11 @@ import torch
 import toys
 from torch import nn
 
-from hessview.commands import Density
 from hessview.errors import InputError, ObjectiveError
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker
-from hessview.messages import Reading, RunEnded
+from hessview.record.commands import Density
+from hessview.record.events import Reading, RunEnded
 
 
 def with_loss(objective, loss):

@@ -10,15 +10,14 @@ import torch
 import toys
 from ranks_coupling import COMMANDS, measured
 
-from hessview.commands import Coupling
 from hessview.errors import InputError
-from hessview.job.blocks import job_blocks
-from hessview.job.coupling import coupling
-from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.estimators.coupling import coupling
+from hessview.job.loss import ShardedLoss
+from hessview.job.objective import Objective, job_blocks
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
+from hessview.record.commands import Coupling
 
 NOISY = {"noise", "error", "disagreement", "row_disagreement", "product_error"}
 CLOSE = 2e-7  # of |Hv|: products in float64 reach 4e-9, those of the lightest blocks less

@@ -19,7 +19,7 @@ import toys
 from torch import nn
 
 from hessview.errors import InputError
-from hessview.job.digest import digest
+from hessview.job.batches import digest
 from hessview.job.objective import Objective
 
 

@@ -12,9 +12,9 @@ from torch import nn
 from toys import numbers, quadratic
 
 import hessview
-from hessview.commands import Density
-from hessview.job.density import density
-from hessview.job.surface import ShardedLoss
+from hessview.job.estimators.density import density
+from hessview.job.loss import ShardedLoss
+from hessview.record.commands import Density
 
 
 def _study():

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 import toys
 from torch import nn
 
-from hessview.commands import Density
 from hessview.errors import ObjectiveError
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker
-from hessview.messages import Reading
+from hessview.record.commands import Density
+from hessview.record.events import Reading
 
 
 def coefficients(objective, **options):

@@ -14,7 +14,7 @@ import toys
 from hessview.errors import InputError
 from hessview.job import coupled_ranks
 from hessview.job.objective import Objective
-from hessview.messages import JobStarted
+from hessview.record.events import JobStarted
 
 # Sums over ranks round in another order; central differences in float64, at the step 1e-4 along a
 # vector of norm 20 to 30, err by its square. Measured at most 3e-16 and 5e-9.

@@ -9,10 +9,10 @@ import toys
 from torch import nn
 
 import hessview
-from hessview.data.displacement import DROWNED, rounding, worst_effect
+from hessview.analysis.summary import DROWNED, rounding, worst_effect
 from hessview.errors import AccuracyWarning, ObjectiveError
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 from hessview.operators import Hessian
 from hessview.operators.perturbation import Rounding, missing_part, perturbation_error
 from hessview.spectral.vectors import Piece, Space

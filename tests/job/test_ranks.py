@@ -11,8 +11,8 @@ import torch
 import toys
 from torch import nn
 
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 from hessview.operators import OPERATORS, Hessian
 from hessview.spectral.lanczos import lanczos
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import toys
 
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 from hessview.operators import OPERATORS
 
 pytestmark = [pytest.mark.ranks, pytest.mark.timeout(400)]

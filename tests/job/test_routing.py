@@ -6,9 +6,9 @@ import torch
 import toys
 from torch import nn
 
-from hessview.job.reduction import Reduction
-from hessview.job.routing import Routing
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
+from hessview.job.passes import Routing
 from hessview.operators import OPERATORS
 
 

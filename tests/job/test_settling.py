@@ -4,9 +4,9 @@ import torch
 from toys import numbers, quadratic
 
 import hessview
-from hessview.commands import Density
 from hessview.errors import InputError
-from hessview.job.settling import FEWEST, Probe, settled
+from hessview.job.estimators.density import FEWEST, Probe, settled
+from hessview.record.commands import Density
 
 
 @pytest.fixture

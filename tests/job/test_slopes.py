@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 import hessview
-from hessview.commands import Density
 from hessview.errors import ObjectiveError
+from hessview.job.estimators.base import STAND_IN
 from hessview.job.objective import Objective
-from hessview.job.operator_of import STAND_IN
 from hessview.job.slopes import off
 from hessview.job.worker import Worker
+from hessview.record.commands import Density
 
 REFUSED = "the gradient must be that of the mean loss over all ranks"
 

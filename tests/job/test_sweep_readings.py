@@ -7,14 +7,14 @@ import toys
 from scipy.stats import wasserstein_distance
 
 import hessview
-from hessview.commands import Density, EpsilonSweep, FractionSweep
-from hessview.data.sweep import distances
+from hessview.analysis.sweep import distances
 from hessview.errors import InputError
-from hessview.job.density import density
+from hessview.job.control import Reduction
+from hessview.job.estimators.density import density
+from hessview.job.estimators.sweep import epsilon_sweep, fraction_sweep
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
-from hessview.job.sweep import epsilon_sweep, fraction_sweep
+from hessview.record.commands import Density, EpsilonSweep, FractionSweep
 
 
 def surface_of(objective):

@@ -14,9 +14,9 @@ from torch.nn.utils import prune
 
 import hessview
 from hessview.errors import ObjectiveError
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.job.untrained import without_gradient
 from hessview.operators import OPERATORS
 from hessview.spectral.vectors import Piece, Space

@@ -17,7 +17,7 @@ from identity import left
 from torch import nn
 
 import hessview
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 
 STEPS = 6
 EVERY = 3

@@ -21,11 +21,11 @@ import torch
 import torch.distributed as dist
 
 import hessview
-from hessview.commands import Accuracy, Coupling, Density
-from hessview.eventlog import read_events
 from hessview.job import job as job_module
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 from hessview.operators import Hessian
+from hessview.record.commands import Accuracy, Coupling, Density
+from hessview.record.log import read_events
 
 COMMANDS = (
     Density(steps=6, probes=2),

@@ -20,7 +20,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import hessview
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 
 STEPS = 26
 MEASURED = {

@@ -15,7 +15,7 @@ from identity import left
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
 
 import hessview
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 
 STEPS = 6
 EVERY = 3

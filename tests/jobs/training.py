@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 
 import hessview
-from hessview.job.leave import leave
+from hessview.job.leaving import leave
 
 
 def main() -> None:

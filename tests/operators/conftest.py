@@ -2,8 +2,8 @@ import pytest
 import torch
 import toys
 
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import torch
 import toys
 
 from hessview.operators import Hessian
-from hessview.operators.calibration import calibrate
+from hessview.operators.step_size import calibrate
 
 
 def products(noise, bend, *, order=2, size=4000, finite=math.inf):

@@ -9,7 +9,7 @@ import toys
 from hessview.errors import ObjectiveError, RunCancelledError
 from hessview.job.objective import Objective
 from hessview.operators import OPERATORS
-from hessview.operators.differences import Differences
+from hessview.operators.finite_difference import Differences
 
 ORACLES = {
     "hessian": "gpt_hessian",

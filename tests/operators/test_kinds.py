@@ -11,9 +11,9 @@ from torch import nn
 
 from hessview.errors import InputError, ObjectiveError
 from hessview.job import memory
+from hessview.job.control import Reduction
+from hessview.job.loss import ShardedLoss
 from hessview.job.objective import Objective
-from hessview.job.reduction import Reduction
-from hessview.job.surface import ShardedLoss
 from hessview.operators import OPERATORS, exact
 
 

@@ -6,9 +6,9 @@ from emulated import dataset
 from every_command import dataset_of
 from overlaps import OVERLAPS
 
-from hessview.commands import Density, command_to_json
 from hessview.page.module import module
 from hessview.page.state import page_state
+from hessview.record.commands import Density, command_to_json
 
 pytestmark = pytest.mark.browser
 

@@ -5,11 +5,10 @@ import time
 
 import pytest
 
-from hessview.commands import Density, command_to_json
 from hessview.errors import HessviewError
-from hessview.page.actions import Actions, perform
-from hessview.page.pump import SECONDS_BETWEEN, Pump
+from hessview.page.live import SECONDS_BETWEEN, Actions, Pump, perform
 from hessview.page.widget import View
+from hessview.record.commands import Density, command_to_json
 
 LONG = {"steps": 100, "probes": 20}  # a run that no test waits for
 

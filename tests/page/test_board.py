@@ -8,9 +8,9 @@ from trained import run_of
 
 from hessview.errors import JobLostError
 from hessview.page.board import Board
-from hessview.page.change import change
 from hessview.page.dashboard import dashboard
 from hessview.page.state import page_state
+from hessview.page.wire import change
 
 COMMANDS = ("density", "accuracy", "epsilon_sweep", "fraction_sweep", "coupling", "benchmark")
 

@@ -5,9 +5,7 @@ import re
 import pytest
 
 import hessview
-from hessview.page.run_card import RunCard
-from hessview.page.session_card import SessionCard
-from hessview.page.widget import View
+from hessview.page.widget import RunCard, SessionCard, View
 
 
 def test_a_sessions_card_follows_its_state(session, until):

@@ -9,8 +9,8 @@ from overlaps import OVERLAPS
 from report_page import drawn, move
 from trained import run_of
 
-from hessview.data.comparison import comparison
-from hessview.page.comparison_section import comparison_sections
+from hessview.analysis.compare import comparison
+from hessview.page.sections import comparison_sections
 from hessview.page.state import page_state
 from hessview.views import broadening
 from hessview.views.compare import compare

@@ -15,11 +15,11 @@ from overlaps import OVERLAPS
 from report_page import drawn, move
 from trained import run_of
 
-from hessview.data.ritz import copies_in, ritz
-from hessview.data.training import training as join
-from hessview.page.comparison_section import comparison_sections
-from hessview.page.fallback import fallback
+from hessview.analysis.ritz import copies_in, ritz
+from hessview.analysis.training import training as join
+from hessview.page.sections import comparison_sections
 from hessview.page.state import page_state
+from hessview.page.static_html import fallback
 from hessview.spectral import quadrature
 from hessview.views import broadening
 from hessview.views.compare import compare

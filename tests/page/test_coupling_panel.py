@@ -8,8 +8,8 @@ import pytest
 from coupled import NAMES, dataset, operator
 from overlaps import OVERLAPS
 
-from hessview.data.coupling import coupling_summary
-from hessview.data.table import written
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.summary import written
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.views.coupling import coupling

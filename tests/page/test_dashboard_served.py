@@ -12,7 +12,7 @@ from shell_job import HESSVIEW
 from wire import Wire
 
 import hessview
-from hessview.eventlog import EventLog
+from hessview.record.log import EventLog
 
 BOKEH = ("log: [bokeh", "log: Bokeh items", "info: [bokeh")  # what its library says of itself
 

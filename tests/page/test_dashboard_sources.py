@@ -7,8 +7,8 @@ from emulated import events
 
 from hessview.cli import main
 from hessview.errors import InputError, RecordError, RunDirectoryError
-from hessview.eventlog import FILENAME, EventLog
 from hessview.page.dashboard import dashboard
+from hessview.record.log import FILENAME, EventLog
 
 
 def record(folder, happened):

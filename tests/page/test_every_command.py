@@ -9,11 +9,11 @@ from emulated import dataset
 from every_command import EPSILONS, SIZES, dataset_of
 from overlaps import OVERLAPS
 
-from hessview.data.benchmark import benchmark, format_benchmark
-from hessview.data.coupling import coupling_summary
-from hessview.data.sweep import distances
-from hessview.page.fallback import fallback
+from hessview.analysis.benchmark import benchmark, format_benchmark
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.sweep import distances
 from hessview.page.state import page_state
+from hessview.page.static_html import fallback
 from hessview.page.status import status
 from hessview.page.widget import View
 

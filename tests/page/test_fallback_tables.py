@@ -8,9 +8,9 @@ import pytest
 from emulated import dataset
 from trained import eigenvalues, run_of
 
-from hessview.page.fallback import fallback
 from hessview.page.state import page_state
-from hessview.page.tiles.density import density_tiles
+from hessview.page.static_html import fallback
+from hessview.page.tiles import density_tiles
 
 
 class Tables(HTMLParser):

@@ -5,9 +5,9 @@ import xarray as xr
 from emulated import dataset
 from every_command import dataset_of
 
-from hessview.data.store import to_netcdf, to_zarr
+from hessview.analysis.store import to_netcdf, to_zarr
+from hessview.page.live import runs_of
 from hessview.page.report import report
-from hessview.page.runs import runs_of
 from hessview.page.state import page_state
 
 COMMANDS = ["density", "accuracy", "epsilon_sweep", "fraction_sweep", "coupling", "benchmark"]

@@ -9,7 +9,7 @@ import pytest
 from emulated import dataset
 from overlaps import OVERLAPS
 
-from hessview.data.ritz import ritz
+from hessview.analysis.ritz import ritz
 from hessview.spectral import quadrature
 
 pytestmark = pytest.mark.browser

@@ -12,7 +12,7 @@ from emulated import LiveRun, dataset
 from overlaps import OVERLAPS
 from report_page import drawn, move
 
-from hessview.data.ritz import ritz
+from hessview.analysis.ritz import ritz
 from hessview.errors import InputError
 from hessview.page.module import module
 from hessview.page.report import report

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from every_command import EPSILONS, dataset_of
 
-from hessview.commands import command_from_json, command_to_json
-from hessview.commands.accuracy import Accuracy
-from hessview.data.ritz import ritz
-from hessview.data.sweep import distances
+from hessview.analysis.ritz import ritz
+from hessview.analysis.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.page.widget import View
-from hessview.page.wording import between, share
+from hessview.record.commands import Accuracy, command_from_json, command_to_json
 from hessview.spectral import quadrature
+from hessview.wording import between, share
 
 pytestmark = pytest.mark.browser
 

@@ -7,12 +7,12 @@ import pytest
 from emulated import by_hand, dataset
 from every_command import dataset_of
 
-from hessview.data.summary import summary
+from hessview.analysis.summary import summary
 from hessview.errors import AccuracyWarning
-from hessview.page.fallback import fallback
 from hessview.page.state import page_state
+from hessview.page.static_html import fallback
 from hessview.page.status import progress
-from hessview.page.wording import between, measured
+from hessview.wording import between, measured
 
 
 def section(**options):

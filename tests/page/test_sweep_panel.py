@@ -7,7 +7,7 @@ from every_command import dataset_of
 from overlaps import OVERLAPS
 from report_page import drawn, move
 
-from hessview.data.sweep import distances
+from hessview.analysis.sweep import distances
 from hessview.page.state import page_state
 from hessview.views import broadening
 from hessview.views.sweep import sweep

@@ -8,9 +8,7 @@ from emulated import LiveRun, dataset
 from hessview.page.board import Board
 from hessview.page.dashboard import Dashboard
 from hessview.page.module import card_page, drawing_page
-from hessview.page.run_card import RunCard
-from hessview.page.session_card import SessionCard
-from hessview.page.widget import View, view
+from hessview.page.widget import RunCard, SessionCard, View, view
 
 LINE = "This page is not being told anything"
 

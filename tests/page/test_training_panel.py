@@ -11,14 +11,14 @@ from overlaps import OVERLAPS
 from report_page import move
 from trained import run_of
 
-from hessview.data.ritz import ritz
-from hessview.data.training import history
-from hessview.data.training import training as join
+from hessview.analysis.ritz import ritz
+from hessview.analysis.training import history
+from hessview.analysis.training import training as join
 from hessview.page.state import page_state
-from hessview.page.wording import measured
 from hessview.spectral import quadrature
 from hessview.views import broadening
 from hessview.views.training import training
+from hessview.wording import measured
 
 STEPS = (0, 10, 50, 200)
 DRAWN = """() => [...document.querySelectorAll(".hess-trainings .hess-plot")].map((plot) =>

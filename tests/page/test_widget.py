@@ -7,7 +7,7 @@ import xarray as xr
 from emulated import LiveRun, dataset
 
 from hessview.errors import InputError, JobLostError
-from hessview.page.runs import runs_of
+from hessview.page.live import runs_of
 from hessview.page.widget import View, view
 
 

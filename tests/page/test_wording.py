@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from hessview.page import wording
-from hessview.page.wording import between, count, duration, measured, number, share, span
+from hessview import wording
+from hessview.wording import between, count, duration, measured, number, share, span
 
 
 @pytest.mark.parametrize(

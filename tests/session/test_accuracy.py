@@ -6,7 +6,7 @@ import test_local
 
 import hessview
 from hessview import views
-from hessview.data.accuracy import theory
+from hessview.analysis.accuracy import theory
 from hessview.errors import InputError
 
 

@@ -8,12 +8,12 @@ import torch
 import toys
 
 import hessview
-from hessview.commands import COMMANDS
-from hessview.data.accuracy import theory
-from hessview.data.benchmark import benchmark, format_benchmark
-from hessview.data.sweep import distances
-from hessview.data.table import format_summary
+from hessview.analysis.accuracy import theory
+from hessview.analysis.benchmark import benchmark, format_benchmark
+from hessview.analysis.summary import format_summary
+from hessview.analysis.sweep import distances
 from hessview.errors import RecordError
+from hessview.record.commands import COMMANDS
 
 ASK = {
     "density": lambda session: session.density(steps=6, probes=2, error_every=2),

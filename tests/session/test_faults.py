@@ -18,8 +18,8 @@ from shell_job import JOBS, ShellJob, measured, processes_of, ranks_of
 
 import hessview
 from hessview.errors import JobBusyError, JobLostError, RunFailedError
-from hessview.eventlog import read_events
-from hessview.messages import JobStarted
+from hessview.record.events import JobStarted
+from hessview.record.log import read_events
 from hessview.session.jobs import jobs
 
 pytestmark = pytest.mark.ranks

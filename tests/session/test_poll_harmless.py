@@ -13,12 +13,12 @@ import small
 import torch
 
 import hessview
-from hessview.commands import Density
 from hessview.errors import NotRestoredError
-from hessview.eventlog import read_events
 from hessview.job import sharding
 from hessview.job.alone import find_last
 from hessview.operators import Hessian
+from hessview.record.commands import Density
+from hessview.record.log import read_events
 from hessview.transport.run_directory import RunDirectory
 
 

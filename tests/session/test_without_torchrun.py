@@ -13,8 +13,8 @@ from shell_job import JOBS, measured, processes_of, ranks_of
 
 import hessview
 from hessview.errors import HessviewError, JobLostError
-from hessview.eventlog import read_events
-from hessview.messages import JobEnded
+from hessview.record.events import JobEnded
+from hessview.record.log import read_events
 
 pytestmark = [pytest.mark.ranks, pytest.mark.usefixtures("in_jobs")]
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from hessview.spectral.coupling import Blocks, Coupling
+from hessview.spectral.blocks import Blocks, Coupling
 from hessview.spectral.vectors import Piece, Space
 
 SHAPES = {"a.weight": (2, 2), "a.bias": (1,), "b.weight": (3,), "c.scale": (), "d.weight": (2,)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessview.job.pairs import estimates
+from hessview.job.estimators.extremes import estimates
 from hessview.spectral import bounds
 from hessview.spectral.bounds import (
     ENDS,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.linalg import eigh_tridiagonal
 
-from hessview.data.ritz import merges_of, quadrature_of
+from hessview.analysis.ritz import merges_of, quadrature_of
 from hessview.spectral import ghosts
 from hessview.spectral.bounds import Steps
 from hessview.spectral.lanczos import lanczos

@@ -37,8 +37,8 @@ def kernel(puppet, run_path):
 
     def make():
         made = puppet(
-            "from puppet import *; from hessview.commands import *; "
-            f"from hessview.messages import *; path = {run_path!r}"
+            "from puppet import *; from hessview.record.commands import *; "
+            f"from hessview.record.events import *; path = {run_path!r}"
         )
         made.result()
         return made

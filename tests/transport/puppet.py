@@ -82,7 +82,7 @@ class Job:
     def __init__(
         self, path: str, name: str = "job", pause: float = 0.0, listen: Any = None
     ) -> None:
-        from hessview.eventlog import EventLog
+        from hessview.record.log import EventLog
         from hessview.transport.host import RpcHost
         from hessview.transport.mailbox import Mailbox
         from hessview.transport.run_directory import RunDirectory
@@ -95,7 +95,7 @@ class Job:
         threading.Thread(target=self._compute, daemon=True).start()
 
     def _compute(self) -> None:
-        from hessview.messages import Reading, RunEnded, RunStarted
+        from hessview.record.events import Reading, RunEnded, RunStarted
 
         while True:
             taken = self.mailbox.take(1.0)

@@ -22,7 +22,7 @@ def away(kernel):
     def make(*lines):
         made = kernel()
         made.do("import socket; socket.gethostname = lambda: 'away'")
-        made.do("from hessview.transport import pulse, rpc")
+        made.do("from hessview.transport import liveness as pulse, rpc")
         for line in lines:
             made.do(line)
         return made
@@ -89,7 +89,7 @@ def test_a_stranger_who_connects_spoils_one_call_which_is_made_again(job, away):
 def test_a_kernel_on_another_host_that_falls_silent_frees_the_job(
     job, away, kernel, run_path, until
 ):
-    job.do("from hessview.transport import pulse; pulse.SILENCE = 3.0")
+    job.do("from hessview.transport import liveness as pulse; pulse.SILENCE = 3.0")
     one = away("pulse.PERIOD = 0.1", "channel = attach(path)")
     one.do("end = time.monotonic() + 4\nwhile time.monotonic() < end: channel.events(0, 0.1)")
     directory = RunDirectory.open(run_path)
@@ -105,7 +105,7 @@ def test_a_kernel_notices_a_job_on_another_host_that_falls_silent(job, away):
     one = away("channel = attach(path)", "pulse.SILENCE = 2.0")
     job.kill()
     text = r"on \S+\) has given no sign of life for 2 s; see whether its host, and this run direct"
-    one.do("from hessview.transport import lost; lost.SILENCE = 2.0")
+    one.do("from hessview.transport import diagnosis as lost; lost.SILENCE = 2.0")
     with pytest.raises(JobLostError, match=text):
         one.do("channel.events(0, 20)")
 
@@ -113,7 +113,7 @@ def test_a_kernel_notices_a_job_on_another_host_that_falls_silent(job, away):
 def test_a_process_that_bound_another_address_is_told_to_start_anew(puppet, tmp_path):
     one = puppet("from hessview.transport import agent; from hessview.transport.interface import *")
     one.result()
-    one.do("from hessview.transport.desk import Desk; import pathlib, types")
+    one.do("from hessview.transport.mailbox import Desk; import pathlib, types")
     one.do(
         f"agent.open_agent(pathlib.Path({str(tmp_path / 'a')!r}), Desk(None), interface=loopback())"
     )

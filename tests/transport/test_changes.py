@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from hessview.transport import changes
-from hessview.transport.changes import Changes
+from hessview.transport import liveness as changes
+from hessview.transport.liveness import Changes
 
 
 @pytest.fixture

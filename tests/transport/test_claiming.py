@@ -3,10 +3,9 @@ import dataclasses
 import pytest
 
 from hessview.errors import JobBusyError, JobError
-from hessview.transport import claiming
-from hessview.transport.claim import Claim
-from hessview.transport.claiming import claim_job
-from hessview.transport.job_file import JobFile
+from hessview.transport import rpc as claiming
+from hessview.transport.files import Claim, JobFile
+from hessview.transport.rpc import claim_job
 from hessview.transport.run_directory import RunDirectory
 
 
@@ -20,7 +19,7 @@ def directory(tmp_path):
 @pytest.fixture
 def job(directory, puppet):
     """The file of a job in another process, which waits to be claimed."""
-    other = puppet("from hessview.transport.process import Process")
+    other = puppet("from hessview.transport.liveness import Process")
     other.result()
     made = JobFile(job="job", process=other.do("Process.current()"), epoch=3, token="secret")
     directory.publish(made)

@@ -9,19 +9,16 @@ import types
 import pytest
 
 import hessview
-from hessview.checked import checked
 from hessview.errors import HessviewError, JobError, RunDirectoryError
+from hessview.record.validation import checked
 from hessview.session.jobs import format_jobs, jobs
 from hessview.session.launch import _Launched
-from hessview.transport import claiming
-from hessview.transport.claim import Claim
-from hessview.transport.claiming import claim_job
-from hessview.transport.failure import Failure
-from hessview.transport.job_file import JobFile
-from hessview.transport.lost import living_job, still_starting
-from hessview.transport.process import Process
+from hessview.transport import rpc as claiming
+from hessview.transport.diagnosis import living_job, still_starting
+from hessview.transport.files import Claim, Failure, JobFile, Starting
+from hessview.transport.liveness import Process
+from hessview.transport.rpc import claim_job
 from hessview.transport.run_directory import RunDirectory
-from hessview.transport.starting import Starting
 
 DEEP = "[" * 100_000 + "]" * 100_000
 ME = dataclasses.asdict(Process.current())
@@ -38,7 +35,7 @@ def directory(tmp_path):
 @pytest.fixture
 def job(directory, puppet):
     """The file of a job in another process, which waits to be claimed."""
-    other = puppet("from hessview.transport.process import Process")
+    other = puppet("from hessview.transport.liveness import Process")
     other.result()
     made = JobFile(job="job", process=other.do("Process.current()"), epoch=3, token="secret")
     directory.publish(made)

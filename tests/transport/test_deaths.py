@@ -7,9 +7,8 @@ import time
 import psutil
 import pytest
 
-from hessview.transport import deaths as deaths_module
-from hessview.transport.deaths import Deaths
-from hessview.transport.process import Process
+from hessview.transport import liveness as deaths_module
+from hessview.transport.liveness import Deaths, Process
 
 _LONG = 60.0  # seconds; no test waits for its end
 

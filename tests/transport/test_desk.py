@@ -4,10 +4,9 @@ import re
 import pytest
 from emulated import payloads
 
-from hessview.commands import Coupling, Density, command_to_json
-from hessview.eventlog import EventLog
-from hessview.transport.desk import Desk
-from hessview.transport.mailbox import Mailbox
+from hessview.record.commands import Coupling, Density, command_to_json
+from hessview.record.log import EventLog
+from hessview.transport.mailbox import Desk, Mailbox
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
-from hessview.transport.failure import Failure, blame
-from hessview.transport.process import Process
+from hessview.transport.files import Failure, blame
+from hessview.transport.liveness import Process
 
 PEER = "RuntimeError: [pair.cc:553] Connection closed by peer [127.0.0.1]:4242"
 ONE = Process(pid=11, started=0.0, boot="", host="node")

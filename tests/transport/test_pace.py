@@ -1,7 +1,7 @@
 import pytest
 
-from hessview.transport import pace as pace_module
-from hessview.transport.pace import Pace
+from hessview.transport import liveness as pace_module
+from hessview.transport.liveness import Pace
 
 
 def test_it_looks_often_after_something_happened_and_seldom_later(monkeypatch):

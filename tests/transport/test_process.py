@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from hessview.transport import process as process_module
-from hessview.transport.process import Process
+from hessview.transport import liveness as process_module
+from hessview.transport.liveness import Process
 
 
 def test_this_process_lives():

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from hessview.transport import pulse
-from hessview.transport.pulse import Beat, Pulse
+from hessview.transport import liveness as pulse
+from hessview.transport.liveness import Beat, Pulse
 
 
 @pytest.fixture

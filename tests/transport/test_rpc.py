@@ -17,8 +17,8 @@ from hessview.errors import (
     JobLostError,
     JobNotFoundError,
 )
-from hessview.eventlog import read_events
-from hessview.transport.process import Process
+from hessview.record.log import read_events
+from hessview.transport.liveness import Process
 
 ATTACH = "channel = attach(path)"
 FORCE = "channel = attach(path, force=True)"
@@ -77,7 +77,7 @@ def test_a_wait_for_events_ends_with_the_first_one(job, kernel):
     one.do(ATTACH)
     one.start("channel.events(0, 20)")
     time.sleep(0.3)
-    job.do("from hessview.messages import *; job.mailbox.append(JobEnded(reason='x'))")
+    job.do("from hessview.record.events import *; job.mailbox.append(JobEnded(reason='x'))")
     assert seconds(lambda: one.result()) < 0.5
     del two
 
@@ -274,7 +274,7 @@ def test_the_end_of_the_job_is_told_after_the_last_event(job, kernel):
     one = kernel()
     one.do(ATTACH)
     job.do(
-        "from hessview.messages import *\n"
+        "from hessview.record.events import *\n"
         "job.mailbox.append(JobEnded(reason='all was measured'))\n"
         "job.host.close('all was measured')"
     )

@@ -5,11 +5,10 @@ import threading
 
 import pytest
 
-from hessview.checked import told
 from hessview.errors import JobError, JobNotFoundError, RunDirectoryError
-from hessview.transport.claim import Claim
-from hessview.transport.job_file import JobFile
-from hessview.transport.process import Process
+from hessview.record.validation import told
+from hessview.transport.files import Claim, JobFile
+from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from hessview.transport.unpickler import AllowlistUnpickler
+from hessview.transport.agent import AllowlistUnpickler
 
 
 class Narrow(AllowlistUnpickler):

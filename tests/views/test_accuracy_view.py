@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from hessview import views
-from hessview.commands import Accuracy, command_to_json
-from hessview.data.accuracy import theory
-from hessview.data.collect import collect
+from hessview.analysis.accuracy import theory
 from hessview.errors import RecordError
-from hessview.messages import Event, Reading, RunQueued
+from hessview.record.collect import collect
+from hessview.record.commands import Accuracy, command_to_json
+from hessview.record.events import Event, Reading, RunQueued
 from hessview.views.accuracy import accuracy
 
 EPSILONS = np.logspace(-6, 0, 7)

@@ -6,9 +6,9 @@ from every_command import dataset_of
 from scipy.stats import wasserstein_distance
 
 from hessview import views
-from hessview.data.comparison import comparison, labels
-from hessview.data.ritz import ritz
-from hessview.data.summary import summary
+from hessview.analysis.compare import comparison, labels
+from hessview.analysis.ritz import ritz
+from hessview.analysis.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views import broadening, theme

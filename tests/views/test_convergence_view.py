@@ -4,8 +4,8 @@ from emulated import OUTLIERS, by_hand, dataset
 from scipy.linalg import eigh_tridiagonal
 
 from hessview import views
-from hessview.data.convergence import convergence as settled
-from hessview.data.summary import summary
+from hessview.analysis.ritz import convergence as settled
+from hessview.analysis.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.views.convergence import convergence
 

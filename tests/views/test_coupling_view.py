@@ -7,8 +7,8 @@ from emulated import by_hand
 from emulated import dataset as density_dataset
 
 from hessview import views
-from hessview.data.coupling import coupling_summary
-from hessview.data.table import written
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.summary import written
 from hessview.errors import InputError, RecordError
 from hessview.views.coupling import coupling, headline
 from hessview.views.theme import LIGHT

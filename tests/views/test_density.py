@@ -3,8 +3,8 @@ import pytest
 from emulated import OUTLIERS, by_hand, dataset
 
 from hessview import views
-from hessview.data.ritz import ritz
-from hessview.data.summary import summary
+from hessview.analysis.ritz import ritz
+from hessview.analysis.summary import summary
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views import broadening, theme

@@ -5,7 +5,7 @@ from emulated import dataset
 
 from hessview.views.compare import compare
 from hessview.views.density import density
-from hessview.views.heading import WIDTH, heading
+from hessview.views.theme import WIDTH, heading
 
 
 def test_a_figure_tells_model_matrix_and_how_it_was_measured():

@@ -6,12 +6,12 @@ import xarray as xr
 from emulated import by_hand
 
 from hessview import views
-from hessview.commands import EpsilonSweep, FractionSweep, command_to_json
-from hessview.data.collect import collect
-from hessview.data.ritz import ritz
-from hessview.data.sweep import distances
+from hessview.analysis.ritz import ritz
+from hessview.analysis.sweep import distances
 from hessview.errors import InputError, RecordError
-from hessview.messages import Event, Reading, RunQueued
+from hessview.record.collect import collect
+from hessview.record.commands import EpsilonSweep, FractionSweep, command_to_json
+from hessview.record.events import Event, Reading, RunQueued
 from hessview.spectral import quadrature
 from hessview.views import broadening
 from hessview.views.sweep import sweep

@@ -3,9 +3,9 @@ import pytest
 from emulated import by_hand
 from trained import eigenvalues, run_of
 
-from hessview.data.ritz import ritz
-from hessview.data.training import history, run_at
-from hessview.data.training import training as join
+from hessview.analysis.ritz import ritz
+from hessview.analysis.training import history, run_at
+from hessview.analysis.training import training as join
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views.training import training

@@ -3,7 +3,7 @@
 /**
  * A button that sends a message to the session.
  * @param ask sends it; undefined where nobody can be asked, and then there is no button
- * @param message makes the message, of page/actions.py's form, or null for none
+ * @param message makes the message, of page/live.py's form, or null for none
  * @returns the button, or null
  */
 export function askButton(ask, label, message) {

@@ -2,7 +2,7 @@
 
 let dashboards = 0;
 
-/** A JSON value with a difference as page/change.py makes it. */
+/** A JSON value with a difference as page/wire.py makes it. */
 export function changed(value, difference) {
   if (Array.isArray(difference)) return difference[0];
   const made = Array.isArray(value) ? [...value] : { ...value };

@@ -1,5 +1,5 @@
 // What the density's controls move: which steps and probes are in, and the figure's arrays. It
-// repeats hessview/views/density.py and what data/summary.py says of probes; a browser test holds
+// repeats hessview/views/density.py and what analysis/summary.py says of probes; a browser test holds
 // them equal.
 
 const ROUNDING = 1e-14, MARGIN = 1e3, TICKS = 8, LOCATED = 1e-2, ONE_VALUE = 1e-9;
@@ -27,7 +27,7 @@ function freshRules({ probes }) {
   return (place, steps) => ruleAt(probes[place], steps);
 }
 
-/** That Ritz values of some rows were merged, "" if none was: see data/ritz.py. */
+/** That Ritz values of some rows were merged, "" if none was: see analysis/ritz.py. */
 export function sayCopies(rows) {
   const count = rows.flatMap(({ copies }) => copies).reduce((sum, one) => sum + (one > 1 ? one : 0), 0);
   return count ? `${count} copies merged` : "";

@@ -132,7 +132,7 @@ function waiting(model, el) {
   function show(text) {
     reason.textContent = text;
     reason.hidden = false;
-    still.innerHTML = model.get("still"); // of page/fallback.py: names are escaped there
+    still.innerHTML = model.get("still"); // of page/static_html.py: names are escaped there
   }
   tell();
   model.on("change:words", tell);

@@ -1,8 +1,8 @@
 // Curvature during training: spectra over the training step, and the one at the step that is chosen.
 
-const LEAST_ROWS = 241, MOST_ROWS = 961, DECADES = 8; // of the heatmap; see views/training_spectra.py
+const LEAST_ROWS = 241, MOST_ROWS = 961, DECADES = 8; // of the heatmap; see views/training.py
 
-/** The heatmap's arrays, and its eigenvalue axis: see views/training_spectra.py, which it repeats. */
+/** The heatmap's arrays, and its eigenvalue axis: see views/training.py, which it repeats. */
 export function heatmapOf(spectra, { axis: name, sigma: given = null, widening = 0 }, rulesOf = () => undefined) {
   const whole = spectra.map((one, place) => (one.probes ? drawnRows(one, {}, rulesOf(place)).rows.filter((row) => row.whole) : []));
   const nodes = whole.flat().flatMap((row) => row.nodes), axis = axisFor(name, nodes);

@@ -37,7 +37,7 @@ export function quadrature(alpha, beta) {
 /**
  * A quadrature with each eigenvalue once: weights are added, the least residual counts.
  * @param groups by threes the place of the first of some Ritz values, how many these are, and the place of the one that
- *   stands for them; this was found where the products' errors are known: see merges_of in data/ritz.py
+ *   stands for them; this was found where the products' errors are known: see merges_of in analysis/ritz.py
  * @returns the quadrature, and copies: how many Ritz values each node stands for
  */
 export function mergedRule({ nodes, weights, residuals }, groups = []) {

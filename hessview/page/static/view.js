@@ -54,7 +54,7 @@ function recolouring({ light, dark }, palette) {
 
 /**
  * Show a state (see page/state.py) inside an element.
- * @param ask sends a message to the session (see page/actions.py); without it nothing can be asked
+ * @param ask sends a message to the session (see page/live.py); without it nothing can be asked
  * @param place under which the choices in its panels are remembered
  * @returns root, its element; update(state), theme("light" | "dark" | "" to follow the surroundings), silence(why the page may
  *   be old, "" once it is not), dispose()

@@ -1,0 +1,1 @@
+"""What a command measures, an estimator each."""

@@ -1,0 +1,215 @@
+"""Readings of products' accuracy over the finite-difference step: the V, and its theory."""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+
+import torch
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+from hessview.errors import InputError, ObjectiveError
+from hessview.extensions import named
+from hessview.job.loss import ShardedLoss
+from hessview.operators import DIFFERENCES, OPERATORS
+from hessview.operators.base import Operator, Product
+from hessview.operators.exact import contradiction
+from hessview.operators.reference import Reference, check_exact, exact, richardson
+from hessview.operators.step_size import StepSize, calibrate
+from hessview.record.commands import Accuracy
+from hessview.record.events import Reading
+from hessview.spectral.lanczos import lanczos
+
+STEPS = 16
+"""Lanczos steps towards the top eigenvector: near enough to share its best step."""
+
+
+def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, str]:
+    """Hold products at many steps, and at the automatic one, against a reference.
+
+    Args:
+        command: Which steps, directions and reference.
+        surface: The loss whose curvature is asked for.
+
+    Yields:
+        For each direction one reading of the automatic step, the reference's own error, and
+        what theorem 3.1 needs to predict the error at any step, which is measured by a ladder
+        of products and not fitted to the errors; then a reading for each step, NaN where the
+        loss is not finite.
+
+    Returns:
+        Why the reference is not the exact one that could be had, "" if it is, or was not sought.
+
+    Raises:
+        InputError: An operator without a step, or a reference that it cannot have.
+        ObjectiveError: The exact reference was asked for, and autograd does not see all of it.
+    """
+    measure = _Measurements(command, surface)
+    for index, direction in enumerate(measure.directions()):
+        started = time.perf_counter()
+        product = measure.automatic.matvec(direction, measure_error=True)
+        reference = measure.reference(direction, product.epsilon)
+        values = measure.compare(product, reference, direction, started)
+        yield Reading(
+            index={"direction": index},
+            values={
+                **{f"auto_{name}": value for name, value in values.items()},
+                **measure.theory(direction, product),
+                "auto_epsilon": product.epsilon,
+                "norm": reference.norm,
+                "curvature": measure.inner(direction, reference.vector),
+                "reference_error": reference.error,
+                "exact": float(reference.exact),
+            },
+        )
+        for place, epsilon in enumerate(command.epsilons):
+            started = time.perf_counter()
+            at = measure.product(direction, epsilon, measure_error=True)
+            yield Reading(
+                index={"direction": index, "epsilon": place},
+                values={} if at is None else measure.compare(at, reference, direction, started),
+            )
+    return measure.note
+
+
+class _Measurements:
+    """The operator that is measured, at any step, and what it is held against."""
+
+    def __init__(self, command: Accuracy, surface: ShardedLoss) -> None:
+        self._command, self._surface = command, surface
+        self._make = named("operator", command.operator, OPERATORS)
+        self.automatic = self._make(surface, command.epsilon)
+        self._order: int = getattr(self.automatic, "order", 0)
+        if not self._order:
+            raise InputError(
+                f"operator {command.operator!r} has no step, so there is no error over steps; "
+                'use operator="hessian".'
+            )
+        self._least, self._most = StepSize(surface).bounds()
+        self._exact = self._can_be_exact()
+        self._checked = False
+        self.note = ""
+
+    def directions(self) -> Iterator[Tensor]:
+        """Random probes, then the top eigenvector's direction; of unit norm."""
+        for probe in range(self._command.probes):
+            yield self._surface.space.probe(self._command.seed, probe)
+        if self._command.top:
+            yield self._top()
+
+    def product(
+        self, direction: Tensor, step: float, *, measure_error: bool = False
+    ) -> Product | None:
+        """The product at a step, None where the loss or its gradient is not finite there."""
+        operator: Operator = self._make(self._surface, step)
+        try:
+            return operator.matvec(direction, measure_error=measure_error)
+        except ObjectiveError:
+            return None
+
+    def reference(self, direction: Tensor, start: float) -> Reference:
+        """What is compared with."""
+        if self._exact:
+            try:
+                return self._exactly(direction)
+            except ObjectiveError as error:
+                if self._command.reference == "exact":
+                    raise
+                self._exact = False
+                self.note = f"the reference is extrapolated: {error}"
+        return richardson(
+            self._surface,
+            self._vector_at(direction),
+            start,
+            order=self._order,
+            least=self._least,
+            most=self._most,
+        )
+
+    def _exactly(self, direction: Tensor) -> Reference:
+        """The product by double backward, unless a difference contradicts it."""
+        reference = exact(self._surface, direction)
+        if not self._checked:
+            text, _ = contradiction(self._surface, direction, reference.vector)
+            if text:
+                raise ObjectiveError(f"{text}; use reference='richardson'.")
+            self._checked = True
+        return reference
+
+    def theory(self, direction: Tensor, product: Product) -> dict[str, float]:
+        """Noise and bend along a direction, from which the error at any step follows."""
+        found = calibrate(
+            self._vector_at(direction),
+            lambda vector: math.sqrt(self.inner(vector, vector)),
+            product.epsilon,
+            least=self._least,
+            most=self._most,
+            order=self._order,
+        )
+        return {"noise": found.noise, "bend": found.bend, "order": float(found.order)}
+
+    def compare(
+        self, product: Product, reference: Reference, direction: Tensor, started: float
+    ) -> dict[str, float | list[float]]:
+        """Error and cosine of a product, and what it says of itself."""
+        found, true = product.vector.double(), reference.vector
+        inner, own = self.inner(found, true), self.inner(found, found)
+        miss = math.sqrt(self.inner(found - true, found - true))
+        size = math.sqrt(own) * reference.norm
+        return {
+            "relative_error": miss / reference.norm if reference.norm else math.nan,
+            "cosine": inner / size if size else math.nan,
+            "rho": product.rho,
+            "error": product.error,
+            "perturbation_error": product.perturbation_error,
+            "perturbation_effect": product.perturbation_effect,
+            "gradients": float(product.gradients),
+            "seconds": time.perf_counter() - started,
+        }
+
+    def inner(self, a: Tensor, b: Tensor) -> float:
+        """Inner product over all ranks, in float64."""
+        return float(self._surface.space.products(a.double()[None], b.double())[0])
+
+    def _vector_at(self, direction: Tensor) -> Callable[[float], Tensor | None]:
+        def at(step: float) -> Tensor | None:
+            product = self.product(direction, step)
+            return None if product is None else product.vector
+
+        return at
+
+    def _can_be_exact(self) -> bool:
+        wanted = self._command.reference
+        if wanted == "richardson":
+            return False
+        if self._command.operator not in DIFFERENCES:
+            if wanted == "exact":
+                raise InputError(
+                    f"reference='exact' is the Hessian's, not that of {self._command.operator!r}; "
+                    "use reference='richardson'."
+                )
+            return False
+        try:
+            check_exact(self._surface)
+        except InputError:
+            if wanted == "exact":
+                raise
+            return False
+        return True
+
+    def _top(self) -> Tensor:
+        """The largest Ritz vector of a short Lanczos process."""
+        space, basis = self._surface.space, list[Tensor]()
+
+        def matvec(vector: Tensor) -> Tensor:
+            basis.append(vector)  # a view of the process's own basis, which it keeps in full
+            return self.automatic.matvec(vector).vector
+
+        start = space.probe(self._command.seed, self._command.probes)
+        steps = list(lanczos(matvec, start, min(STEPS, space.size), space=space))
+        alpha, beta = [step.alpha for step in steps], [step.beta for step in steps]
+        _, vectors = eigh_tridiagonal(alpha, beta[:-1])
+        top = torch.zeros_like(start)
+        for weight, vector in zip(vectors[:, -1].tolist(), basis, strict=True):
+            top.add_(vector, alpha=weight)
+        return top.div_(math.sqrt(self.inner(top, top)))

@@ -1,0 +1,158 @@
+"""Readings of block coupling: one product per probe and block, and one with the whole probe."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Generator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hessview.extensions import named
+from hessview.job.estimators.base import located
+from hessview.job.loss import ShardedLoss
+from hessview.job.objective import blocks_by_pattern, check_apart, job_blocks
+from hessview.operators import OPERATORS
+from hessview.operators.base import LossSurface, Operator, Product
+from hessview.record.commands import Coupling
+from hessview.record.events import Reading
+from hessview.spectral import blocks as mathematics
+from hessview.spectral.blocks import Blocks
+
+Make = Callable[[LossSurface, float | Literal["auto"]], Operator]
+
+
+def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None, None]:
+    """Perturb the blocks of each probe one at a time, and read all blocks' responses.
+
+    Args:
+        command: How many probes, and which blocks.
+        surface: The loss whose curvature is asked for.
+
+    Yields:
+        A reading per (probe, column), and one per probe that holds the whole product against
+        the block-diagonal one. Noise and D are measured with the first probe. Blocks of the job
+        that lie outside of the surface stay NaN.
+
+    Raises:
+        InputError: Fewer than two blocks, one that is empty, or two that overlap.
+    """
+    names, members = _members(command, surface)
+    where = [names.index(name) for name in members]
+    blocks = Blocks(surface.space, list(members.values()))
+    steps = _Steps(named("operator", command.operator, OPERATORS), surface, command.epsilon)
+
+    def row(values: Tensor) -> list[float]:
+        spread = torch.full((len(names),), math.nan, dtype=torch.float64)
+        spread[where] = values
+        return spread.tolist()
+
+    for probe in range(command.probes):
+        accumulator = mathematics.Coupling(blocks, surface.space.probe(command.seed, probe))
+        # First, so that the rule for the step meets an ordinary direction before small blocks.
+        length = float(accumulator.norms.norm())
+        with located(probe=probe):
+            whole = _measure(steps, blocks, accumulator.vector / length, length, key=None)
+        for column, norm in enumerate(accumulator.norms.tolist()):
+            started = time.perf_counter()
+            direction = blocks.part(accumulator.vector, column).div_(norm)
+            with located(probe=probe, column=names[where[column]]):
+                measured = _measure(steps, blocks, direction, norm, key=column)
+            found = accumulator.add(column, measured.vector)
+            yield Reading(
+                index={"probe": probe, "column": where[column]},
+                values={
+                    "response_norm": row(found.response_norm),
+                    "noise": row(measured.noise),
+                    "form": row(found.form),
+                    "epsilon": measured.epsilon,
+                    "rho": measured.rho,
+                    "error": float(measured.noise.norm() / found.response_norm.norm()),
+                    "gradients": measured.gradients,
+                    "seconds": time.perf_counter() - started,
+                },
+            )
+        result = accumulator.compare(whole.vector)
+        yield Reading(
+            index={"probe": probe},
+            values={
+                "product_norm": result.product_norm,
+                "diagonal_norm": result.diagonal_norm,
+                "block_error": result.block_error,
+                "cosine": result.cosine,
+                "kappa": result.kappa,
+                "disagreement": result.disagreement,
+                "row_error": row(result.row_error),
+                "row_disagreement": row(result.row_disagreement),
+                "product_epsilon": whole.epsilon,
+                "product_rho": whole.rho,
+                "product_error": float(whole.noise.norm()) / (result.product_norm or math.nan),
+            },
+        )
+
+
+def _members(command: Coupling, surface: ShardedLoss) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of all blocks, as the dataset has them, and the parameters of those measured."""
+    names = [piece.name for piece in surface.space.pieces]
+    if command.blocks:
+        members = blocks_by_pattern(dict(command.blocks), names)
+        check_apart(members)
+        return list(members), members
+    blocks = job_blocks(surface.objective)
+    held = {block: [name for name in own if name in names] for block, own in blocks.items()}
+    members = {block: own for block, own in held.items() if own}
+    check_apart(members)
+    return list(blocks), members
+
+
+class _Steps:
+    """Lets the rule choose each direction's step with the first probe, and keeps it for the others.
+
+    So the noise that was measured with the first probe is that of the others too, which cost no
+    search for the step.
+    """
+
+    def __init__(self, make: Make, surface: LossSurface, epsilon: float | Literal["auto"]) -> None:
+        self._make = make
+        self._surface = surface
+        self._rule = make(surface, epsilon)
+        self._kept: dict[int | None, Operator] = {}
+
+    def products(self, key: int | None, direction: Tensor) -> tuple[Product, Product | None]:
+        """Product with a unit-norm vector; the first of its key at twice the step as well."""
+        if key in self._kept:
+            return self._kept[key].matvec(direction), None
+        product = self._rule.matvec(direction)
+        if not product.epsilon > 0:  # an operator that takes no step
+            self._kept[key] = self._rule
+            return product, None
+        self._kept[key] = self._make(self._surface, product.epsilon)
+        return product, self._make(self._surface, 2 * product.epsilon).matvec(direction)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Measured:
+    vector: Tensor
+    noise: Tensor  # norm of its change at twice the step, shape (block,)
+    epsilon: float
+    rho: float
+    gradients: float
+
+
+def _measure(
+    steps: _Steps, blocks: Blocks, direction: Tensor, norm: float, *, key: int | None
+) -> _Measured:
+    """Product with the vector of this norm along a unit-norm direction."""
+    product, second = steps.products(key, direction)
+    noise = torch.full((len(blocks),), math.nan, dtype=torch.float64)
+    if second is not None:
+        change = second.vector.sub_(product.vector)
+        noise = norm * blocks.inner((change, change))[0].sqrt()
+    return _Measured(
+        vector=product.vector.mul_(norm),
+        noise=noise,
+        epsilon=product.epsilon,
+        rho=product.rho,
+        gradients=float(product.gradients + (second.gradients if second else 0)),
+    )

@@ -1,0 +1,230 @@
+"""Sections of a dashboard that tell of several runs: comparisons, trainings, sweeps.
+
+The section of a page that lays the spectra of its density runs over each other.
+
+The section of a page that tells of a whole training: spectra at two or more of its steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from hessview.analysis.compare import comparison
+from hessview.analysis.ritz import ritz, say_copies
+from hessview.analysis.training import each_run, history
+from hessview.analysis.training import training as join
+from hessview.errors import RecordError
+from hessview.page.live import DETACHED
+from hessview.page.panels import coefficients, density_panel
+from hessview.page.tiles import Tile, missing, tile
+from hessview.page.wire import plain
+from hessview.record.events import ENDED
+from hessview.views import theme
+from hessview.views.compare import bare, ends, say_mixed
+from hessview.views.training import describe, spectra, training
+from hessview.wording import measured, number
+
+Json = dict[str, Any]
+
+HEAD = [
+    "run",
+    "distance to the reference",
+    "largest eigenvalue",
+    "smallest eigenvalue",
+    "whole probes",
+    "its matrix",
+]
+
+
+def comparison_sections(
+    runs: Sequence[xr.Dataset], *, places: Mapping[int, int] | None = None
+) -> list[Json]:
+    """The section, if there are two or more density runs and something is measured.
+
+    Args:
+        runs: Datasets of runs of any command, half-done ones too.
+        places: Where on the page the section of each of them stands, by the identity (`id`) of
+            the dataset; None if their sections are not there.
+
+    Returns:
+        One section as of `page.state.page_state`, without record and provenance, or none. Its
+        panel holds the figure of `views.compare` without arrays, runs (label, and the place of
+        the section whose first panel holds its coefficients, or else the coefficients), head and
+        rows of a table, and dark (what the curves' colours become on a dark ground).
+    """
+    densities = [ds for ds in runs if ds.attrs.get("command", "density") == "density"]
+    if len(densities) < 2:
+        return []
+    try:
+        there, apart = comparison(densities)
+    except RecordError:  # nothing measured
+        return []
+    left = int(apart.attrs["left_out"])
+    note = f"{left} of them left out: nothing is measured" if left else ""
+    parts = [f"{len(densities)} density runs", note, say_mixed(apart)]
+    subtitle = " · ".join(filter(None, parts))
+    counts = {"done": len(there), "total": len(densities), "unit": "runs", "left": ""}
+    return [
+        {
+            "id": "",
+            "title": "Comparison",
+            "subtitle": subtitle,
+            "status": {"state": "done", "label": "", "message": "", **counts},
+            "tiles": [],
+            "panels": [_comparison_panel(there, apart, places)],
+            "provenance": [],
+        }
+    ]
+
+
+def _comparison_panel(
+    there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int] | None
+) -> Json:
+    figure = bare(apart)
+    # The page writes title and legend as text, which needs no room within the figure.
+    written = ("title", "margin", "height")
+    layout = {key: one for key, one in figure["layout"].items() if key not in written}
+    labels = [str(label) for label in apart.run.values]
+    return {
+        "kind": "comparison",
+        "title": "Spectra over each other",
+        "subtitle": "Mean over whole probes of each run, drawn as far as its eigenvalues reach; "
+        "one kernel width for all but runs of too few steps for it",
+        "message": "",
+        "again": None,
+        "figure": {"data": figure["data"], "layout": plain(go.Layout(layout).to_plotly_json())},
+        "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
+        "runs": [
+            {
+                "label": label,
+                "coarse": bool(apart.coarse[place]),
+                "ends": ends(apart.isel(run=place), ritz(ds)),
+                **(coefficients(ds) if places is None else {"at": places[id(ds)]}),
+            }
+            for place, (label, ds) in enumerate(zip(labels, there, strict=True))
+        ],
+        "head": HEAD,
+        "rows": [
+            _row(label, apart.isel(run=place), str(apart.attrs["reference"]))
+            for place, label in enumerate(labels)
+        ],
+    }
+
+
+def _row(label: str, one: xr.Dataset, reference: str) -> list[str]:
+    extremes = [
+        " ".join(measured(float(one[name]), float(one[f"{name}_uncertainty"]))).strip()
+        for name in ("largest", "smallest")
+    ]
+    own = "the reference" if reference == label else "the same"
+    words = f"differs in {one.matrix.item()}" if one.matrix.item() else own
+    if one.coarse:
+        words += "; too few steps for the others' kernel width"
+    words = "; ".join(filter(None, [words, say_copies(int(one.copies))]))
+    return [label, _distance(one, reference == label), *extremes, str(int(one.whole)), words]
+
+
+def _distance(one: xr.Dataset, is_reference: bool) -> str:
+    if is_reference:
+        return "0"
+    text = number(float(one.distance), 2)
+    if not np.isfinite(one.distance_high):
+        return text
+    low, high = (number(float(one[f"distance_{end}"]), 2) for end in ("low", "high"))
+    return f"{text} ({low} – {high})"
+
+
+LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
+COMPUTED = ("y", "z", "customdata")  # of the heatmap, in the page
+
+
+def training_section(runs: Sequence[xr.Dataset]) -> Json:
+    """The section of a training of which there are densities at two or more steps.
+
+    Args:
+        runs: Datasets of its density runs, half-done ones too, as `analysis.training` groups them.
+
+    Returns:
+        A section as of `page.state.page_state`, but without record and provenance, which stand
+        with the runs. The panel holds the figure of `views.training` without what the page
+        computes, steps (of the training, ascending), density (what all spectra have in
+        common), and spectra (at each step, the rest of a density's panel, or a message).
+
+    Raises:
+        RecordError: No run carries a training step, or no probe is whole yet.
+    """
+    ds = join(runs)
+    figure = training(ds)
+    steps = ds.training_step.values.tolist()
+    there = int(np.isfinite(np.asarray(figure.data[0].z, dtype=float)).any(axis=0).sum())
+    states = set(ds.state.values)
+    state = str(ds.attrs["state"])
+    if DETACHED in states and states <= ENDED | {DETACHED}:
+        state = DETACHED
+    status = {"state": state, "label": {"running": "streaming"}.get(state, state), "message": ""}
+    counts = {"done": there, "total": len(steps), "unit": "training steps", "left": ""}
+    return {
+        "id": "",
+        "title": f"{ds.attrs.get('model', 'hessview')}, in training",
+        "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
+        "status": {**status, **counts},
+        "tiles": _tiles(ds),
+        "panels": [_training_panel(ds, figure)],
+        "provenance": [],
+    }
+
+
+def _training_panel(ds: xr.Dataset, figure: Any) -> Json:
+    below = [_spectrum(run) for run in each_run(ds)]
+    traces = [
+        {key: value for key, value in trace._props.items() if key not in COMPUTED}
+        if trace.type == "heatmap"
+        else trace._props
+        for trace in figure.data
+    ]
+    layout = figure.layout.to_plotly_json()
+    shared = next(one["figure"] for one in below if "figure" in one)
+    return {
+        "kind": "training",
+        "title": "Curvature during training",
+        "subtitle": describe(ds, spectra(ds)),
+        "message": "",
+        "again": None,
+        "figure": {
+            "data": plain(traces),
+            "layout": plain({k: v for k, v in layout.items() if k not in ("title", "meta")}),
+        },
+        "steps": ds.training_step.values.tolist(),
+        "density": {"figure": shared},
+        "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in below],
+    }
+
+
+def _spectrum(run: xr.Dataset) -> Json:
+    try:
+        return {"message": "", **density_panel(run)}
+    except RecordError:
+        return {"message": "Nothing is measured at this training step yet.", "subtitle": ""}
+
+
+def _tiles(ds: xr.Dataset) -> list[Tile]:
+    """Extremes and trace at the last step at which they are known, and at the first."""
+    found = history(ds)
+    made = []
+    for name, label in LABELS.items():
+        one = found.sel(quantity=name)
+        known = np.flatnonzero(np.isfinite(one.value.values))
+        if not len(known):
+            made.append(missing(label))
+            continue
+        first, last = one.isel(training_step=int(known[0])), one.isel(training_step=int(known[-1]))
+        value, note = measured(float(last.value), float(last.uncertainty))
+        before, _ = measured(float(first.value), float(first.uncertainty))
+        at = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
+        if str(one.basis.values[-1]).startswith("withheld"):
+            at += "; withheld since, as products are no derivatives"
+        made.append(tile(label, value, f"{note} {at}".strip(), str(last.basis.item())))
+    return made

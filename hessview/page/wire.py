@@ -1,0 +1,66 @@
+"""What travels to the page: plain JSON values, and differences between states.
+
+Values as they cross to the page: plain JSON, with the digits that a picture needs.
+
+What became different between two JSON values, so that only that crosses to a page.
+"""
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+
+PRECISION = 10  # significant digits; what is drawn must agree with numpy to 1e-6
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON takes it.
+
+    Args:
+        value: Anything that a Plotly figure holds, nested as it may be.
+
+    Returns:
+        The same with arrays as lists, numbers rounded to `PRECISION`, and None for those that
+        are not finite.
+    """
+    if isinstance(value, np.ndarray):
+        return [plain(entry) for entry in value.tolist()]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{PRECISION}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        if "bdata" in value:  # Plotly packs arrays so, which neither rounds nor can hold a gap
+            return plain(_unpacked(value))
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def _unpacked(packed: dict[str, Any]) -> Any:
+    values = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
+    shape = [int(size) for size in str(packed.get("shape", len(values))).split(",")]
+    return values.reshape(shape)
+
+
+def change(old: Any, new: Any) -> Any:
+    """The difference that makes `new` of `old`; `changed` in dashboard.js applies it.
+
+    Args:
+        old: A JSON value.
+        new: Another.
+
+    Returns:
+        [value] where something was replaced; a dict of differences by key or place where a dict
+        has the same keys, or a list is as long or longer; {} where nothing differs.
+    """
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        pairs: Any = ((key, old[key], new[key]) for key in new)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) <= len(new):
+        pairs = ((str(i), one, two) for i, (one, two) in enumerate(zip(old, new, strict=False)))
+    else:
+        return {} if old == new else [new]
+    found = {key: change(one, two) for key, one, two in pairs if one != two}
+    if isinstance(new, list):
+        found |= {str(i): [new[i]] for i in range(len(old), len(new))}
+    return found

@@ -1,0 +1,1 @@
+"""What travels and what stays: commands, events, the log, and the dataset that it folds into."""
