@@ -12,7 +12,7 @@ import jinja2
 from hessview._version import __version__
 from hessview.errors import InputError
 from hessview.page.live import dataset_of, runs_of
-from hessview.page.module import STATIC, module
+from hessview.page.module import STATIC, report_script
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback
 from hessview.views import theme
@@ -68,8 +68,7 @@ def _template() -> jinja2.Template:
 
 @functools.cache
 def _script() -> str:
-    shell = (STATIC / "report.js").read_text(encoding="utf-8")
-    return f"{module()}\n{shell}".replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return report_script().replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _policy(script: str) -> str:

@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 
 from hessview.errors import InputError
 from hessview.page.board import Board
-from hessview.page.module import DASHBOARD, module
+from hessview.page.module import module
 
 ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
 
@@ -25,7 +25,7 @@ class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped he
         board: What it shows, shared by all pages.
     """
 
-    _esm = module(*DASHBOARD, "dashboard_served.js")
+    _esm = module()
 
     def __init__(self, board: Board) -> None:
         super().__init__(sizing_mode="stretch_width")

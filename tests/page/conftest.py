@@ -1,6 +1,9 @@
-"""Reports in Chromium, and jobs for dashboards."""
+"""Reports in Chromium, the page's functions in node, and jobs for dashboards."""
+
+import shutil
 
 import pytest
+from node_page import Node, require_node
 from shell_job import HESSVIEW, JOBS, ShellJob
 
 import hessview
@@ -61,6 +64,22 @@ def session(monkeypatch):
 
     with hessview.local(small.slow()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def program_node():
+    """The node program of the system."""
+    return require_node(
+        shutil.which("node"), "there is no node; install it, such as with apt-get install nodejs"
+    )
+
+
+@pytest.fixture(scope="session")
+def node(program_node):
+    """The page's functions, see `Node`."""
+    made = Node(program_node)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -35,12 +35,11 @@ COMPUTED = """([panel, axis, sigma, out]) => {
 }"""
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.3])
-def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
+def test_the_page_computes_what_numpy_computes(node, axis, sigma):
     given = runs()
-    computed = exports.evaluate(COMPUTED, [panel(given), axis, sigma, []])
+    computed = node.evaluate(COMPUTED, [panel(given), axis, sigma, []])
     figure = compare(given, axis=axis, sigma=sigma)
     for own, trace in zip(computed["traces"], figure.data, strict=True):
         np.testing.assert_allclose(own["x"], trace.x, rtol=1e-6, atol=1e-9)

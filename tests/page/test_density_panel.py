@@ -36,10 +36,9 @@ def rules():
     }
 
 
-@pytest.mark.browser
-def test_the_pages_quadrature_is_scipys(exports):
+def test_the_pages_quadrature_is_scipys(node):
     for name, (alpha, beta) in rules().items():
-        own = exports.evaluate(
+        own = node.evaluate(
             "([alpha, beta]) => page.quadrature(alpha, beta)", [alpha.tolist(), beta.tolist()]
         )
         nodes, vectors = eigh_tridiagonal(alpha, beta[:-1])
@@ -71,7 +70,6 @@ COMPUTED = """([panel, axis, steps, out]) => {
 }"""
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize(
     ("stop", "end", "steps", "probes"),
@@ -87,12 +85,12 @@ COMPUTED = """([panel, axis, steps, out]) => {
         (17, "failed", 9, [0]),
     ],
 )
-def test_a_part_is_what_numpy_draws_of_it(exports, axis, stop, end, steps, probes):
+def test_a_part_is_what_numpy_draws_of_it(node, axis, stop, end, steps, probes):
     ds = dataset(probes=4, steps=24, stop=stop, end=end)
     (section,) = page_state([ds])["sections"]
     panel = section["panels"][0]
     out = [one for one in range(4) if probes is not None and one not in probes]
-    computed = exports.evaluate(COMPUTED, [panel, axis, steps, out])
+    computed = node.evaluate(COMPUTED, [panel, axis, steps, out])
     expected = density(ds, steps=steps, probes=probes, axis=axis)
     compare(computed["traces"], computed["layout"], expected)
 
