@@ -15,7 +15,7 @@ import xarray as xr
 from hessview.analysis.compare import comparison
 from hessview.analysis.ritz import ritz, say_copies
 from hessview.analysis.training import each_run, history
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.errors import RecordError
 from hessview.page.live import DETACHED
 from hessview.page.panels import coefficients, density_panel

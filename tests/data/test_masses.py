@@ -6,7 +6,7 @@ import xarray as xr
 from emulated import lanczos, spectrum
 from scipy.stats import binom
 
-from hessview.analysis.summary import headline
+from hessview.analysis.headline import headline
 from hessview.spectral.quadrature import mass_below
 
 

@@ -216,9 +216,9 @@ def test_numbers_of_float64_products_count_to_the_last_digit():
 
 def test_a_history_of_edited_runs_is_refused():
     runs = [trained.run_of(step) for step in (0, 10)]
-    joined = hessview.training(runs)
+    joined = hessview.join_training(runs)
     history(joined)
     with pytest.raises(RecordError, match="alpha holds other numbers"):
         history(joined * 2)
     with pytest.raises(RecordError, match="no run's dataset any more"):
-        history(hessview.training([runs[0], runs[1] * 2]))
+        history(hessview.join_training([runs[0], runs[1] * 2]))

@@ -10,7 +10,7 @@ from emulated import LiveRun, dataset
 from overlaps import OVERLAPS
 from trained import run_of
 
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.page.board import Board
 from hessview.page.module import DASHBOARD, module
 from hessview.views.compare import compare
