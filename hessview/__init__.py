@@ -5,6 +5,7 @@ a plotting library.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hessview._version import __version__ as __version__
@@ -97,3 +98,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*_HOMES, *(name for name in globals() if name.startswith("__"))})
+
+
+if "xarray" in sys.modules:  # then it costs nothing that files it opens have ds.hessview at once
+    importlib.import_module("hessview.record.provenance")

@@ -9,7 +9,7 @@ import html
 import math
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ _LONGEST = 2_000  # characters of a title, or of a remark
 MOST_ROWS = 40  # of a table that has a row for each block, setting or training step
 
 
-class Summary(xr.Dataset):
+class Summary(xr.Dataset):  # type: ignore[no-untyped-call]  # xarray leaves its hook untyped
     """A run in a few numbers: a dataset that prints itself.
 
     What it holds stands at `hessview.summary`; selecting, exporting and calculating work as with
@@ -146,7 +146,7 @@ def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
     return _summary(ds, resolution)
 
 
-_VIEW: type = type(xr.DataTree().dataset)
+_VIEW: type[xr.Dataset] = type(xr.DataTree().dataset)
 """What a tree hands out as the dataset of a node."""
 
 
@@ -228,7 +228,7 @@ class _Table(NamedTuple):
     """A table of plain text; its last column is prose, which may be broken between words."""
 
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
 
 

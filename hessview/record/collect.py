@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import math
 import threading
 import warnings
@@ -28,6 +27,7 @@ from hessview.record.events import (
     State,
 )
 from hessview.record.fingerprints import fingerprints
+from hessview.record.provenance import attributes
 from hessview.record.schema import SCHEMAS, Coordinates, Schema
 from hessview.record.validation import MOST_NUMBERS, MOST_PROBES, MOST_STEPS, shown
 
@@ -125,7 +125,8 @@ class Collector:
         Returns:
             A dataset of its own, which later events leave alone. Dims, coords, variables and
             their units are those of the command's schema; attrs hold the provenance, as
-            strings and numbers that JSON, netCDF and Zarr can hold (mappings as JSON strings).
+            strings and numbers that JSON, netCDF and Zarr can hold (mappings as JSON strings);
+            `ds.hessview.provenance` gives them as values.
             An attribute that is not known is absent. A run of more than `NUMBERS_AT_ONCE` numbers
             ends along each dim with the last place that was begun, and says so in its note.
 
@@ -412,21 +413,7 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
         fields = dataclasses.asdict(run.started)
         known = {**fields.pop("notes"), **known, "started": started.isoformat()}
         known |= {key: value for key, value in fields.items() if value is not None}
-    return {key: _plain(value) for key, value in known.items() if not _missing(value)}
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
-
-
-def _plain(value: Any) -> str | int | float:
-    if isinstance(value, Mapping | list):
-        return json.dumps(value)
-    if isinstance(value, bool):
-        return int(value)  # netCDF holds none
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)  # netCDF and Zarr hold no larger integer
-    return value if isinstance(value, str | int | float) else str(value)
+    return attributes(known)
 
 
 def _warn(text: str) -> None:
