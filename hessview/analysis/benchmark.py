@@ -5,6 +5,7 @@ import xarray as xr
 
 from hessview.errors import NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset, as_run
+from hessview.record.operator_facts import facts_of
 from hessview.wording import NOT_NEGATIVE, written
 
 
@@ -71,22 +72,13 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
 
 
 QUIET = 0.05
-LEAST = {
-    "gradient": 1.0,
-    "hessian": 2.0,
-    "hessian_fourth_order": 4.0,
-    "hessian_forward": 1.0,
-    # Two passes, of which one alone is reduced: how much that saves is the network's affair.
-    "hessian_one_reduction": 1.0,
-    "gauss_newton": 1.0,  # and two forward passes
-    "fisher": 1.0,
-    "exact": 1.0,
-}
-"""Gradients that the product of an operator takes at the very least; of others it is not known."""
 
 
 def _least(ds: xr.Dataset) -> xr.DataArray:
-    values = [LEAST.get(str(work), np.nan) for work in ds.work.values]
+    """Gradients that each piece of work takes at the very least, NaN where it is not known."""
+    values = [
+        1.0 if work == "gradient" else facts_of(str(work)).least_cost for work in ds.work.values
+    ]
     return xr.DataArray(values, {"work": ds.work}, "work")
 
 

@@ -38,7 +38,7 @@ from hessview.job.sharding import check_same_parameters
 from hessview.job.sharing import agreed_sharing, mesh_of
 from hessview.job.status import end_by, starting
 from hessview.job.untrained import without_gradient
-from hessview.operators import OPERATORS
+from hessview.operators import facts_of_made
 from hessview.record.commands import (
     Accuracy,
     Benchmark,
@@ -51,6 +51,7 @@ from hessview.record.commands import (
     command_from_json,
 )
 from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import did_you_mean
 
 
@@ -88,6 +89,8 @@ def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Comm
 
 def _check_operator(name: str, command: Command, objective: Objective) -> None:
     if name not in OPERATORS:
+        if reason := OPERATORS.why_missing(name):
+            raise InputError(f"operator {name!r} of an installed package cannot be used: {reason}.")
         home, separator, attribute = name.partition(":")
         if not separator:
             raise InputError(
@@ -103,14 +106,13 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
                 "be installed, or lie in the folder from which the job was started."
             )
         return
-    operator = OPERATORS[name]
-    if isinstance(command, Accuracy | EpsilonSweep) and not getattr(operator, "order", 0):
+    facts = OPERATORS[name]
+    if isinstance(command, Accuracy | EpsilonSweep) and not facts.has_epsilon:
         raise InputError(
             f"operator {name!r} takes no finite-difference step, so there is nothing to compare "
             'over epsilon; use operator="hessian".'
         )
-    needs_outputs = getattr(operator, "needs_outputs", False)
-    if needs_outputs and (objective.outputs is None or objective.terms is None):
+    if facts.needs_outputs and (objective.outputs is None or objective.terms is None):
         raise InputError(
             f"operator {name!r} works on the model's outputs and the loss's terms, which the "
             "objective does not give; pass Objective(..., outputs=..., terms=...) to the job, or "
@@ -264,6 +266,7 @@ class Worker:
             operator, stand_in = products_of(command.operator, surface, command.epsilon)
         else:
             operator, stand_in = operator_of(command.operator, surface, command.epsilon), {}
+        facts = facts_of_made(command.operator, operator)
         with agree(on_all=True):
             self._check_memory(command, surface)
         surface.measure()
@@ -272,7 +275,7 @@ class Worker:
             loss=surface.loss,
             gradient_norm=surface.gradient_norm,
             parameters=None if surface is self.surface else surface.space.size,
-            notes={"about_operator": getattr(operator, "about", "")}
+            notes={"about_operator": getattr(operator, "about", facts.about)}
             | stand_in
             | self.notes
             | surface.untrained(),

@@ -32,19 +32,8 @@ from hessview.page.state import Json, page_state
 from hessview.page.wire import change
 from hessview.record.commands import Density
 from hessview.record.events import ENDED
+from hessview.record.operator_facts import OPERATORS
 from hessview.views import theme
-
-OPERATORS = {
-    "hessian": "Hessian, central differences",
-    "hessian_one_reduction": "Hessian, one reduction",
-    "hessian_fourth_order": "Hessian, fourth order",
-    "hessian_forward": "Hessian, forward differences",
-    "gauss_newton": "Gauss-Newton",
-    "fisher": "Empirical Fisher",
-    "exact": "Hessian, exact (small models)",
-}
-"""Operators that the form offers, and how it calls them; `operators.OPERATORS` has them all, and
-loads torch."""
 
 
 def form() -> dict[str, Any]:
@@ -59,7 +48,7 @@ def form() -> dict[str, Any]:
         "probes": Density.probes,
         "epsilon": Density.epsilon,
         "operator": Density.operator,
-        "operators": [list(pair) for pair in OPERATORS.items()],
+        "operators": [[facts.name, facts.wording] for facts in OPERATORS.values()],
     }
 
 

@@ -36,6 +36,7 @@ from hessview.analysis.headline import ends_of, headline, rounding, worst_effect
 from hessview.analysis.sweep import measured_settings, setting_of
 from hessview.errors import RecordError
 from hessview.page.status import progress
+from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views.sweep import SYMBOLS
 from hessview.wording import (
@@ -170,7 +171,7 @@ def _steps(ds: xr.Dataset) -> Tile:
 def _epsilon(ds: xr.Dataset) -> Tile:
     epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
     label = "Step ε"
-    if ds.attrs.get("operator") == "exact":
+    if facts_in(ds.attrs).exact:
         return tile(
             label, "none", "exact products", "double backward, which errs by rounding alone"
         )
@@ -325,7 +326,7 @@ def _sweep_reference(apart: xr.Dataset, symbol: str) -> Tile:
     reference = float(apart.attrs["reference"])
     error = float(apart.product_error.sel({_setting(apart): reference}))
     note = f"D ≤ {number(error, 1)}" if math.isfinite(error) else "D not measured"
-    if apart.attrs.get("operator") == "exact":
+    if facts_in(apart.attrs).exact:
         note = "exact products"
     return tile("Reference", f"{symbol} {number(reference, 2)}", note)
 

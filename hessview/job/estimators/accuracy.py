@@ -9,15 +9,15 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from hessview.errors import InputError, ObjectiveError
-from hessview.extensions import named
 from hessview.job.loss import ShardedLoss
-from hessview.operators import DIFFERENCES, OPERATORS
+from hessview.operators import facts_of_made, maker_of
 from hessview.operators.base import Operator, Product
 from hessview.operators.exact import contradiction
 from hessview.operators.reference import Reference, check_exact, exact, richardson
 from hessview.operators.step_size import StepSize, calibrate
 from hessview.record.commands import Accuracy
 from hessview.record.events import Reading
+from hessview.record.operator_facts import facts_of
 from hessview.spectral.lanczos import lanczos
 
 STEPS = 16
@@ -77,9 +77,9 @@ class _Measurements:
 
     def __init__(self, command: Accuracy, surface: ShardedLoss) -> None:
         self._command, self._surface = command, surface
-        self._make = named("operator", command.operator, OPERATORS)
+        self._make = maker_of(command.operator)
         self.automatic = self._make(surface, command.epsilon)
-        self._order: int = getattr(self.automatic, "order", 0)
+        self._order = facts_of_made(command.operator, self.automatic).order
         if not self._order:
             raise InputError(
                 f"operator {command.operator!r} has no step, so there is no error over steps; "
@@ -182,7 +182,7 @@ class _Measurements:
         wanted = self._command.reference
         if wanted == "richardson":
             return False
-        if self._command.operator not in DIFFERENCES:
+        if not facts_of(self._command.operator).is_difference_of_gradients:
             if wanted == "exact":
                 raise InputError(
                     f"reference='exact' is the Hessian's, not that of {self._command.operator!r}; "

@@ -9,11 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hessview.extensions import named
 from hessview.job.estimators.base import located
 from hessview.job.loss import ShardedLoss
 from hessview.job.objective import blocks_by_pattern, check_apart, job_blocks
-from hessview.operators import OPERATORS
+from hessview.operators import maker_of
 from hessview.operators.base import LossSurface, Operator, Product
 from hessview.record.commands import Coupling
 from hessview.record.events import Reading
@@ -41,7 +40,7 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None
     names, members = _members(command, surface)
     where = [names.index(name) for name in members]
     blocks = Blocks(surface.space, list(members.values()))
-    steps = _Steps(named("operator", command.operator, OPERATORS), surface, command.epsilon)
+    steps = _Steps(maker_of(command.operator), surface, command.epsilon)
 
     def row(values: Tensor) -> list[float]:
         spread = torch.full((len(names),), math.nan, dtype=torch.float64)
