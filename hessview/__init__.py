@@ -12,6 +12,7 @@ from hessview._version import __version__ as __version__
 
 if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against _HOMES
     from hessview import errors as errors
+    from hessview import operators as operators
     from hessview import views as views
     from hessview.analysis.coupling import coupling_summary as coupling_summary
     from hessview.analysis.density import spectral_density as spectral_density
@@ -48,6 +49,7 @@ __all__ = [
     "launch",
     "local",
     "open_runs",
+    "operators",
     "plan",
     "report",
     "ritz",
@@ -74,6 +76,7 @@ _HOMES = {
     "launch": "hessview.session.launch",
     "local": "hessview.session.connect",
     "open_runs": "hessview.analysis.store",
+    "operators": "",
     "plan": "hessview.planning",
     "report": "hessview.page.report",
     "ritz": "hessview.analysis.ritz",

@@ -407,6 +407,7 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
     if job is not None:
         fields = dataclasses.asdict(job)
         del fields["notes"]  # a run that has started says them itself
+        del fields["operators"]  # of the job's, not of a run
         known |= {"job_seed": fields.pop("seed"), **fields}
     if run.started is not None:
         started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)
