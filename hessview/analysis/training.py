@@ -15,9 +15,11 @@ import xarray as xr
 from hessview.analysis.headline import headline, warn_of_rounding
 from hessview.analysis.ritz import ritz
 from hessview.errors import InputError, RecordError
+from hessview.record.commands import Density
 from hessview.record.datasets import as_datasets, check_recorded
 from hessview.record.events import ENDED
 from hessview.record.fingerprints import ATTRIBUTE
+from hessview.record.measurements import command_in
 from hessview.record.validation import MOST_READINGS
 
 QUANTITIES = ("largest", "smallest", "trace")
@@ -191,7 +193,7 @@ def _by_step(runs: Iterable[xr.Dataset]) -> dict[int, xr.Dataset]:
     found: dict[int, xr.Dataset] = {}
     for ds in runs:
         step = ds.attrs.get("training_step")
-        if step is None or ds.attrs.get("command", "density") != "density":
+        if step is None or command_in(ds.attrs) != Density.name:
             continue
         known = found.get(int(step))
         if known is None or _readings(ds) >= _readings(known):
@@ -275,7 +277,7 @@ def trainings(runs: Iterable[xr.Dataset]) -> list[list[xr.Dataset]]:
     """
     groups: dict[tuple[Any, ...], list[xr.Dataset]] = {}
     for ds in runs:
-        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == "density":
+        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == Density.name:
             groups.setdefault(tuple(ds.attrs.get(key) for key in SAME), []).append(ds)
     return [group for group in groups.values() if _can_be_followed(group)]
 

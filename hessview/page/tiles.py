@@ -16,7 +16,6 @@ The headline numbers of a run, each with what it is worth.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -442,16 +441,3 @@ def _product(work: str, ratios: xr.Dataset) -> Tile:
         f"{spread} {over}".strip(),
         f"{say_spread(ratios)}, each against its own gradient",
     )
-
-
-TILES: dict[str, Callable[[xr.Dataset], list[Tile]]] = {
-    "accuracy": accuracy_tiles,
-    "benchmark": benchmark_tiles,
-    "coupling": coupling_tiles,
-    "density": density_tiles,
-    "epsilon_sweep": sweep_tiles,
-    "fraction_sweep": sweep_tiles,
-}
-"""Tiles of each command's dataset, also of one with nothing measured yet."""
-
-__all__ = ["TILES", "Tile"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hessview._version import __version__
 from hessview.errors import InputError, RecordError, RecordWarning
-from hessview.record.commands import Accuracy, Command, command_from_json, command_to_json
+from hessview.record.commands import Accuracy, Command, command_to_json
 from hessview.record.events import (
     ENDED,
     Event,
@@ -27,8 +27,9 @@ from hessview.record.events import (
     State,
 )
 from hessview.record.fingerprints import fingerprints
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 from hessview.record.provenance import attributes
-from hessview.record.schema import SCHEMAS, Coordinates, Schema
+from hessview.record.schema import Coordinates, Schema
 from hessview.record.validation import MOST_NUMBERS, MOST_PROBES, MOST_STEPS, shown
 
 EPSILON_CONVENTION = "step along a unit-norm vector"
@@ -250,7 +251,7 @@ class _Run:
         self.note = ""
         self.started: RunStarted | None = None
         self.time = math.nan
-        schema = SCHEMAS[command.name]
+        schema = MEASUREMENTS[command.name].schema
         self._schema: Schema = schema
         bounded = _bounded(command)
         self._is_bounded = bounded is not command

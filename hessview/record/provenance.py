@@ -15,8 +15,9 @@ import numpy as np
 import xarray as xr
 
 from hessview.errors import InputError, RecordError
-from hessview.record.commands import COMMANDS, Command, command_from_json
+from hessview.record.commands import Command
 from hessview.record.events import JobStarted, RunStarted
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 
 _INTERNAL = ("fingerprints", "fingerprints_count_in")  # of no meaning outside of `fingerprints`
 
@@ -50,7 +51,7 @@ def _missing(value: Any) -> bool:
 
 def _declared() -> dict[str, Any]:
     """Types of what events and commands say, by name; of lists and mappings what they are."""
-    classes = (JobStarted, RunStarted, *COMMANDS.values())
+    classes = (JobStarted, RunStarted, *(entry.command for entry in MEASUREMENTS.values()))
     found: dict[str, Any] = {"asked": dict, "of_runs": dict}
     for cls in classes:
         for field in dataclasses.fields(cls):
@@ -148,16 +149,14 @@ class Provenance:
     def _from_attributes(known: Mapping[str, Any]) -> dict[str, Any]:
         """The command of files that hold its arguments one by one only."""
         name = known.get("command")
-        if not isinstance(name, str) or name not in COMMANDS:
+        if not isinstance(name, str) or name not in MEASUREMENTS:
             raise RecordError(
                 "the dataset does not say what was asked for; pass that of a run, such as "
                 "run.wait()."
             )
-        wanted = [field.name for field in dataclasses.fields(COMMANDS[name])]
-        # None is not written, and the default of what may be None. blocks are the job's.
-        optional = {
-            field.name for field in dataclasses.fields(COMMANDS[name]) if field.default is None
-        }
+        fields = dataclasses.fields(MEASUREMENTS[name].command)
+        wanted = [field.name for field in fields]
+        optional = {field.name for field in fields if field.default is None}  # None is not written
         if missing := [each for each in wanted if each not in known and each not in optional]:
             raise RecordError(
                 f"the dataset does not say the {missing[0]} of its {name}; it was joined of "

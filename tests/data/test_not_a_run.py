@@ -19,7 +19,7 @@ from hessview.analysis.sweep import distances
 from hessview.analysis.training import history
 from hessview.errors import RecordError
 from hessview.record.fingerprints import MOST_KEPT, fingerprints
-from hessview.record.schema import SCHEMAS
+from hessview.record.measurements import MEASUREMENTS
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_of_a_part_of_a_large_run_a_sample_counts():
 
 def test_the_attribute_fits_into_a_file(tmp_path):
     """HDF5 holds attributes of up to 64 kB."""
-    most = max(SCHEMAS.values(), key=lambda schema: len(schema.variables)).variables
+    most = max((entry.schema.variables for entry in MEASUREMENTS.values()), key=len)
     numbers = np.random.default_rng(0).normal(size=(500, 60))
     found = fingerprints(
         {name: (("probe", "step"), numbers) for name in most},

@@ -12,14 +12,8 @@ from every_command import dataset_of
 
 import hessview
 from hessview.errors import InputError, RecordError
-from hessview.record.commands import (
-    COMMANDS,
-    Accuracy,
-    Benchmark,
-    Coupling,
-    Density,
-    command_from_json,
-)
+from hessview.record.commands import Accuracy, Benchmark, Coupling, Density
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 from hessview.record.provenance import attributes
 
 NAMES = ("accuracy", "benchmark", "coupling", "epsilon_sweep", "fraction_sweep")
@@ -29,7 +23,7 @@ NAMES = ("accuracy", "benchmark", "coupling", "epsilon_sweep", "fraction_sweep")
 def test_the_command_is_the_one_that_was_sent(name):
     ds = dataset_of(name)
     command = ds.hessview.command
-    assert type(command) is COMMANDS[name]
+    assert type(command) is MEASUREMENTS[name].command
     assert command == command_from_json(json.loads(ds.attrs["asked"]))
 
 

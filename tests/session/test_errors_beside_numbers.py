@@ -12,7 +12,7 @@ from hessview.analysis.accuracy import theory
 from hessview.analysis.benchmark import benchmark, format_benchmark
 from hessview.analysis.summary import format_summary
 from hessview.analysis.sweep import distances
-from hessview.record.commands import COMMANDS
+from hessview.record.measurements import MEASUREMENTS
 
 ASK = {
     "density": lambda session: session.density(steps=6, probes=2, error_every=2),
@@ -26,7 +26,7 @@ ASK = {
 
 @pytest.fixture(scope="module")
 def datasets():
-    assert ASK.keys() == COMMANDS.keys()
+    assert ASK.keys() == MEASUREMENTS.keys()
     with hessview.local(toys.gpt(dtype=torch.float32)) as session:
         yield {name: ask(session).wait(120) for name, ask in ASK.items()}
 

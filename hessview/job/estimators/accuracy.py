@@ -24,12 +24,15 @@ STEPS = 16
 """Lanczos steps towards the top eigenvector: near enough to share its best step."""
 
 
-def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, str]:
+def accuracy(
+    command: Accuracy, surface: ShardedLoss, operator: Operator | None = None
+) -> Generator[Reading, None, str]:
     """Hold products at many steps, and at the automatic one, against a reference.
 
     Args:
         command: Which steps, directions and reference.
         surface: The loss whose curvature is asked for.
+        operator: The one that the command names, at its automatic step; None makes it.
 
     Yields:
         For each direction one reading of the automatic step, the reference's own error, and
@@ -44,7 +47,7 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
         InputError: An operator without a step, or a reference that it cannot have.
         ObjectiveError: The exact reference was asked for, and autograd does not see all of it.
     """
-    measure = _Measurements(command, surface)
+    measure = _Measurements(command, surface, operator)
     for index, direction in enumerate(measure.directions()):
         started = time.perf_counter()
         product = measure.automatic.matvec(direction, measure_error=True)
@@ -75,10 +78,10 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
 class _Measurements:
     """The operator that is measured, at any step, and what it is held against."""
 
-    def __init__(self, command: Accuracy, surface: ShardedLoss) -> None:
+    def __init__(self, command: Accuracy, surface: ShardedLoss, operator: Operator | None) -> None:
         self._command, self._surface = command, surface
         self._make = maker_of(command.operator)
-        self.automatic = self._make(surface, command.epsilon)
+        self.automatic = self._make(surface, command.epsilon) if operator is None else operator
         self._order = facts_of_made(command.operator, self.automatic).order
         if not self._order:
             raise InputError(
