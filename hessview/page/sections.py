@@ -14,13 +14,15 @@ import xarray as xr
 from hessview.analysis.compare import comparison
 from hessview.analysis.ritz import ritz, say_copies
 from hessview.analysis.training import each_run, history
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.errors import RecordError
 from hessview.page.live import DETACHED
 from hessview.page.panels import coefficients, density_panel
 from hessview.page.tiles import Tile, missing, tile
 from hessview.page.wire import plain
+from hessview.record.commands import Density
 from hessview.record.events import ENDED
+from hessview.record.measurements import command_in
 from hessview.views import theme
 from hessview.views.compare import ends, say_mixed
 from hessview.views.compare import recipe as comparison_recipe
@@ -56,7 +58,7 @@ def comparison_sections(
         the section whose first panel holds its coefficients, or else the coefficients), head and
         rows of a table, and dark (what the curves' colours become on a dark ground).
     """
-    densities = [ds for ds in runs if ds.attrs.get("command", "density") == "density"]
+    densities = [ds for ds in runs if command_in(ds.attrs) == Density.name]
     if len(densities) < 2:
         return []
     try:

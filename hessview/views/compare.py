@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from hessview.analysis.compare import comparison
 from hessview.analysis.ritz import ritz, say_copies
-from hessview.analysis.summary import written
 from hessview.views import broadening
 from hessview.views.theme import BAR, LINE, SERIES, heading, strip, template
-from hessview.wording import counted
+from hessview.wording import counted, written
 from hessview.wording import outward as span
 
 Array = NDArray[np.float64]

@@ -50,13 +50,13 @@ def spectra(ds: xr.Dataset) -> list[Spectrum | None]:
     """Quadrature at each training step; None where no probe is finished yet.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
 
     Returns:
         One for each training step.
 
     Raises:
-        RecordError: Not joined by `hessview.training`, or no probe is finished at any step.
+        RecordError: Not joined by `hessview.join_training`, or no probe is finished at any step.
     """
     found = [_spectrum(run) for run in each_run(ds)]
     if not any(found):
@@ -215,7 +215,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
     that have none: the legend counts them.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
         sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
             number of steps supports. On a symlog axis it is the width at zero.
         axis: "linear" or "symlog" eigenvalue axis. On symlog, the heatmap's y is the coordinate
@@ -226,7 +226,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
 
     Raises:
         InputError: sigma not > 0, or an unknown axis.
-        RecordError: Not joined by `hessview.training`, or no probe is finished yet.
+        RecordError: Not joined by `hessview.join_training`, or no probe is finished yet.
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) follow spectra through training in this way.
     """
@@ -309,7 +309,7 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     """What the figure shows, in a line.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
         found: Its `spectra`.
 
     Returns:

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.stats import binom
 
 from helpers.emulated import lanczos, spectrum
-from hessview.analysis.summary import headline
+from hessview.analysis.headline import headline
 from hessview.spectral.quadrature import mass_below
 
 
