@@ -170,7 +170,8 @@ print(json.dumps({
 }))
 assert main(["report", run_dir, "--out", html]) == 0
 for more in ([], ["--json"]):
-    assert main(["plan", "toy_model:build", "--ranks", "2", "--operator", "toy_doubling", "--steps", "3", *more]) == 0
+    asked = ["plan", "toy_model:build", "--ranks", "2", "--operator", "toy_doubling"]
+    assert main([*asked, "--steps", "3", *more]) == 0
 """
 
 
