@@ -3,12 +3,13 @@
 import shutil
 
 import pytest
-from node_page import Node, require_node
-from shell_job import HESSVIEW, JOBS, ShellJob
 
 import hessview
+from helpers.node_page import Node, require_node
+from helpers.shell_job import HESSVIEW, ShellJob
 from hessview.page.module import module
 from hessview.page.report import report
+from jobs import small
 
 IMPORTED = """async (source) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -57,11 +58,8 @@ def small_job(tmp_path_factory):
 
 
 @pytest.fixture
-def session(monkeypatch):
+def session():
     """The same job in this process, for one test."""
-    monkeypatch.syspath_prepend(JOBS)
-    import small
-
     with hessview.local(small.slow()) as made:
         yield made
 
