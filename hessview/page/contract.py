@@ -638,24 +638,32 @@ class Standing(TypedDict, total=False):
     notice: Notice | None
 
 
-class Page(Standing):
+class Sections(TypedDict):
+    """What a page tells of runs.
+
+    Attributes:
+        sections: One for each run, or for several that measured the same at other settings.
+        trainings: One for each training of which there are spectra at several steps.
+        comparisons: One at most, of all other density runs.
+    """
+
+    sections: list[Section]
+    trainings: NotRequired[list[Section]]
+    comparisons: NotRequired[list[Section]]
+
+
+class Page(Standing, Sections):
     """The state of a page.
 
     Attributes:
         title: Names of the models.
         theme: How it looks.
         card: The session's card.
-        sections: One for each run, or for several that measured the same at other settings.
-        trainings: One for each training of which there are spectra at several steps.
-        comparisons: One at most, of all other density runs.
     """
 
     title: NotRequired[str]
     theme: Theme
     card: NotRequired[Card | None]
-    sections: list[Section]
-    trainings: NotRequired[list[Section]]
-    comparisons: NotRequired[list[Section]]
 
 
 class Entry(TypedDict):

@@ -20,7 +20,7 @@ from typing import (
     is_typeddict,
 )
 
-from hessview.analysis.summary import RESOLUTION
+from hessview.analysis.headline import RESOLUTION
 from hessview.page import contract
 from hessview.spectral import quadrature
 from hessview.views.broadening import AXES

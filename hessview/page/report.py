@@ -11,6 +11,7 @@ import jinja2
 
 from hessview._version import __version__
 from hessview.errors import InputError
+from hessview.page.contract import Page
 from hessview.page.live import dataset_of, runs_of
 from hessview.page.module import STATIC, report_script
 from hessview.page.state import page_state
@@ -83,7 +84,7 @@ def _policy(script: str) -> str:
     )
 
 
-def _embedded(state: dict[str, Any]) -> str:
+def _embedded(state: Page) -> str:
     """JSON that cannot end its script element, nor a line within it."""
     text = json.dumps(state, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":

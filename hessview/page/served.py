@@ -13,6 +13,7 @@ from panel.custom import JSComponent
 
 from hessview.errors import InputError
 from hessview.page.board import Board
+from hessview.page.contract import BoardMessage
 from hessview.page.module import module
 
 ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
@@ -32,7 +33,7 @@ class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped he
         self._board = board
         self.close: Callable[[], None] = board.listen(self._tell)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: BoardMessage) -> None:
         panel.state.execute(lambda: self._send_msg(message))
 
     def _handle_msg(self, data: Any) -> None:

@@ -8,12 +8,13 @@ What a page shows, as one JSON-safe value: the widget, the report and tests read
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import xarray as xr
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import trainings
+from hessview.page.contract import Page, Panel, Readings, Section
 from hessview.page.looks import look_of
 from hessview.page.looks import panels as panels_of
 from hessview.page.sections import comparison_sections, training_section
@@ -132,16 +133,13 @@ def _nested(name: str, value: str) -> str:
     return ", ".join(f"{key} {entry}" for key, entry in entries.items())
 
 
-Json = dict[str, Any]
-
-
 def page_state(
     runs: Sequence[xr.Dataset],
     *,
     among: Sequence[xr.Dataset] = (),
     final: bool = False,
     panels: bool = True,
-) -> Json:
+) -> Page:
     """The state of a page over some runs.
 
     Args:
@@ -190,11 +188,11 @@ def _section(
     final: bool,
     panels: bool,
     alone: bool,
-) -> Json:
+) -> Section:
     ds = unite(group)
     look = look_of(ds)
     run = str(ds.attrs.get("run", ""))
-    section: Json = {
+    section: Section = {
         "id": run,
         "title": str(ds.attrs.get("model", "hessview")),
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
@@ -203,8 +201,9 @@ def _section(
         "panels": panels_of(ds) if panels else [],
         "provenance": provenance(ds),
     }
-    if panels and look.beside is not None:
-        section["panels"][0] |= look.beside(ds, runs)
+    if panels and look.beside is not None and not section["panels"][0]["message"]:
+        more = look.beside(ds, runs) or {}
+        section["panels"][0] = cast(Panel, {**section["panels"][0], **more})
     if final:
         section["record"] = _record(ds)
     return section
@@ -229,7 +228,7 @@ def _subtitle(ds: xr.Dataset) -> str:
     return " · ".join(parts)
 
 
-def _record(ds: xr.Dataset) -> Json:
+def _record(ds: xr.Dataset) -> Readings:
     """Every reading in full precision, with its place along the dims, and the provenance."""
     return {
         "coords": {str(dim): ds[dim].values.tolist() for dim in ds.dims},

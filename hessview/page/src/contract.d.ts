@@ -668,6 +668,16 @@ export interface Standing {
   notice?: Notice | null;
 }
 
+/** What a page tells of runs. */
+export interface Sections {
+  /** One for each run, or for several that measured the same at other settings. */
+  sections: Section[];
+  /** One for each training of which there are spectra at several steps. */
+  trainings?: Section[];
+  /** One at most, of all other density runs. */
+  comparisons?: Section[];
+}
+
 /** The state of a page. */
 export interface Page {
   /** Whether it can at this moment. */
@@ -676,18 +686,18 @@ export interface Page {
   reason?: string;
   /** What was answered last. */
   notice?: Notice | null;
-  /** Names of the models. */
-  title?: string;
-  /** How it looks. */
-  theme: Theme;
-  /** The session's card. */
-  card?: Card | null;
   /** One for each run, or for several that measured the same at other settings. */
   sections: Section[];
   /** One for each training of which there are spectra at several steps. */
   trainings?: Section[];
   /** One at most, of all other density runs. */
   comparisons?: Section[];
+  /** Names of the models. */
+  title?: string;
+  /** How it looks. */
+  theme: Theme;
+  /** The session's card. */
+  card?: Card | null;
 }
 
 /** A line of a dashboard's list. */
