@@ -160,6 +160,10 @@ class Head(TypedDict):
     shares: NotRequired[int]
 
 
+PanelKind = Literal["convergence", "coupling", "density", "figure", "settings", "sweep", "text"]
+"""Kinds of a run's panels, by which the page knows how to draw them."""
+
+
 class Blank(Head):
     """A panel of which nothing is measured yet.
 
@@ -168,7 +172,7 @@ class Blank(Head):
         figure: Not there.
     """
 
-    kind: Literal["coupling", "density", "figure", "settings", "sweep", "text"]
+    kind: PanelKind
     figure: NotRequired[None]
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from hessview.errors import RecordError
 from hessview.extensions import named
-from hessview.page.contract import FigureBody, Panel, TextBody, Tile
+from hessview.page.contract import FigureBody, Panel, PanelKind, TextBody, Tile
 from hessview.page.panels import (
     accuracy_panel,
     benchmark_panel,
@@ -83,7 +83,8 @@ class Look:
     """How a run of a command looks.
 
     Attributes:
-        kind: By which the page's scripts draw its panel, such as "figure" or "text".
+        kind: By which the page's scripts draw its panel, such as "figure" or "text"; see
+            `page.contract` for what each needs.
         panel: What the panel of this kind needs, from the dataset; it raises RecordError where
             nothing is measured yet.
         further: Panels below the first, which use its values: kind, title, and what it needs.
@@ -93,9 +94,9 @@ class Look:
         beside: What other runs add to the panel, from the dataset and theirs; None for nothing.
     """
 
-    kind: str
+    kind: PanelKind
     panel: Body
-    further: tuple[tuple[str, str, Body], ...] = ()
+    further: tuple[tuple[PanelKind, str, Body], ...] = ()
     tiles: Callable[[xr.Dataset], list[Tile]] = readings_tiles
     table: Callable[[xr.Dataset], Table] = readings_table
     drawn: bool = False

@@ -1,19 +1,4 @@
-"""Figures of a run's page.
-
-What a figure over settings says at each of them, as rows of text for the page's slider.
-
-What a page computes every spectrum from.
-
-Spectra at the settings of a figure: below the figure the page draws the one that is chosen.
-
-What the page needs to draw a density of any steps and probes by itself.
-
-What the page needs to draw how the extremes of any probe settle.
-
-What the page needs to draw a coupling, and any row of it, in either unit and on either scale.
-
-How each command's dataset becomes a panel of the page.
-"""
+"""Panels of a run's page: what each kind needs, as `page.contract` has it."""
 
 import math
 from collections.abc import Sequence
@@ -82,10 +67,6 @@ def steps_over(ds: xr.Dataset) -> Over:
 
     Args:
         ds: Dataset of an accuracy run, also a half-done one.
-
-    Returns:
-        label, axis (of the figure), log, askable (whether another can be measured), values (the
-        measured settings, ascending), head, and rows: for each value a list of rows of text.
     """
     resolved = theory(ds).resolved
     places = np.flatnonzero(np.isfinite(ds.relative_error.values).any(axis=0)).tolist()
@@ -104,9 +85,6 @@ def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Over:
     Args:
         part: Dataset of a sweep, its finished settings only.
         apart: Their distances, as `analysis.sweep.distances` gives them.
-
-    Returns:
-        As of `steps_over`.
     """
     setting = setting_of(part)
     rows = []
@@ -144,11 +122,6 @@ def coefficients(ds: xr.Dataset) -> Coefficients:
     Args:
         ds: Dataset of a density run, also a half-done one.
 
-    Returns:
-        A dict of JSON values: steps (asked of each probe), over (whether nothing more can
-        arrive), and probes: probe, alpha and beta of its leading steps, and, where old vectors
-        were given up, merged: which Ritz values are copies, as `analysis.ritz.merges_of` has it.
-
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
@@ -179,10 +152,6 @@ def sweep_spectra(part: xr.Dataset) -> Spectra:
 
     Args:
         part: Dataset of a sweep, those of its settings only that have a finished probe.
-
-    Returns:
-        density: what all have in common (figure), and spectra: at each setting, which stands in
-        `at`, the rest of a density's panel.
     """
     setting = setting_of(part)
     made = [density_panel(part.isel({setting: place})) for place in range(part.sizes[setting])]
@@ -201,7 +170,7 @@ def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Spectra | 
         among: Datasets of runs of any command, half-done ones too.
 
     Returns:
-        As of `sweep_spectra`, ascending; None if none of the runs is a sweep over epsilon of the
+        The spectra, ascending; None if none of the runs is a sweep over epsilon of the
         same model at the same weights, with the same operator, subset and seed.
     """
     alike = [
@@ -244,12 +213,6 @@ def density_panel(ds: xr.Dataset) -> DensityBody:
     Args:
         ds: Dataset of a density run, also a half-done one.
 
-    Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), marks (smallest
-        and largest eigenvalue of the whole run, each with its uncertainty), all (the probes that
-        were asked for), and what `page.panels` gives, in which Ritz values and weights are
-        computed.
-
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
@@ -271,12 +234,6 @@ def convergence_panel(ds: xr.Dataset) -> ConvergenceBody:
 
     Args:
         ds: Dataset of a density run in which something is measured.
-
-    Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
-        many of each end), bounds (of the largest and the smallest, the products' errors
-        included, of each probe that has a step, by its name), and asymmetries (that of each
-        step, likewise; null where there is none).
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -301,14 +258,6 @@ def coupling_panel(ds: xr.Dataset) -> CouplingBody:
 
     Args:
         ds: Dataset of a coupling run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: subtitle, warning, blocks (their names), matrix (norms, their
-        spread and noise, the spread of coefficients, each as rows), words (the verdicts) and
-        verdict (of each cell, its place among the words), views (by "normalised log" and so on:
-        zmin, zmax and colorbar of the matrix, axis of a row), figure (the matrix, without the
-        arrays that the page makes), row (a row's figure, likewise), and errors (of each block,
-        what is said beside its row).
 
     Raises:
         RecordError: Not a coupling, or nothing measured yet.
@@ -370,9 +319,6 @@ def accuracy_panel(ds: xr.Dataset) -> SettingsBody:
     Args:
         ds: Dataset of the run, also a half-done one.
 
-    Returns:
-        A dict of JSON values: subtitle, figure, warning, dark, and over, as of `steps_over`.
-
     Raises:
         RecordError: Nothing measured yet.
     """
@@ -391,11 +337,6 @@ def sweep_panel(ds: xr.Dataset) -> SweepBody:
 
     Args:
         ds: Dataset of the run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: subtitle, figure (curves without arrays), warning, dark (what the
-        curves' colours become on a dark ground), over, as of `settings_over`, reference (its
-        place among the settings), and what `sweep_spectra` gives.
 
     Raises:
         RecordError: No setting has a finished probe yet.

@@ -61,10 +61,7 @@ def comparison_sections(
             the dataset; None if their sections are not there.
 
     Returns:
-        One section as of `page.state.page_state`, without record and provenance, or none. Its
-        panel holds the figure of `views.compare` without arrays, runs (label, and the place of
-        the section whose first panel holds its coefficients, or else the coefficients), head and
-        rows of a table, and dark (what the curves' colours become on a dark ground).
+        One section, without record and provenance, or none.
     """
     densities = [ds for ds in runs if command_in(ds.attrs) == Density.name]
     if len(densities) < 2:
@@ -172,10 +169,7 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
         runs: Datasets of its density runs, half-done ones too, as `analysis.training` groups them.
 
     Returns:
-        A section as of `page.state.page_state`, but without record and provenance, which stand
-        with the runs. The panel holds the figure of `views.training` without what the page
-        computes, steps (of the training, ascending), density (what all spectra have in
-        common), and spectra (at each step, the rest of a density's panel, or a message).
+        A section without record and provenance, which stand with the runs.
 
     Raises:
         RecordError: No run carries a training step, or no probe is whole yet.

@@ -151,16 +151,9 @@ def page_state(
         panels: Whether it draws; a card does not.
 
     Returns:
-        A dict of JSON values (NaN is None):
-        title: Name of the model.
-        theme: The two palettes and the font.
-        sections: One per run, or one for several that measured the same thing at other steps
-            (`analysis.grouping`): id, title, subtitle, status (state, label, message, done, total,
-            unit, left), tiles, panels (see `page.looks`), provenance, and record if final.
-        comparisons: Likewise, of two or more density runs that are of no such training (see
-            `page.sections`); one at most, on top.
-        trainings: Sections likewise, for each training of which there are spectra at several
-            steps (see `page.sections`); they stand above those of runs.
+        JSON values: sections of runs (or of several that measured the same thing at other steps,
+        see `analysis.grouping`) with their panels (`page.looks`), and above them sections of
+        trainings and a comparison (`page.sections`).
     """
     groups = siblings(runs)
     followed = trainings(runs) if panels else []

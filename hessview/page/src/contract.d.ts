@@ -119,7 +119,7 @@ export interface Blank {
   /** Place in the section of a panel whose values this one uses as well. */
   shares?: number;
   /** What it will be. */
-  kind: "coupling" | "density" | "figure" | "settings" | "sweep" | "text";
+  kind: "convergence" | "coupling" | "density" | "figure" | "settings" | "sweep" | "text";
   /** Not there. */
   figure?: null;
 }
