@@ -332,6 +332,8 @@ def _layout(steps: Array) -> dict[str, Any]:
     label = {"showticklabels": False, "title": {"text": ""}}
     ends = _ends(steps)
     return {
+        "height": HEIGHT,  # and that of a title above it, where there is one
+        "margin": {"t": 0},
         "template": template(),
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
         "xaxis2": {**label, "matches": "x", "range": ends, "anchor": "y2"},
