@@ -3,11 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from hessview.analysis.summary import written
-from hessview.errors import RecordError
+from hessview.errors import NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset, as_run
 from hessview.record.operator_facts import facts_of
-from hessview.wording import NOT_NEGATIVE
+from hessview.wording import NOT_NEGATIVE, written
 
 
 def benchmark(ds: xr.Dataset) -> xr.Dataset:
@@ -29,7 +28,8 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         least by more than its spread is withheld (NaN): something disturbed the machine.
 
     Raises:
-        RecordError: Not a benchmark, one that was averaged or cut, or nothing was timed yet.
+        RecordError: Not a benchmark, or one that was averaged or cut.
+        NotMeasuredError: Nothing was timed yet.
     """
     ds = as_dataset(ds)
     if "orthogonalise_seconds" not in ds:
@@ -45,7 +45,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         )
     timed = ds.isel(repetition=ds.seconds.notnull().all("work").values)
     if not timed.sizes["repetition"]:
-        raise RecordError("nothing was timed yet; wait for the first repetition.")
+        raise NotMeasuredError("nothing was timed yet; wait for the first repetition.")
     gradient = timed.seconds.sel(work="gradient", drop=True)
     ratio = timed.seconds / gradient
     middle = ratio.median("repetition")

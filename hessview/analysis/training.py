@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.analysis.headline import headline, warn_of_rounding
 from hessview.analysis.ritz import ritz
-from hessview.analysis.summary import headline, warn_of_rounding
 from hessview.errors import InputError, RecordError
 from hessview.record.commands import Density
 from hessview.record.datasets import as_datasets, check_recorded
@@ -33,7 +33,7 @@ _PER_RUN = (
 )
 
 
-def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
+def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     """Join density runs of one training along the training step.
 
     A run carries its training step if the job polled with one: `job.poll(step=step)`. Other runs
@@ -94,18 +94,34 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     )
 
 
+def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
+    """The name that `join_training` had in 0.1.0; it goes with the next version.
+
+    Args:
+        runs: As `join_training` takes them.
+
+    Returns:
+        What `join_training` gives.
+
+    Raises:
+        InputError: The runs are not of one training.
+        RecordError: There is no density run that carries a training step.
+    """
+    return join_training(runs)
+
+
 def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
     """The density run at one of the training steps, without padding.
 
     Args:
-        ds: What `training` gave.
+        ds: What `join_training` gave.
         index: Position along training_step.
 
     Returns:
         A dataset as of a density run, with its own state, training step, loss and run in attrs.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     _check_joined(ds)
     one = ds.isel(training_step=index)
@@ -129,7 +145,7 @@ def each_run(ds: xr.Dataset) -> list[xr.Dataset]:
     """The density runs at all training steps, as `run_at` gives them.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     _check_joined(ds)
     return [run_at(ds, index) for index in range(ds.sizes["training_step"])]
@@ -139,14 +155,14 @@ def history(ds: xr.Dataset) -> xr.Dataset:
     """Extremes and trace at each training step, with their uncertainties.
 
     Args:
-        ds: What `training` gave.
+        ds: What `join_training` gave.
 
     Returns:
         value, uncertainty, low, high, level and basis over (quantity, training_step), as
         `hessview.summary` gives them; NaN where nothing is measured yet, or a number withheld.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     columns = [_summary(run) for run in each_run(ds)]
     joined = xr.concat(columns, ds.training_step.variable, join="exact", coords="minimal")
@@ -204,7 +220,7 @@ def _check_joined(ds: xr.Dataset) -> None:
     if "training_step" not in ds.dims:
         raise RecordError(
             f"the dataset has the dims {list(map(str, ds.dims))} and no training_step; join runs "
-            "with hessview.training first."
+            "with hessview.join_training first."
         )
 
 
@@ -256,7 +272,7 @@ def trainings(runs: Iterable[xr.Dataset]) -> list[list[xr.Dataset]]:
         runs: Datasets of runs of any command, half-done ones too.
 
     Returns:
-        Groups that `training` joins, in the order of their first members: of two or more
+        Groups that `join_training` joins, in the order of their first members: of two or more
         training steps, at one of which at least a probe is whole. Other runs are in none.
     """
     groups: dict[tuple[Any, ...], list[xr.Dataset]] = {}
@@ -270,7 +286,7 @@ def _can_be_followed(group: list[xr.Dataset]) -> bool:
     if len({ds.attrs["training_step"] for ds in group}) < 2:
         return False
     try:
-        joined = training(group)
+        joined = join_training(group)
     except InputError:  # of sizes that cannot be joined
         return False
     return any(_has_spectrum(run) for run in each_run(joined))

@@ -36,6 +36,7 @@ from hessview.job.status import end_by, starting
 from hessview.job.untrained import without_gradient
 from hessview.operators import facts_of_made
 from hessview.operators.base import Operator
+from hessview.operators.exact import LARGEST
 from hessview.record.commands import Command, Coupling, LanczosCommand
 from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
 from hessview.record.measurements import MEASUREMENTS, command_from_json
@@ -191,7 +192,19 @@ class Worker:
             tau=surface.machine_epsilon ** (1 / 3),
             versions=_versions(),
             host=socket.gethostname(),
+            operators=self._operators(),
         )
+
+    def _operators(self) -> list[str]:
+        """Names of the operators of the table that this objective can give."""
+        surface, objective = self.surface, self.surface.objective
+        says_outputs = objective.outputs is not None and objective.terms is not None
+        return [
+            name
+            for name, facts in OPERATORS.items()
+            if (says_outputs or not facts.needs_outputs)
+            and (surface.module_size <= LARGEST or not facts.gathered)
+        ]
 
     def _sizes(self) -> dict[str, int]:
         """How many numbers of each parameter are differentiated, by its name."""

@@ -1,22 +1,48 @@
-"""Curvature operators: matrix-vector products that never form the matrix."""
+"""Curvature operators: matrix-vector products that never form the matrix.
+
+`hessview.operators` itself reads as a table: `list(hessview.operators)` are the names, and
+`hessview.operators["exact"]` what is known of one, without torch (`record.operator_facts`). The
+rooms hold the operators: `base` says what one is, and what it needs to know of a loss. They know
+torch and `spectral`, and nothing of datasets or drawing.
+"""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
+import importlib
+import sys
+import types
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any, Literal
 
 from hessview.extensions import named
-from hessview.operators.base import LossSurface, Operator
-from hessview.operators.exact import ExactHessian as ExactHessian
-from hessview.operators.finite_difference import ForwardHessian as ForwardHessian
-from hessview.operators.finite_difference import FourthOrderHessian as FourthOrderHessian
-from hessview.operators.finite_difference import Hessian as Hessian
-from hessview.operators.finite_difference import OneReductionHessian as OneReductionHessian
-from hessview.operators.gauss_newton import Fisher as Fisher
-from hessview.operators.gauss_newton import GaussNewton as GaussNewton
 from hessview.record.operator_facts import OPERATORS as FACTS
-from hessview.record.operator_facts import OperatorFacts, facts_of
+from hessview.record.operator_facts import OperatorFacts, OperatorTable, facts_of
 
-Make = Callable[[LossSurface, float | Literal["auto"]], Operator]
+if TYPE_CHECKING:  # loaded on first use, with torch
+    from hessview.operators.base import LossSurface as LossSurface
+    from hessview.operators.base import Operator as Operator
+    from hessview.operators.base import Product as Product
+    from hessview.operators.exact import ExactHessian as ExactHessian
+    from hessview.operators.finite_difference import ForwardHessian as ForwardHessian
+    from hessview.operators.finite_difference import FourthOrderHessian as FourthOrderHessian
+    from hessview.operators.finite_difference import Hessian as Hessian
+    from hessview.operators.finite_difference import OneReductionHessian as OneReductionHessian
+    from hessview.operators.gauss_newton import Fisher as Fisher
+    from hessview.operators.gauss_newton import GaussNewton as GaussNewton
+
+_HOMES = {
+    "LossSurface": "base",
+    "Operator": "base",
+    "Product": "base",
+    "ExactHessian": "exact",
+    "ForwardHessian": "finite_difference",
+    "FourthOrderHessian": "finite_difference",
+    "Hessian": "finite_difference",
+    "OneReductionHessian": "finite_difference",
+    "Fisher": "gauss_newton",
+    "GaussNewton": "gauss_newton",
+}
+
+Make = Callable[["LossSurface", float | Literal["auto"]], "Operator"]
 
 
 class _Makers(Mapping[str, Make]):
@@ -59,3 +85,45 @@ def facts_of_made(name: str, operator: object) -> OperatorFacts:
     if name not in FACTS and isinstance(own, OperatorFacts):
         return dataclasses.replace(own, name=name)
     return facts_of(name)
+
+
+class _Operators(types.ModuleType):
+    """This package, which reads as the table of what is known of each operator."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+    def __getitem__(self, name: str) -> OperatorFacts:
+        return FACTS[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in FACTS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FACTS)
+
+    def __len__(self) -> int:
+        return len(FACTS)
+
+    def keys(self) -> KeysView[str]:
+        """Names of the operators."""
+        return FACTS.keys()
+
+    def values(self) -> ValuesView[OperatorFacts]:
+        """What is known of each."""
+        return FACTS.values()
+
+    def items(self) -> ItemsView[str, OperatorFacts]:
+        """Names, and what is known of each."""
+        return FACTS.items()
+
+    def __repr__(self) -> str:
+        return repr(OperatorTable(FACTS))
+
+    def _repr_html_(self) -> str:
+        return OperatorTable(FACTS)._repr_html_()
+
+
+sys.modules[__name__].__class__ = _Operators

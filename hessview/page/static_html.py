@@ -15,7 +15,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from hessview.analysis.grouping import siblings, unite
-from hessview.analysis.training import training, trainings
+from hessview.analysis.training import join_training, trainings
 from hessview.page.looks import look_of
 from hessview.page.tables import Table, training_table
 from hessview.views import figure_of, theme
@@ -155,7 +155,7 @@ def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
     sections = zip(shown, state["sections"], strict=True)
     above = [_compared(section) for section in state.get("comparisons", [])]
     followed = zip(trainings(runs), state.get("trainings", []), strict=False)
-    above += [_followed(training(group), section) for group, section in followed]
+    above += [_followed(join_training(group), section) for group, section in followed]
     body = Markup("").join([*above, *(_section(ds, section) for ds, section in sections)])
     return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
 

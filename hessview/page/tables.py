@@ -7,8 +7,8 @@ import xarray as xr
 
 from hessview.analysis.accuracy import theory
 from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.headline import ends_of
 from hessview.analysis.ritz import convergence, say_copies
-from hessview.analysis.summary import ends_of
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of, spectrum
 from hessview.analysis.training import QUANTITIES, history
 from hessview.page.panels import EXTREMES
@@ -152,7 +152,7 @@ def training_table(ds: xr.Dataset) -> Table:
     """Extremes and trace at each training step, with their uncertainties.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
 
     Returns:
         The table; a dash where nothing is measured yet, the reason where a number is withheld.

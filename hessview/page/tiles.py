@@ -31,7 +31,7 @@ from hessview.analysis.coupling import (
     WORTHLESS,
     coupling_summary,
 )
-from hessview.analysis.summary import ends_of, headline, rounding, worst_effect
+from hessview.analysis.headline import ends_of, headline, rounding, worst_effect
 from hessview.analysis.sweep import measured_settings, setting_of
 from hessview.errors import RecordError
 from hessview.page.status import progress

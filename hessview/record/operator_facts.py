@@ -7,10 +7,12 @@ another package is one such entry more: an entry point of group "hessview.operat
 """
 
 import dataclasses
-from collections.abc import Mapping
+import html
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hessview.extensions import Registry
+from hessview.record.validation import one_line
 
 HESSIAN = "Hessian"
 
@@ -189,3 +191,52 @@ def facts_in(attrs: Mapping[Any, Any]) -> OperatorFacts:
         attrs: Attrs of the dataset; without word of an operator it is "hessian".
     """
     return facts_of(str(attrs.get("operator", "hessian")))
+
+
+class OperatorTable(Mapping[str, OperatorFacts]):
+    """Facts of some operators by name: a mapping that prints itself as a table.
+
+    Args:
+        facts: Those that are in it, by name.
+    """
+
+    _HEAD = ("operator", "matrix", "gradients a product", "epsilon", "what it is")
+
+    def __init__(self, facts: Mapping[str, OperatorFacts]) -> None:
+        self._facts = facts
+
+    def __getitem__(self, name: str) -> OperatorFacts:
+        return self._facts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __repr__(self) -> str:
+        rows = [self._HEAD, *self._rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        style = 'style="text-align:left;padding-right:1em"'
+        head = "".join(f'<th scope="col" {style}>{name}</th>' for name in self._HEAD)
+        rows = "".join(
+            "<tr>" + "".join(f"<td {style}>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._rows()
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                one_line(name),
+                one_line(facts.matrix),
+                f"{facts.cost:.3g}" if facts.gradients or facts.forwards else "not known",
+                f"order {facts.order}" if facts.has_epsilon else "none" if facts.about else "",
+                one_line(facts.about),
+            )
+            for name, facts in self.items()
+        ]
