@@ -39,7 +39,7 @@ from hessview.operators.base import Operator
 from hessview.operators.exact import LARGEST
 from hessview.record.commands import Command, Coupling, LanczosCommand
 from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
-from hessview.record.measurements import MEASUREMENTS, command_from_json
+from hessview.record.measurements import MEASUREMENTS, command_from_text
 from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import did_you_mean
 
@@ -212,7 +212,7 @@ class Worker:
 
     def execute(
         self,
-        command: Command | Mapping[str, Any],
+        command: Command | str,
         *,
         training_step: int | None = None,
         conclude: Conclude | None = None,
@@ -220,7 +220,7 @@ class Worker:
         """Run a command at the present weights, and leave everything as it was found.
 
         Args:
-            command: What to measure; also as JSON.
+            command: What to measure; as JSON text on ranks that another one tells.
             training_step: Step of the surrounding training loop, None outside of one.
             conclude: Called with how it ended on this rank, and the error, if there was one;
                 gives how it ended on all ranks, or raises the error. By default hessview's own
@@ -248,10 +248,10 @@ class Worker:
             yield end
 
     def _measured(
-        self, command: Command | Mapping[str, Any], training_step: int | None
+        self, command: Command | str, training_step: int | None
     ) -> Generator[Payload, None, str | None]:
-        if not isinstance(command, Command):
-            command = command_from_json(command)
+        with agree(on_all=True):  # a host may lack what another one measures
+            command = command_from_text(command) if isinstance(command, str) else command
         checks.check_mode(self.surface.objective.module)
         measurement = MEASUREMENTS[command.name]
         surface = self._restricted(command)
