@@ -296,14 +296,25 @@ def span(low: float, high: float) -> str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} – {ends[1]}"
 
 
+def size(number: float) -> str:
+    """Bytes with a unit that suits them, such as "512 B", "3.20 MiB" or "1,024.0 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:,.{0 if unit == 'B' else 1 if number >= 10 else 2}f} {unit}"
+
+
 def duration(seconds: float) -> str:
-    """A time span such as "8 s", "2 min 05 s" or "1 h 20 min"."""
+    """A time span such as "8 s", "2 min 05 s", "1 h 20 min" or "3 days 4 h", rounded up."""
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} days {whole % 86400 // 3600} h"
 
 
 def now() -> str:

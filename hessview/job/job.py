@@ -20,11 +20,11 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any
 
-import torch.distributed as dist
 from torch import nn
 
 from hessview import interrupts
 from hessview.errors import HessviewError, InputError, JobError, NotRestoredError, RecordError
+from hessview.job import meeting
 from hessview.job.control import Control, agree
 from hessview.job.meeting import in_words
 from hessview.job.objective import Objective
@@ -146,7 +146,7 @@ class Job:
         evaluation: bool = False,
         listen: Interface | None = None,
     ) -> None:
-        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._rank = meeting.rank()
         if directory is not None:
             directory.record_rank(self._rank)
         self._turn = turn(objective.module)
@@ -157,7 +157,7 @@ class Job:
         self._owed: list[tuple[RunEnded, str]] = []
         self._directory = directory
         self._listen = listen
-        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self._ranks = meeting.ranks()
         self._until: Callable[[], str] = lambda: ""
         self._interrupted = False  # whether a rank was in the latest run
         self.closed = False

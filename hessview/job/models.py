@@ -33,6 +33,7 @@ from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
 from hessview.job.status import starting
 from hessview.record.job_options import JobOptions
+from hessview.wording import counted
 
 _WIDTH, _LAYERS, _HEADS, _CONTEXT = 128, 4, 4, 256
 _STEPS, _BATCH, _LENGTH = 150, 16, 64
@@ -174,7 +175,7 @@ def causal_lm(
             shared = [source.module.config, batches, source.revision]
     dist.broadcast_object_list(shared)
     config, batches, revision = shared
-    starting(f"sharding {options.model} over {mesh.size()} rank{'s' * (mesh.size() > 1)}")
+    starting(f"sharding {options.model} over {counted(mesh.size(), 'rank')}")
     module = _share(source, config, options, mesh)
     device = torch.device(mesh.device_type)
     return Objective(

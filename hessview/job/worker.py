@@ -19,7 +19,7 @@ import torch.distributed as dist
 from hessview._version import __version__
 from hessview.errors import HessviewError, InputError, NotRestoredError
 from hessview.extensions import named
-from hessview.job import checks
+from hessview.job import checks, meeting
 from hessview.job import checks as copies
 from hessview.job.checks import untied
 from hessview.job.control import Reduction, agree
@@ -42,6 +42,7 @@ from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunSt
 from hessview.record.measurements import MEASUREMENTS, command_from_text
 from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import did_you_mean
+from hessview.wording import size
 
 
 def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
@@ -175,7 +176,7 @@ class Worker:
             revision=objective.revision,
             parameters=surface.space.size,
             blocks={block: sum(sizes[n] for n in names) for block, names in self.blocks.items()},
-            world_size=dist.get_world_size() if dist.is_initialized() else 1,
+            world_size=meeting.ranks(),
             mesh=mesh_of(objective.module),
             data_ranks=surface.sharing.ranks,
             notes=self.notes,
@@ -298,7 +299,7 @@ class Worker:
             fits = max(2, rows * free // need)
             raise InputError(
                 f"steps={command.steps} with reorthogonalize={command.reorthogonalize!r} keeps "
-                f"{rows} vectors, {need / 1e9:.1f} GB a rank, and {free / 1e9:.1f} GB are free; "
+                f"{rows} vectors, {size(need)} a rank, and {size(free)} are free; "
                 f"use steps <= {fits}, reorthogonalize={fits} (a window), or more ranks."
             )
 

@@ -3,11 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from hessview.planning.planned import Plan, gradients_of, memory_of, moved_by, say_size
+from hessview.planning.planned import Plan, gradients_of, memory_of, moved_by
 from hessview.record.commands import Density
 from hessview.record.job_options import JobOptions, job_options
 from hessview.record.validation import positive, whole
-from hessview.wording import counted
+from hessview.wording import counted, size
 
 if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
@@ -106,7 +106,7 @@ def _notes(options: JobOptions, density: Density, seen: "Rehearsal") -> tuple[st
     if seen.operator.holds:
         notes.append(f"{seen.operator.holds}, which {density.operator} holds")
     if not is_function(options.model):
-        whole = say_size(seen.module_size * DTYPES[options.dtype][0].itemsize)
+        whole = size(seen.module_size * DTYPES[options.dtype][0].itemsize)
         notes.append(f"all weights, {whole}, on rank 0's host while it shares them out")
     return tuple(notes)
 
@@ -115,12 +115,12 @@ def advise(
     density: Density, seen: "Rehearsal", held: dict[str, int], available: int, ranks: int
 ) -> str:
     """Whether a plan fits, and what to change if not."""
-    size, row = available / GIB, seen.shard * seen.itemsize
+    room, row = available / GIB, seen.shard * seen.itemsize
     rest = sum(held.values()) - held["basis"]
     most = min((available - rest) // row, seen.parameters)
     if rest + held["basis"] <= available:
         what = "steps" if density.reorthogonalize == "full" else "vectors kept"
-        return f"fits in {size:g} GiB a rank, with up to {most:,} {what}."
+        return f"fits in {room:g} GiB a rank, with up to {most:,} {what}."
     cures = []
     if most >= 2:
         cures = [f"steps <= {most:,}", f"reorthogonalize={most} (a window)"]
@@ -128,7 +128,7 @@ def advise(
         cures.append(counted(enough, "rank"))
     if not cures:
         cures = ["a smaller batch or length: what is not shared by ranks is too much by itself"]
-    return f"does not fit in {size:g} GiB a rank; use {', or '.join(cures)}."
+    return f"does not fit in {room:g} GiB a rank; use {', or '.join(cures)}."
 
 
 def _enough_ranks(
