@@ -13,7 +13,7 @@ Numbers as people read them: rounded to what is known, with real minus signs and
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -30,6 +30,19 @@ def counted(count: int, what: str, plural: str = "") -> str:
         Plain text.
     """
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns, each as wide as its widest cell; the last may end anywhere.
+
+    Args:
+        rows: At least one, all of as many cells.
+
+    Returns:
+        Lines without a trailing newline.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it

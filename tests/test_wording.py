@@ -3,7 +3,7 @@ import math
 import pytest
 
 from hessview import wording
-from hessview.wording import between, count, duration, measured, number, share, size, span
+from hessview.wording import aligned, between, count, duration, measured, number, share, size, span
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,9 @@ def test_the_least_and_largest_numbers_have_words(value):
         wording._RAISED
     )
     assert wording.measured(value, abs(value))[1].startswith("± ")
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    assert aligned([["a", "bb", "c"], ["long", "", "d"], ["", "b", ""]]) == (
+        "a     bb  c\nlong      d\n      b"
+    )
