@@ -40,6 +40,7 @@ from hessview.page.tiles import (
 from hessview.record.events import ENDED
 from hessview.record.measurements import measurement_in
 from hessview.views import figure_of
+from hessview.wording import aligned
 
 Body = Callable[[xr.Dataset], Mapping[str, object]]
 
@@ -51,12 +52,7 @@ def readings_panel(ds: xr.Dataset) -> TextBody:
         ds: Dataset of a run.
     """
     table = readings_table(ds)
-    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (table.head, *table.rows)
-    ]
-    return {"text": "\n".join(lines)}
+    return {"text": aligned([table.head, *table.rows])}
 
 
 def view_panel(ds: xr.Dataset) -> FigureBody:

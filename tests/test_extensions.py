@@ -170,7 +170,7 @@ print(json.dumps({
 }))
 assert main(["report", run_dir, "--out", html]) == 0
 for more in ([], ["--json"]):
-    asked = ["plan", "toy_model:build", "--ranks", "2", "--operator", "toy_doubling"]
+    asked = ["plan", "toy_model", "--ranks", "2", "--operator", "toy_doubling"]
     assert main([*asked, "--steps", "3", *more]) == 0
 """
 
