@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from hessview.analysis.training import join_training as join_training
     from hessview.analysis.training import training as training
     from hessview.hooks.trainer import TrainerCallback as TrainerCallback
+    from hessview.job.linear_operator import operator as operator
     from hessview.job.objective import Objective as Objective
     from hessview.job.serve import serve as serve
     from hessview.page.dashboard import dashboard as dashboard
@@ -49,6 +50,7 @@ __all__ = [
     "launch",
     "local",
     "open_runs",
+    "operator",
     "operators",
     "plan",
     "report",
@@ -76,6 +78,7 @@ _HOMES = {
     "launch": "hessview.session.launch",
     "local": "hessview.session.connect",
     "open_runs": "hessview.analysis.store",
+    "operator": "hessview.job.linear_operator",
     "operators": "",
     "plan": "hessview.planning",
     "report": "hessview.page.report",
