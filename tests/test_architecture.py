@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import hessview
+from helpers.folders import TESTS
 
 ROOT = Path(hessview.__file__).parent
 HEAVY = {"torch", "transformers", "xarray", "plotly", "panel", "anywidget", "ipywidgets"}
@@ -49,3 +50,23 @@ def test_type_checkers_see_the_names_that_are_loaded_on_first_use():
     assert homes == {name: home or "hessview" for name, home in hessview._HOMES.items()}
     assert sorted(homes) == sorted(hessview.__all__)
     assert all(getattr(hessview, name) is not None for name in homes)
+
+
+SCENARIOS = {"fuzz", "notebooks", "session", "helpers", "jobs", "ranks", "benchmarks", "records"}
+
+
+def test_every_test_bears_the_name_of_the_room_that_it_tests():
+    """`tests/a/test_b.py` or `tests/a/test_b_of_something.py` is of `hessview/a/b.py`.
+
+    Folders of whole scenarios, from a notebook or a shell to the ranks and back, are left out.
+    """
+    strangers = []
+    for file in sorted(TESTS.rglob("test_*.py")):
+        place = file.relative_to(TESTS)
+        if place.parts[0] in SCENARIOS or file == Path(__file__):
+            continue
+        words = file.stem.split("_")[1:]
+        rooms = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+        if not any((ROOT / place.parent / f"{room}.py").exists() for room in rooms):
+            strangers.append(str(place))
+    assert not strangers, f"name each after a room of hessview, or move it: {strangers}"

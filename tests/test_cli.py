@@ -2,10 +2,10 @@ import re
 import signal
 
 import pytest
-from emulated import payloads
-from shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
 
 import hessview
+from helpers.emulated import payloads
+from helpers.shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
 from hessview.cli import main
 from hessview.record.log import EventLog
 

@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
-from shell_job import HESSVIEW, JOBS, processes_of, ranks_of
 
 import hessview
+from helpers.folders import JOBS
+from helpers.shell_job import HESSVIEW, processes_of, ranks_of
 
 pytestmark = pytest.mark.ranks
 

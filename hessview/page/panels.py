@@ -43,11 +43,13 @@ from hessview.record.commands import EpsilonSweep
 from hessview.record.events import ENDED
 from hessview.views.accuracy import accuracy
 from hessview.views.accuracy import describe as describe_accuracy
-from hessview.views.convergence import bounds, convergence
+from hessview.views.convergence import bounds
+from hessview.views.convergence import recipe as convergence_recipe
 from hessview.views.coupling import coupling
 from hessview.views.coupling_row import COLOURS, SCALES, row_error, shown
-from hessview.views.density import density, marks
 from hessview.views.density import describe as describe_density
+from hessview.views.density import marks
+from hessview.views.density import recipe as density_recipe
 from hessview.views.sweep import describe as describe_sweep
 from hessview.views.sweep import sweep
 from hessview.wording import number
@@ -220,23 +222,11 @@ def density_panel(ds: xr.Dataset) -> Json:
     found = ritz(ds)
     return {
         "subtitle": describe_density(found),
-        "figure": _bare(ds),
+        "figure": plain(density_recipe(ds.attrs)),
         "marks": marks(ds, found),
         "all": found.probe.values.tolist(),
         **coefficients(ds),
     }
-
-
-def _bare(ds: xr.Dataset) -> Json:
-    """The figure without what the page computes; one step is the least that has every trace."""
-    made = density(ds, steps=1).to_plotly_json()
-    arrays = ("x", "y", "customdata")
-    traces = [
-        plain({key: value for key, value in trace.items() if key not in arrays})
-        for trace in made["data"]
-    ]
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
-    return {"data": traces, "layout": plain(layout)}
 
 
 EXTREMES = 3  # the largest, and as many of the smallest: more lie on each other
@@ -257,20 +247,11 @@ def convergence_panel(ds: xr.Dataset) -> Json:
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
-    made = convergence(ds.isel(step=slice(1)), extremes=EXTREMES).to_plotly_json()
-    arrays = ("x", "y", "customdata")
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
     skews = ds.asymmetry.values if "asymmetry" in ds else np.zeros((0, 0))
     return {
         "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
-        "figure": {
-            "data": [
-                {key: value for key, value in trace.items() if key not in arrays}
-                for trace in made["data"]
-            ],
-            "layout": plain(layout),
-        },
+        "figure": plain(convergence_recipe(EXTREMES)),
         "extremes": EXTREMES,
         "asymmetries": {
             str(probe): plain([value if value > 0 else math.nan for value in row])

@@ -58,7 +58,7 @@ def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
         vectors = _VECTORS + _SECOND * (density.error_every > 0)
         if density.epsilon == "auto":
             vectors = max(vectors, _CALIBRATING)
-        vectors += seen.operator.kept
+    vectors += seen.operator.kept
     row = seen.shard * seen.itemsize
     return {
         **seen.memory,

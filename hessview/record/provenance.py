@@ -75,7 +75,7 @@ def _value(given: Any, declared: Any) -> Any:
     return given
 
 
-@xr.register_datatree_accessor("hessview")  # type: ignore[no-untyped-call]  # xarray's is untyped
+@xr.register_datatree_accessor("hessview")  # type: ignore[no-untyped-call]
 @xr.register_dataset_accessor("hessview")  # type: ignore[no-untyped-call]
 class Provenance:
     """What a run's dataset says of itself, as values: `ds.hessview`.

@@ -29,6 +29,7 @@ from hessview.record.commands import (
     LanczosCommand,
 )
 from hessview.record.events import JobEnded, JobStarted
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 from hessview.record.operator_facts import OPERATORS, OperatorTable, facts_of
 from hessview.record.validation import ascending, did_you_mean, patterns, several, shown, words
 from hessview.session.run import Run, call_all
@@ -72,6 +73,22 @@ class Asking(abc.ABC):
     @abc.abstractmethod
     def submit(self, command: Command) -> Run:
         """Send a command to the job."""
+
+    def __getattr__(self, name: str) -> Any:
+        """The question of another package's measurement, by its command's name."""
+        if name.startswith("_") or name not in MEASUREMENTS:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        command = MEASUREMENTS[name].command
+
+        def ask(**arguments: Any) -> Run:
+            return self.submit(command_from_json({**arguments, "command": name}))
+
+        ask.__name__, ask.__doc__ = name, command.__doc__
+        ask.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+        return ask
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *MEASUREMENTS]
 
     @_asked
     def density(

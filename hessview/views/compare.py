@@ -78,7 +78,7 @@ def compare(
     drawn = [shown(found) for found in spectra]
     curves = [mean(found, on, at, one) for found, one in zip(drawn, widths, strict=True)]
     bottom, top = limits(curves, drawn, on, at)
-    figure = bare(apart, broadening.say_sigma(on, width))
+    figure = recipe(apart, broadening.say_sigma(on, width))
     eigenvalues = on.eigenvalue(at)
     for place, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
         kept = seen(on, at, ends(apart.isel(run=place), spectra[place]))
@@ -110,7 +110,7 @@ def ends(one: xr.Dataset, found: xr.Dataset) -> tuple[float, float]:
     return float(np.fmin(low, least)), float(np.fmax(high, most))  # NaN where it is withheld
 
 
-def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
+def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     """The figure of `compare` without what is computed from coefficients: a page does that.
 
     Args:

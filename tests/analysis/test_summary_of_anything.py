@@ -10,10 +10,10 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
-from emulated import dataset as density_dataset
-from every_command import dataset_of
 
 import hessview
+from helpers.emulated import dataset as density_dataset
+from helpers.every_command import dataset_of
 from hessview.analysis.accuracy import theory
 from hessview.analysis.benchmark import benchmark
 from hessview.analysis.coupling import coupling_summary

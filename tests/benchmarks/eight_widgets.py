@@ -21,12 +21,12 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from conftest import CHROMIUM
-from eight import WIDGETS, Cost, Eight
-from jupyter_page import JupyterLab, chromium
-
+from helpers.eight import WIDGETS, Cost, Eight
+from helpers.folders import TESTS
+from helpers.jupyter_page import JupyterLab, chromium
 from hessview.page.module import drawing_page, loader
 
-MODELS = (Path(__file__).parent.parent / "page" / "models.js").read_text()
+MODELS = (TESTS / "helpers" / "models.js").read_text()
 PAINTED = """async (name) => {
   await window.widget(name);
   await new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); });

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent))
-from harmless import harm, train
+from helpers.harmless import harm, train
 
 
 def main():

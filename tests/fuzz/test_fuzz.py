@@ -1,7 +1,7 @@
 """Whatever lies in a run directory, each reader gives right numbers or one clear error.
 
 `pytest tests/fuzz --fuzz-cases 20000 --fuzz-seed 7` for more, and other, cases. A case that fails
-is run alone by `python tests/fuzz/worker.py SEED CASE 1`.
+is run alone by `PYTHONPATH=tests python tests/fuzz/worker.py SEED CASE 1`.
 """
 
 import collections
@@ -11,27 +11,31 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import OLD, Damage
-from readers import Wrong, compare, understand
 
 import hessview
-
-HERE = Path(__file__).parent
+from helpers.damage import OLD, Damage
+from helpers.folders import ROOT, TESTS
+from helpers.readers import Wrong, compare, understand
 
 
 def test_every_reader_gives_right_numbers_or_a_clear_error(request):
     cases, seed = (request.config.getoption(f"--fuzz-{name}") for name in ("cases", "seed"))
     workers = min(4, os.cpu_count() or 1)
     bounds = [cases * place // workers for place in range(workers + 1)]
-    paths = [str(HERE.parent.parent), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), str(TESTS), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), str(seed), str(first), str(last - first)],
+            [
+                sys.executable,
+                str(TESTS / "fuzz" / "worker.py"),
+                str(seed),
+                str(first),
+                str(last - first),
+            ],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """Runs cases of the fuzzer in a process of its own, bounded in time and memory.
 
-python worker.py SEED FIRST CASES prints a JSON line for each case that failed, and one of counts.
+PYTHONPATH=tests python tests/fuzz/worker.py SEED FIRST CASES prints a JSON line for each case
+that failed, and one of counts.
 """
 
 import collections
@@ -52,10 +53,10 @@ def main(seed: int, first: int, cases: int) -> None:
 
 def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     import psutil
-    from damage import OLD, Damage, make, now, parts
-    from readers import Readers, ask_desk, understand
 
     import hessview
+    from helpers.damage import OLD, Damage, make, now, parts
+    from helpers.readers import Readers, ask_desk, understand
     from hessview.errors import HessviewError, RecordWarning
     from hessview.page.report import report
     from hessview.session import connect as attach
@@ -64,7 +65,7 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     from hessview.transport.liveness import Process, _place, _started
     from hessview.transport.run_directory import RunDirectory
 
-    claiming._PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
+    claiming._CLAIM_PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
     attach._LOOK = launch._LOOK = 0.01
     living = Process(pid=pid, started=_started(psutil.Process(pid)), **_place())
     records = {

@@ -7,9 +7,9 @@ import re
 import psutil
 import pytest
 import torch
-import toys
 from torch import nn
 
+from helpers import toys
 from hessview.errors import InputError, ObjectiveError
 from hessview.job.objective import Objective
 from hessview.job.worker import Worker

@@ -12,7 +12,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(torchrun, folder):
-    return torchrun("ranks_models.py", 2, str(folder))
+    return torchrun("models", 2, str(folder))
 
 
 @pytest.mark.parametrize("model", ["llama, tied", "llama, untied", "gpt2", "bfloat16"])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import toys
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 import hessview
+from helpers import toys
 from hessview.errors import ObjectiveError
 from hessview.job.estimators.base import STAND_IN
 from hessview.job.objective import Objective

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-import toys
-from frozen import ROW, TOKENS, Frozen, frozen, next_token, padded
 from torch import nn
 from torch.nn.utils import prune
 
 import hessview
+from helpers import toys
+from helpers.frozen import ROW, TOKENS, Frozen, frozen, next_token, padded
 from hessview.errors import ObjectiveError
 from hessview.job.control import Reduction
 from hessview.job.loss import ShardedLoss
@@ -317,12 +317,12 @@ def test_a_bag_of_embeddings_has_padding_rows_too(relative):
     assert relative(product.vector, exact) < 1e-8
 
 
-EPSILON = 1e-4  # as in ranks_untrained.py
+EPSILON = 1e-4  # as in ranks/untrained.py
 
 
 @pytest.fixture(scope="module")
 def two_ranks(torchrun):
-    return torchrun("ranks_untrained.py", 2)
+    return torchrun("untrained", 2)
 
 
 @pytest.mark.ranks

@@ -4,13 +4,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import hessview
-
-ROOT = Path(__file__).parent.parent.parent
+from helpers.folders import ROOT
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,16 @@
 
 import json
 import os
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from jupyter_page import chromium
 from nbclient import NotebookClient
 
 import hessview
+from helpers.folders import ROOT
+from helpers.jupyter_page import chromium
 
-ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 pytestmark = pytest.mark.timeout(600)

@@ -1,7 +1,7 @@
 import pytest
 import torch
-import toys
 
+from helpers import toys
 from hessview.job.control import Reduction
 from hessview.job.loss import ShardedLoss
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-import toys
 
+from helpers import toys
 from hessview.job.objective import Objective
 from hessview.operators import Hessian
 from hessview.operators.step_size import ATTEMPTS

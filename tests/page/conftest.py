@@ -1,11 +1,12 @@
 """Reports in Chromium, and jobs for dashboards."""
 
 import pytest
-from shell_job import HESSVIEW, JOBS, ShellJob
 
 import hessview
+from helpers.shell_job import HESSVIEW, ShellJob
 from hessview.page.module import module
 from hessview.page.report import report
+from jobs import small
 
 IMPORTED = """async (source) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -54,11 +55,8 @@ def small_job(tmp_path_factory):
 
 
 @pytest.fixture
-def session(monkeypatch):
+def session():
     """The same job in this process, for one test."""
-    monkeypatch.syspath_prepend(JOBS)
-    import small
-
     with hessview.local(small.slow()) as made:
         yield made
 

@@ -2,10 +2,10 @@ import json
 import time
 
 import pytest
-from emulated import LiveRun, dataset
-from every_command import dataset_of
-from trained import run_of
 
+from helpers.emulated import LiveRun, dataset
+from helpers.every_command import dataset_of
+from helpers.trained import run_of
 from hessview.errors import JobLostError
 from hessview.page.board import Board
 from hessview.page.dashboard import dashboard

@@ -1,7 +1,6 @@
 import dataclasses
 
-from emulated import payloads
-
+from helpers.emulated import payloads
 from hessview.page.card import session_card
 
 

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from overlaps import OVERLAPS
-from wire import Wire
 
 import hessview
+from helpers.overlaps import OVERLAPS
+from helpers.wire import Wire
 from hessview.spectral import quadrature
 
 pytestmark = [pytest.mark.browser, pytest.mark.ranks]

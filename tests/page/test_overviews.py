@@ -5,11 +5,11 @@ import time
 
 import numpy as np
 import pytest
-from accessible import problems
-from emulated import LiveRun, dataset
-from overlaps import OVERLAPS
-from trained import run_of
 
+from helpers.accessible import problems
+from helpers.emulated import LiveRun, dataset
+from helpers.overlaps import OVERLAPS
+from helpers.trained import run_of
 from hessview.analysis.training import join_training as join
 from hessview.page.board import Board
 from hessview.page.module import DASHBOARD, module

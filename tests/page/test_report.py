@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
-from emulated import LiveRun, dataset
-from overlaps import OVERLAPS
-from report_page import drawn, move
 
+from helpers.emulated import LiveRun, dataset
+from helpers.overlaps import OVERLAPS
+from helpers.report_page import drawn, move
 from hessview.analysis.ritz import ritz
 from hessview.errors import InputError
 from hessview.page.module import module

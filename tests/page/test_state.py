@@ -4,9 +4,9 @@ from html import unescape
 
 import numpy as np
 import pytest
-from emulated import by_hand, dataset
-from every_command import dataset_of
 
+from helpers.emulated import by_hand, dataset
+from helpers.every_command import dataset_of
 from hessview.analysis.summary import summary
 from hessview.errors import AccuracyWarning
 from hessview.page.state import page_state

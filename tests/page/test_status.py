@@ -1,7 +1,7 @@
-import emulated
 import pytest
-from coupled import dataset, operator
 
+from helpers import emulated
+from helpers.coupled import dataset, operator
 from hessview.page.status import progress, status
 
 SIZES = (3, 4, 5)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 import xarray as xr
-from emulated import LiveRun, dataset
 
+from helpers.emulated import LiveRun, dataset
 from hessview.errors import InputError, JobLostError
 from hessview.page.live import runs_of
 from hessview.page.widget import View, view

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from emulated import dataset as density_dataset
-from every_command import dataset_of
 
 import hessview
+from helpers.emulated import dataset as density_dataset
+from helpers.every_command import dataset_of
 from hessview.errors import InputError, RecordError
 from hessview.record.commands import Accuracy, Benchmark, Coupling, Density
 from hessview.record.measurements import MEASUREMENTS, command_from_json

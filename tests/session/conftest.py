@@ -1,9 +1,7 @@
-import sys
-
 import pytest
-from shell_job import HESSVIEW, JOBS, ShellJob
 
-sys.path += [str(JOBS), str(JOBS.parent / "transport")]  # for small and puppet
+from helpers.folders import JOBS
+from helpers.shell_job import HESSVIEW, ShellJob
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +19,3 @@ def in_jobs(monkeypatch):
     """Jobs that are launched find the modules of tests/jobs."""
     monkeypatch.chdir(JOBS)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture
-def puppet():
-    """Makes processes, and ends them when the test is over."""
-    from puppet import Puppet
-
-    made = []
-
-    def make(*lines):
-        made.append(Puppet())
-        for line in lines:
-            made[-1].do(line)
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.kill()

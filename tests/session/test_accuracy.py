@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import test_local
 
 import hessview
+from helpers.quadratic import CURVATURES, objective
 from hessview import views
 from hessview.analysis.accuracy import theory
 from hessview.errors import InputError
@@ -12,7 +12,7 @@ from hessview.errors import InputError
 
 def test_a_session_measures_the_v_of_a_model():
     epsilons = np.logspace(-6, 0, 4)
-    with hessview.local(test_local.objective()) as session:
+    with hessview.local(objective()) as session:
         run = session.accuracy(epsilons=epsilons, probes=1)
         ds = run.wait(60)
     assert dict(ds.sizes) == {"direction": 2, "epsilon": 4}
@@ -20,7 +20,7 @@ def test_a_session_measures_the_v_of_a_model():
     np.testing.assert_array_equal(ds.epsilon, epsilons)
     assert ds.attrs["state"] == "done"
     # A quadratic: products are exact but for rounding, and the top curvature is the largest.
-    assert float(ds.curvature.sel(direction="top")) == pytest.approx(test_local.CURVATURES.max())
+    assert float(ds.curvature.sel(direction="top")) == pytest.approx(CURVATURES.max())
     assert (ds.auto_relative_error < 1e-13).all()
     found = theory(ds)
     assert not (found.floor > 1e-12).any()  # NaN where no truncation was found, as there is none
@@ -39,7 +39,7 @@ def test_a_session_measures_the_v_of_a_model():
     ],
 )
 def test_steps_that_make_no_sense_are_refused_before_anything_is_sent(epsilons, text):
-    with hessview.local(test_local.objective()) as session:
+    with hessview.local(objective()) as session:
         with pytest.raises(InputError, match=text):
             session.accuracy(epsilons=epsilons)
         with pytest.raises(InputError, match=text):

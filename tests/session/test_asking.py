@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-import toys
 from torch import nn
 
 import hessview
+from helpers import toys
 from hessview.errors import InputError, RunFailedError
 
 

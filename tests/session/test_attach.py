@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from shell_job import belongings, measured
 
 import hessview
+from helpers.shell_job import belongings, measured
 from hessview.errors import (
     InputError,
     JobBusyError,
@@ -33,7 +33,7 @@ def path(shell_job):
 
 
 def test_two_ranks_find_what_one_process_finds(path):
-    import small
+    from jobs import small
 
     with hessview.local(small.build()) as session:
         alone = session.density(steps=8, probes=2, seed=5).wait(60)

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 import torch
-import toys
 
 import hessview
+from helpers import toys
 from hessview.analysis.accuracy import theory
 from hessview.analysis.benchmark import benchmark, format_benchmark
 from hessview.analysis.summary import format_summary

@@ -14,9 +14,10 @@ import time
 
 import psutil
 import pytest
-from shell_job import JOBS, ShellJob, measured, processes_of, ranks_of
 
 import hessview
+from helpers.folders import JOBS
+from helpers.shell_job import ShellJob, measured, processes_of, ranks_of
 from hessview.errors import JobBusyError, JobLostError, RunFailedError
 from hessview.record.events import JobStarted
 from hessview.record.log import read_events
@@ -264,7 +265,7 @@ def test_a_disk_that_is_full_fails_the_run_and_not_the_job(small_disk, puppet, u
 
 
 def test_a_training_goes_on_when_its_record_has_no_room(small_disk, caplog):
-    import small
+    from jobs import small
 
     with hessview.serve(small.build(), small_disk / "run") as job:
         job.record(every=1, density={"steps": 3, "probes": 1})

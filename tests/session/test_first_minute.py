@@ -8,9 +8,10 @@ import threading
 import time
 
 import pytest
-from shell_job import HESSVIEW, JOBS
 
 import hessview
+from helpers.folders import JOBS
+from helpers.shell_job import HESSVIEW
 from hessview.cli import main
 from hessview.errors import (
     HessviewError,

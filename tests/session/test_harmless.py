@@ -3,7 +3,8 @@
 import functools
 
 import pytest
-from harmless import harm, train
+
+from helpers.harmless import harm, train
 
 TRIES = {"single": 40, "fsdp": 14, "ddp": 14}
 RANKS = [

@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 import pytest
-from hosts import Network, require_namespaces
-from shell_job import JOBS, READY_SECONDS
 
 import hessview
+from helpers.folders import JOBS
+from helpers.hosts import Network, require_namespaces
+from helpers.shell_job import READY_SECONDS
 from hessview.errors import JobError, JobLostError
 from hessview.transport.run_directory import RunDirectory
 
@@ -62,7 +63,7 @@ def kernel(network, path):
 
 
 def test_two_hosts_and_a_notebook_find_what_one_process_finds(network, path, kernel):
-    import small
+    from jobs import small
 
     alpha = network.hosts["alpha"]
     quiet = alpha.listening()

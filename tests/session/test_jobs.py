@@ -4,13 +4,13 @@ import os
 import signal
 
 import pytest
-import small
-from shell_job import JOBS
 
 import hessview
+from helpers.folders import JOBS
 from hessview.cli import main
 from hessview.errors import RunDirectoryError
 from hessview.session.jobs import format_jobs, jobs
+from jobs import small
 
 
 def by_name(folder):

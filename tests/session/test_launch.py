@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from shell_job import belongings, measured, processes_of, ranks_of
 
 import hessview
+from helpers.shell_job import belongings, measured, processes_of, ranks_of
 from hessview.errors import (
     InputError,
     JobError,
@@ -166,7 +166,7 @@ def test_bad_arguments_start_nothing(tmp_path, arguments, text):
 
 
 def test_objective_in_place_of_a_name_is_sent_to_local(tmp_path):
-    import small
+    from jobs import small
 
     with pytest.raises(InputError, match=r"model is a Objective; torchrun needs a name: give"):
         hessview.launch(small.build(), run_dir=tmp_path / "run")

@@ -9,7 +9,6 @@ import threading
 import time
 
 import pytest
-import small
 import torch
 
 import hessview
@@ -20,6 +19,7 @@ from hessview.operators import Hessian
 from hessview.record.commands import Density
 from hessview.record.log import read_events
 from hessview.transport.run_directory import RunDirectory
+from jobs import small
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import psutil
 import pytest
-import small
-from puppet import Puppet
-from shell_job import JOBS
 
 import hessview
+from helpers.folders import JOBS
+from helpers.puppet import Puppet
 from hessview.errors import InputError, JobError, JobNotFoundError, ObjectiveError
 from hessview.transport.run_directory import RunDirectory
+from jobs import small
 
 
 @pytest.fixture

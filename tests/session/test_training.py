@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 
-import identity
 import numpy as np
 import pytest
-from shell_job import JOBS, ShellJob
 
 import hessview
+from helpers.folders import JOBS
+from helpers.shell_job import ShellJob
 from hessview.errors import JobLostError
+from jobs import identity
 
 pytestmark = pytest.mark.ranks
 

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-import small
-from shell_job import JOBS
 
 import hessview
+from helpers.folders import JOBS
 from hessview.errors import JobError, JobLostError, JobNotFoundError
+from jobs import small
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 
 import pytest
-import toys
 
 import hessview
+from helpers import toys
 from hessview.errors import InputError, RecordError
 from hessview.record.events import Event, event_from_json, event_to_json
 from hessview.record.operator_facts import OPERATORS, OperatorFacts

@@ -9,9 +9,10 @@ import time
 
 import psutil
 import pytest
-from shell_job import JOBS, measured, processes_of, ranks_of
 
 import hessview
+from helpers.folders import JOBS
+from helpers.shell_job import measured, processes_of, ranks_of
 from hessview.errors import HessviewError, JobLostError
 from hessview.record.events import JobEnded
 from hessview.record.log import read_events

@@ -1,21 +1,4 @@
 import pytest
-from puppet import Puppet
-
-
-@pytest.fixture
-def puppet():
-    """Makes processes, and ends them when the test is over."""
-    made = []
-
-    def make(code=""):
-        made.append(Puppet())
-        if code:
-            made[-1].start(code)
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.kill()
 
 
 @pytest.fixture
@@ -26,9 +9,7 @@ def run_path(tmp_path):
 @pytest.fixture
 def job(puppet, run_path):
     """A living job in run_path."""
-    made = puppet(f"from puppet import *; job = Job({run_path!r})")
-    made.result()
-    return made
+    return puppet(f"from helpers.puppet import *; job = Job({run_path!r})")
 
 
 @pytest.fixture
@@ -36,11 +17,9 @@ def kernel(puppet, run_path):
     """Makes kernels; `attach` is theirs to call."""
 
     def make():
-        made = puppet(
-            "from puppet import *; from hessview.record.commands import *; "
+        return puppet(
+            "from helpers.puppet import *; from hessview.record.commands import *; "
             f"from hessview.record.events import *; path = {run_path!r}"
         )
-        made.result()
-        return made
 
     return make

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from helpers.folders import TESTS
 from hessview.errors import (
     InputError,
     JobBusyError,
@@ -261,7 +262,6 @@ def test_a_rank_that_is_killed_is_named(job, kernel, puppet, run_path):
         "from hessview.transport.run_directory import RunDirectory\n"
         f"RunDirectory.open({run_path!r}).record_rank(1)"
     )
-    rank.result()
     one = kernel()
     one.do(ATTACH)
     one.start("channel.events(0, 20)")
@@ -381,7 +381,10 @@ def test_a_job_on_another_host_is_out_of_reach(job, kernel, run_path):
 
 
 def test_attaching_does_not_wait_for_a_busy_main_thread(puppet, kernel, run_path):
-    busy = puppet(f"from puppet import *; job = Job({run_path!r})\nwhile True: sum(range(10**6))")
+    busy = puppet()
+    busy.start(
+        f"from helpers.puppet import *; job = Job({run_path!r})\nwhile True: sum(range(10**6))"
+    )
     one = kernel()
     deadline = time.monotonic() + 10
     while not pathlib.Path(run_path, "job.json").exists():
@@ -431,8 +434,8 @@ def test_a_kernel_that_had_torch_before_sees_no_warnings_and_all_is_put_back(job
 
 
 def test_a_job_that_ends_without_closing_ends_cleanly_and_says_so(run_path):
-    code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import puppet\n"
-    code += f"puppet.Job({run_path!r})"
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
+    code += f"from helpers.puppet import Job; Job({run_path!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     left = json.loads(pathlib.Path(run_path, "job.json").read_text())
@@ -443,13 +446,11 @@ def test_the_log_goes_on_when_a_new_job_takes_the_directory(job, puppet, kernel,
     one = kernel()
     one.do(ATTACH)
     one.do("channel.submit('a', Density(steps=1, probes=1)); until_ended(channel, 'a')")
-    refused = puppet("from puppet import *")
-    refused.result()
+    refused = puppet("from helpers.puppet import *")
     with pytest.raises(JobError, match=rf"in use by a living job job \(pid {job.pid} on"):
         refused.do(f"Job({run_path!r}, 'next')")
     job.kill()
-    new = puppet(f"from puppet import *; job = Job({run_path!r}, 'next')")
-    new.result()
+    puppet(f"from helpers.puppet import *; job = Job({run_path!r}, 'next')")
     with pytest.raises(JobLostError, match="job job is gone and job next runs in its place"):
         one.do("channel.events(99, 5)")
     one.do(ATTACH)

@@ -147,7 +147,6 @@ def test_a_living_job_keeps_a_second_one_out(directory, path):
 
 def test_two_jobs_that_start_at_once_do_not_both_get_it(directory, path, puppet):
     other = puppet("from hessview.transport.run_directory import RunDirectory")
-    other.result()
     with pytest.raises(JobError, match="in use by a living job that is just starting"):
         other.do(f"RunDirectory.create({str(path)!r})")
     directory.close()
@@ -230,7 +229,6 @@ def test_failures_come_in_the_order_in_which_they_happened(directory):
 
 def test_a_rank_that_lives_is_not_gone(directory, puppet):
     rank = puppet("from hessview.transport.run_directory import RunDirectory")
-    rank.result()
     rank.do(f"RunDirectory.open({str(directory.path)!r}).record_rank(2)")
     directory.record_rank(0)
     assert directory.ranks("gone") == {}

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import xarray as xr
-from emulated import by_hand, dataset
-from every_command import dataset_of
 from scipy.stats import wasserstein_distance
 
+from helpers.emulated import by_hand, dataset
+from helpers.every_command import dataset_of
 from hessview import views
 from hessview.analysis.compare import comparison, labels
 from hessview.analysis.ritz import ritz

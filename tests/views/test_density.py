@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from emulated import OUTLIERS, by_hand, dataset
 
+from helpers.emulated import OUTLIERS, by_hand, dataset
 from hessview import views
 from hessview.analysis.ritz import ritz
 from hessview.analysis.summary import summary

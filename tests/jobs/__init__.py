@@ -1,0 +1,1 @@
+"""Users' scripts: objectives that jobs load by name, and trainings that serve them."""
