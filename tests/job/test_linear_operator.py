@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 import torch
-import toys
 from torch import nn
 
 import hessview
+from helpers import toys
 from hessview.errors import InputError, ObjectiveError
 
-# As in tests/operators/test_contract.py.
+# As in tests/operators/test_base.py.
 CLOSE = dict.fromkeys(hessview.operators, 1e-8) | {
     "hessian_forward": 1e-6,
     "exact": 1e-12,

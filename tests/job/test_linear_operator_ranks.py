@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from ranks_linear_operator import products
 
 import hessview
+from ranks.linear_operator import products
 
 pytestmark = [pytest.mark.ranks, pytest.mark.timeout(400)]
 
-# As in test_ranks_operators.py.
+# As in tests/operators/test_base_ranks.py.
 SAME = dict.fromkeys(hessview.operators, 1e-10) | {"exact": 1e-13}
 
 
 @pytest.fixture(scope="module")
 def results(torchrun):
-    return torchrun("ranks_linear_operator.py", 2)
+    return torchrun("linear_operator", 2)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,14 @@
-"""What test_ranks_linear_operator.py compares: torchrun ... FILE, on all ranks."""
+"""What job/test_linear_operator_ranks.py compares, on each rank."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import toys
-
 import hessview
+from helpers import toys
 from hessview.errors import HessviewError
 from hessview.job import sharding
 from hessview.job.leaving import leave
