@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from hessview.analysis.training import join_training as join_training
     from hessview.analysis.training import training as training
     from hessview.hooks.trainer import TrainerCallback as TrainerCallback
+    from hessview.job.leaving import leave as leave
     from hessview.job.linear_operator import operator as operator
     from hessview.job.objective import Objective as Objective
     from hessview.job.serve import serve as serve
@@ -48,6 +49,7 @@ __all__ = [
     "errors",
     "join_training",
     "launch",
+    "leave",
     "local",
     "open_runs",
     "operator",
@@ -76,6 +78,7 @@ _HOMES = {
     "errors": "",  # a module, not a name in one
     "join_training": "hessview.analysis.training",
     "launch": "hessview.session.launch",
+    "leave": "hessview.job.leaving",
     "local": "hessview.session.connect",
     "open_runs": "hessview.analysis.store",
     "operator": "hessview.job.linear_operator",

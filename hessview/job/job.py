@@ -267,6 +267,9 @@ class Job:
         """Close the record and let attached kernels know; all ranks call it together.
 
         Closing twice is allowed.
+
+        Args:
+            reason: Why, in words, for the record and for whoever is attached.
         """
         with interrupts.held():
             if not self.closed:

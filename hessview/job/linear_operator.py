@@ -167,7 +167,7 @@ class CurvatureOperator:
         """A product with the estimate of its own error, at about twice the price.
 
         Args:
-            vector: As in `matvec`.
+            vector: Shape (parameter,), of any norm: an array, or a tensor on any device.
 
         Returns:
             The product and what made it trustworthy; of the zero vector 0, and no error.

@@ -84,7 +84,11 @@ class Dashboard(Told):
         return self._told
 
     def take(self, message: object) -> None:
-        """Take a message to the board."""
+        """Take a message of the page to the board.
+
+        Args:
+            message: What the page's scripts sent, as JSON values.
+        """
         self.board.take(message)
 
     def _tell(self, message: dict[str, Any]) -> None:
