@@ -1,7 +1,8 @@
 """See the Hessian of a sharded model live, from a notebook.
 
-Names are loaded on first use, so that importing hessview loads neither torch nor
-a plotting library.
+What is public stands in `__all__`; all else is an inner room, which may change with any version.
+Names are loaded on first use, so that importing hessview loads neither torch nor a plotting
+library.
 """
 
 import importlib

@@ -1,8 +1,7 @@
-"""Ritz values and quadrature weights of a run, and how they converge.
+"""Ritz values and quadrature weights of a density run, from the coefficients measured so far.
 
-The quadrature of a density run, from the coefficients that are measured so far.
-
-How the extreme Ritz values of a probe settle, step by step.
+`ritz` gives those of every probe, `convergence` how the extreme ones of a probe settle over the
+Lanczos steps; both refuse datasets whose numbers are no Lanczos run's any more.
 """
 
 import dataclasses

@@ -1,10 +1,8 @@
-"""What is measured without being asked.
+"""A job that answers notebooks: from a script of its own, or from inside a training loop.
 
-What is measured without being asked.
-
-One job at a time on a module that several jobs of a process share.
-
-A job that answers notebooks: from a script of its own, or from inside a training loop.
+`Job` is polled by all ranks, takes commands, runs them by the `worker` and writes the record;
+`Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
+parameters of a module.
 """
 
 import contextlib

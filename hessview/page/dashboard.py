@@ -1,9 +1,4 @@
-"""Everything that a session measured and measures, on one page, also without scripts.
-
-The dashboard without scripts, for saved notebooks.
-
-Everything that a session measured and measures, on one page.
-"""
+"""Everything that a session measured and measures, on one page; without scripts, its newest run."""
 
 import os
 import threading

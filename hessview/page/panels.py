@@ -1,19 +1,4 @@
-"""Figures of a run's page.
-
-What a figure over settings says at each of them, as rows of text for the page's slider.
-
-What a page computes every spectrum from.
-
-Spectra at the settings of a figure: below the figure the page draws the one that is chosen.
-
-What the page needs to draw a density of any steps and probes by itself.
-
-What the page needs to draw how the extremes of any probe settle.
-
-What the page needs to draw a coupling, and any row of it, in either unit and on either scale.
-
-How each command's dataset becomes a panel of the page.
-"""
+"""What the page's scripts need to draw a run by themselves: a panel for each kind of figure."""
 
 import math
 from collections.abc import Sequence

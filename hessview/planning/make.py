@@ -1,9 +1,4 @@
-"""Planning a measurement: what it needs, and advice.
-
-Plans a spectral density of a model without any ranks.
-
-Whether a plan fits, and what would.
-"""
+"""Plans a spectral density of a model without any ranks: what it needs, and whether that fits."""
 
 from typing import TYPE_CHECKING, Any, Literal
 

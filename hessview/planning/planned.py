@@ -1,15 +1,4 @@
-"""A plan: memory, time and network of a measurement, and how it prints.
-
-Sizes of memory in words.
-
-Times of a plan, from what a benchmark measured.
-
-What a run needs, counted from one gradient that was gone through.
-
-What a spectral density needs, as numbers and as a table.
-
-A plan in words.
-"""
+"""A plan: memory, time and network of a spectral density, from one gradient; and its text."""
 
 import dataclasses
 import json

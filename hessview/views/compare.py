@@ -1,9 +1,4 @@
-"""Two spectra or more, one above the other or over each other.
-
-Spectra of several density runs on one figure.
-
-Spectra over each other: the curve of each, and a density axis that shows all.
-"""
+"""Spectra of several density runs over each other, with one kernel width and one density axis."""
 
 import html
 import math
