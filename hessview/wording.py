@@ -1,14 +1,8 @@
 """Numbers, errors, counts and durations as people read them.
 
-How many of something, in words.
-
-How many digits of a number are written, so that what is written is true.
-
 The one place where a number and its uncertainty are rounded, for texts and for pages. What is
 written holds the interval that was stated: uncertainties are rounded up, and hold what rounding
 the value takes away; so none reads 0 beside a number that was rounded.
-
-Numbers as people read them: rounded to what is known, with real minus signs and powers.
 """
 
 import datetime

@@ -1,9 +1,4 @@
-"""A dashboard's page: list, form, and the runs that are open.
-
-The form by which a dashboard's reader asks for a spectral density.
-
-What a dashboard shows, run by run, whatever shell shows it.
-"""
+"""A dashboard's page, whatever shell shows it: the list, the form, and the runs that are open."""
 
 import functools
 import itertools

@@ -1,9 +1,4 @@
-"""Everything that a session measured and measures, on one page, also without scripts.
-
-The dashboard without scripts, for saved notebooks.
-
-Everything that a session measured and measures, on one page.
-"""
+"""Everything that a session measured and measures, on one page; without scripts, its newest run."""
 
 import os
 import threading
@@ -85,7 +80,11 @@ class Dashboard(Told):
         return self._told
 
     def take(self, message: object) -> None:
-        """Take a message to the board."""
+        """Take a message of the page to the board.
+
+        Args:
+            message: What the page's scripts sent, as JSON values.
+        """
         self.board.take(message)
 
     def _tell(self, message: BoardMessage) -> None:

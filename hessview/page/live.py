@@ -1,13 +1,4 @@
-"""A page that follows its runs: readings arrive, buttons act.
-
-Whether a page's sessions can be asked, and what they answered last.
-
-Doing something soon after it was asked for, and not too often.
-
-Whatever holds runs, as a list of datasets.
-
-What a page asks of a session, from its buttons and forms.
-"""
+"""A page that follows its runs: whatever holds some, as a list; readings arrive, buttons act."""
 
 import logging
 import threading

@@ -1,9 +1,4 @@
-"""What a dashboard lists: runs, and what several tell together.
-
-A run as a line of the dashboard's list.
-
-What a dashboard lists besides runs: what several density runs tell together.
-"""
+"""What a dashboard lists: each run as a line, and what several density runs tell together."""
 
 import dataclasses
 import datetime

@@ -1,9 +1,4 @@
-"""Sections of a dashboard that tell of several runs: comparisons, trainings, sweeps.
-
-The section of a page that lays the spectra of its density runs over each other.
-
-The section of a page that tells of a whole training: spectra at two or more of its steps.
-"""
+"""Sections that tell of several runs: spectra over each other, and a whole training."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,9 +1,4 @@
-"""The state of a page: what it shows of runs, and what made them.
-
-Where a run's numbers come from, as rows of a table.
-
-What a page shows, as one JSON-safe value: the widget, the report and tests read the same.
-"""
+"""What a page shows of runs and of what made them, as one JSON-safe value that all shells read."""
 
 import json
 import math

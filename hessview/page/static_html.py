@@ -1,9 +1,4 @@
-"""Pages without scripts: figures as SVG, numbers as tables.
-
-A density figure as SVG, for where no script runs.
-
-The page without scripts: a drawing and tables, for saved notebooks and careful readers.
-"""
+"""The page without scripts, for saved notebooks: a density as SVG, numbers as tables."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,19 +1,4 @@
-"""The numbers at the head of a run's page.
-
-A headline number with what it is worth, as plain text.
-
-Tiles of a density run: what is read off the spectrum.
-
-Tiles of an accuracy run: what the automatic step is worth in each direction.
-
-Tiles of a sweep: how far the spectra lie apart, and which of them are noise.
-
-Tiles of a coupling run: the block-diagonal product, and whether noise makes it worthless.
-
-Tiles of a benchmark: what products cost, in gradients.
-
-The headline numbers of a run, each with what it is worth.
-"""
+"""The headline numbers of a run as plain text, each with what it is worth."""
 
 import math
 from typing import Any

@@ -1,14 +1,6 @@
-"""Widgets of a notebook: a run, a session's dashboard, and the page they share.
+"""Widgets of a notebook: a run's page, its card, and the session's card.
 
-Hearing a page while the kernel runs a cell.
-
-Widgets of a notebook that share one page, and that know whether it hears them.
-
-The live page in a notebook.
-
-A run in a few lines: how far it is, and what it has found.
-
-The session's card in a notebook, which follows whether the job can be asked.
+They share one page, know whether it hears them, and hear it while the kernel runs a cell.
 """
 
 import contextlib

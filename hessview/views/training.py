@@ -1,9 +1,4 @@
-"""Spectra and extremes over a training.
-
-Spectra over the training step: their common rows and colours, as a heatmap.
-
-Curvature during training: spectra over the training step, and what the extremes do.
-"""
+"""Curvature during training: spectra over the training step, and what the extremes do."""
 
 import math
 from typing import Any, NamedTuple

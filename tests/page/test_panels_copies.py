@@ -69,7 +69,7 @@ def test_the_page_merges_what_python_merges(node, kept, steps):
     assert (copies_in(found) > 20) == (steps > 20)  # there are copies, or nothing is tried
     rows = node.evaluate(ROWS, [panel(ds), steps])
     for place, row in enumerate(rows):
-        one = found.isel(probe=place).dropna("node")
+        one = found.isel(probe=place).dropna("position")
         for name, values, atol in (
             ("nodes", one.node, 1e-11),
             ("weights", one.weight, 1e-12),
