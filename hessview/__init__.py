@@ -5,17 +5,23 @@ a plotting library.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hessview._version import __version__ as __version__
 
 if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against _HOMES
+    from hessview import errors as errors
+    from hessview import operators as operators
     from hessview import views as views
     from hessview.analysis.coupling import coupling_summary as coupling_summary
     from hessview.analysis.density import spectral_density as spectral_density
     from hessview.analysis.ritz import ritz as ritz
     from hessview.analysis.store import open_runs as open_runs
+    from hessview.analysis.store import to_netcdf as to_netcdf
+    from hessview.analysis.store import to_zarr as to_zarr
     from hessview.analysis.summary import summary as summary
+    from hessview.analysis.training import join_training as join_training
     from hessview.analysis.training import training as training
     from hessview.hooks.trainer import TrainerCallback as TrainerCallback
     from hessview.job.objective import Objective as Objective
@@ -38,15 +44,20 @@ __all__ = [
     "attach",
     "coupling_summary",
     "dashboard",
+    "errors",
+    "join_training",
     "launch",
     "local",
     "open_runs",
+    "operators",
     "plan",
     "report",
     "ritz",
     "serve",
     "spectral_density",
     "summary",
+    "to_netcdf",
+    "to_zarr",
     "training",
     "views",
     "watch",
@@ -60,18 +71,23 @@ _HOMES = {
     "attach": "hessview.session.connect",
     "coupling_summary": "hessview.analysis.coupling",
     "dashboard": "hessview.page.dashboard",
+    "errors": "",  # a module, not a name in one
+    "join_training": "hessview.analysis.training",
     "launch": "hessview.session.launch",
     "local": "hessview.session.connect",
     "open_runs": "hessview.analysis.store",
+    "operators": "",
     "plan": "hessview.planning",
     "report": "hessview.page.report",
     "ritz": "hessview.analysis.ritz",
     "serve": "hessview.job.serve",
     "spectral_density": "hessview.analysis.density",
     "summary": "hessview.analysis.summary",
+    "to_netcdf": "hessview.analysis.store",
+    "to_zarr": "hessview.analysis.store",
     "training": "hessview.analysis.training",
     "watch": "hessview.session.connect",
-    "views": "",  # a package, not a name in one
+    "views": "",
 }
 
 
@@ -85,3 +101,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*_HOMES, *(name for name in globals() if name.startswith("__"))})
+
+
+if "xarray" in sys.modules:  # then it costs nothing that files it opens have ds.hessview at once
+    importlib.import_module("hessview.record.provenance")

@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from hessview.analysis.headline import headline, rounding
 from hessview.analysis.ritz import ritz
-from hessview.analysis.summary import format_summary, headline, rounding
+from hessview.analysis.summary import format_summary
 from hessview.errors import InputError, RecordError
 from hessview.page.report import report
 from hessview.record.commands import Density

@@ -41,6 +41,10 @@ class RecordError(HessviewError):
     """The event log or a dataset does not hold what is asked of it."""
 
 
+class NotMeasuredError(RecordError):
+    """Nothing is measured yet of what is asked for."""
+
+
 class RunFailedError(HessviewError):
     """A run ended with an error on the ranks; what was measured until then is kept."""
 

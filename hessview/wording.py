@@ -190,6 +190,36 @@ def alone(value: float, digits: int) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "–"
 
 
+DIGITS_ALONE = 4  # of a value without an uncertainty
+
+
+def written(
+    value: float, uncertainty: float, *, limits: Ends = ANYTHING, ends: Ends | None = None
+) -> str:
+    """A number with its uncertainty as text.
+
+    Args:
+        value: Any number; NaN reads as a dash.
+        uncertainty: Its uncertainty, NaN if it is not known.
+        limits: Between which numbers it can lie at all; see `limits_of`.
+        ends: Those of its interval, if it is not value ± uncertainty.
+
+    Returns:
+        Such as "41.30 ± 0.13", "(1.23 ± 0.12)e+09", or the value alone; where ± would reach beyond
+        the limits the ends take its place, such as "0.0030 (0 to 0.0121)".
+    """
+    if not math.isfinite(value) or math.isnan(uncertainty):
+        return alone(value, DIGITS_ALONE)
+    if math.isinf(uncertainty):
+        return f"{alone(value, DIGITS_ALONE)} ± inf"
+    text, doubt, power, *outer = rounded(value, uncertainty, limits=limits, ends=ends)
+    suffix = f"e{power:+03d}" if power else ""
+    if outer[0]:
+        low, high = (end if end == "0" else end + suffix for end in outer)
+        return f"{text}{suffix} ({low} to {high})"
+    return f"({text} ± {doubt}){suffix}" if power else f"{text} ± {doubt}"
+
+
 READ_DIGITS = 6  # more cannot be compared at a glance
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -3,10 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from hessview.analysis.summary import written
-from hessview.errors import RecordError
+from hessview.errors import NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset, as_run
-from hessview.wording import NOT_NEGATIVE
+from hessview.record.operator_facts import facts_of
+from hessview.wording import NOT_NEGATIVE, written
 
 
 def benchmark(ds: xr.Dataset) -> xr.Dataset:
@@ -28,7 +28,8 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         least by more than its spread is withheld (NaN): something disturbed the machine.
 
     Raises:
-        RecordError: Not a benchmark, one that was averaged or cut, or nothing was timed yet.
+        RecordError: Not a benchmark, or one that was averaged or cut.
+        NotMeasuredError: Nothing was timed yet.
     """
     ds = as_dataset(ds)
     if "orthogonalise_seconds" not in ds:
@@ -44,7 +45,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         )
     timed = ds.isel(repetition=ds.seconds.notnull().all("work").values)
     if not timed.sizes["repetition"]:
-        raise RecordError("nothing was timed yet; wait for the first repetition.")
+        raise NotMeasuredError("nothing was timed yet; wait for the first repetition.")
     gradient = timed.seconds.sel(work="gradient", drop=True)
     ratio = timed.seconds / gradient
     middle = ratio.median("repetition")
@@ -71,22 +72,13 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
 
 
 QUIET = 0.05
-LEAST = {
-    "gradient": 1.0,
-    "hessian": 2.0,
-    "hessian_fourth_order": 4.0,
-    "hessian_forward": 1.0,
-    # Two passes, of which one alone is reduced: how much that saves is the network's affair.
-    "hessian_one_reduction": 1.0,
-    "gauss_newton": 1.0,  # and two forward passes
-    "fisher": 1.0,
-    "exact": 1.0,
-}
-"""Gradients that the product of an operator takes at the very least; of others it is not known."""
 
 
 def _least(ds: xr.Dataset) -> xr.DataArray:
-    values = [LEAST.get(str(work), np.nan) for work in ds.work.values]
+    """Gradients that each piece of work takes at the very least, NaN where it is not known."""
+    values = [
+        1.0 if work == "gradient" else facts_of(str(work)).least_cost for work in ds.work.values
+    ]
     return xr.DataArray(values, {"work": ds.work}, "work")
 
 

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.analysis.extremes import extremes
+from hessview.analysis.headline import warn_of_rounding
 from hessview.analysis.ritz import copies_in, ritz
-from hessview.analysis.summary import warn_of_rounding
 from hessview.analysis.sweep import Distance, Spectra, distance
 from hessview.analysis.trace import LEVEL
 from hessview.errors import InputError, RecordError

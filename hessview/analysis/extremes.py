@@ -15,6 +15,7 @@ from hessview.analysis.ritz import (
     say_copies,
     steps_of,
 )
+from hessview.record.operator_facts import facts_in
 from hessview.spectral import bounds
 from hessview.spectral.bounds import ENDS, End, Extreme, Pair, Steps
 from hessview.wording import alone, at_most, counted
@@ -127,7 +128,7 @@ def _estimate(ds: xr.Dataset, end: End, found: list[Extreme], lengths: list[int]
 
 
 def _products(ds: xr.Dataset, one: Extreme) -> str:
-    if ds.attrs.get("operator") == "exact":
+    if facts_in(ds.attrs).exact:
         said = "; exact products, which err by rounding alone"
     elif np.isfinite(one.error):
         said = f" and product error D = {alone(one.error, 2)}"

@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.record.commands import COMMANDS
 from hessview.record.datasets import check_recorded
 from hessview.record.events import ENDED
 from hessview.record.fingerprints import fingerprints
+from hessview.record.measurements import MEASUREMENTS
 
 # What makes two runs the same measurement besides their commands. The loss and the gradient's
 # norm tell weights apart that changed without a training step; a rerun's agree to the last bit.
@@ -65,8 +65,8 @@ def same_matrix(one: xr.Dataset, other: xr.Dataset) -> bool:
 
 
 def _are_siblings(one: xr.Dataset, other: xr.Dataset) -> bool:
-    command = COMMANDS.get(str(one.attrs.get("command")))
-    if command is None or "epsilons" not in (fields := _fields(command)):
+    measurement = MEASUREMENTS.get(str(one.attrs.get("command")))
+    if measurement is None or "epsilons" not in (fields := _fields(measurement.command)):
         return False
     names = ["command", *(name for name in fields if name != "epsilons")]
     names += _same_weights(one, other)

@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 
 from hessview.analysis.ritz import machine_epsilon, steps_of
 from hessview.analysis.trace import Interval, first_errors, say_jump, without
+from hessview.record.operator_facts import facts_in
 from hessview.spectral import quadrature
 from hessview.spectral.bounds import NOT_A_DERIVATIVE, product_errors
 from hessview.wording import alone, counted
@@ -139,6 +140,6 @@ def _say(
         basis += "; without their scatter, as the record lacks the number of parameters"
     if "error" in ds and np.isfinite(ds.error.values).any():
         basis += f", and product error D = {alone(float(np.nanmax(ds.error.values[whole])), 2)}"
-    elif ds.attrs.get("operator") != "exact":
+    elif not facts_in(ds.attrs).exact:
         basis += "; product error not measured"
     return basis

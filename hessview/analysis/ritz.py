@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from hessview.errors import InputError, RecordError
+from hessview.errors import InputError, NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset
 from hessview.record.events import ENDED
 from hessview.record.fingerprints import changed
@@ -42,7 +42,8 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
 
     Raises:
         InputError: steps is below 1.
-        RecordError: No alpha and beta, or no step measured yet.
+        RecordError: No alpha and beta.
+        NotMeasuredError: No step is measured yet.
     """
     ds = as_dataset(ds)
     if steps is not None and steps < 1:
@@ -51,7 +52,7 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     alpha, beta = (ds[name].values[:, :steps] for name in _COEFFICIENTS)
     lengths = _lengths(alpha, beta)
     if not lengths.max(initial=0):
-        raise RecordError(
+        raise NotMeasuredError(
             "no Lanczos step is measured yet; wait for the first reading, or read the run's "
             "error if it has ended."
         )

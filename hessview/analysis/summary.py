@@ -1,267 +1,460 @@
-"""A run in a few numbers, each with its uncertainty.
+"""What runs say in a few numbers, of every command: with errors, and ready to be read.
 
-Headline numbers of a density run, each with its uncertainty.
-
-A summary as lines of text.
-
-What the rounding of the parameters' data type does to finite differences.
+`summary` takes whatever holds runs, has the command's own room calculate (`headline`, `coupling`,
+`accuracy`, `sweep`, `benchmark`, `training`), and gives a `Summary`: an `xarray.Dataset` that
+prints itself as text and as HTML. Of several runs it gives `Summaries`.
 """
 
+import html
 import math
-import warnings
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from hessview.analysis.extremes import COMMENT as OF_EXTREMES
-from hessview.analysis.extremes import extremes
-from hessview.analysis.masses import masses
-from hessview.analysis.ritz import one_density, ritz
-from hessview.analysis.trace import Interval, hutchinson
-from hessview.errors import AccuracyWarning, InputError
+from hessview.analysis.accuracy import theory
+from hessview.analysis.benchmark import benchmark, say_spread
+from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.headline import RESOLUTION, ends_of, headline, warn_of_rounding
+from hessview.analysis.sweep import SETTINGS, apart_by, measured_settings, setting_of
+from hessview.analysis.training import history
+from hessview.errors import InputError, NotMeasuredError
 from hessview.record.datasets import as_dataset
-from hessview.wording import ANYTHING, Ends, alone, limits_of, rounded
+from hessview.record.validation import one_line
+from hessview.spectral.bounds import NOT_A_DERIVATIVE
+from hessview.wording import NOT_NEGATIVE, alone, limits_of, measured, written
 
-Array = NDArray[np.float64]
+NARROWEST, WIDEST = 60, 110  # characters of a line of text, whatever the terminal says
+_LONGEST = 2_000  # characters of a title, or of a remark
+MOST_ROWS = 40  # of a table that has a row for each block, setting or training step
 
-RESOLUTION = 1e-2  # share of the largest |node| below which SLQ tells no sign (exact 0.31, SLQ 0)
+
+class Summary(xr.Dataset):  # type: ignore[no-untyped-call]  # xarray leaves its hook untyped
+    """A run in a few numbers: a dataset that prints itself.
+
+    What it holds stands at `hessview.summary`; selecting, exporting and calculating work as with
+    any other `xarray.Dataset`.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        tables = _tables(self, written)
+        if not tables and "reason" not in self.attrs:  # a part that is no summary any more
+            return super().__repr__()
+        lines = [_title(self.attrs), *_remarks(self.attrs), *(_as_text(table) for table in tables)]
+        return "\n".join(filter(None, lines))
+
+    def _repr_html_(self) -> str:
+        tables = _tables(self, _read)
+        if not tables and "reason" not in self.attrs:
+            return super()._repr_html_()
+        remarks = "".join(f"<div>{_unbroken(text)}</div>" for text in _remarks(self.attrs))
+        head = f"<strong>{html.escape(_title(self.attrs))}</strong>{remarks}"
+        return f'<div style="overflow-x:auto">{head}{"".join(map(_as_html, tables))}</div>'
 
 
-def summary(ds: xr.Dataset, *, resolution: float = RESOLUTION) -> xr.Dataset:
-    """Headline numbers of a density run, each with the interval that holds it, and why.
+class Summaries(Mapping[str, Summary]):
+    """Summaries of several runs, by the run: a mapping that prints itself.
 
     Args:
-        ds: A density dataset, whole or still running.
-        resolution: Mass nearer to zero than this share of the largest |node| is unresolved.
+        summaries: The summary of each run by its identity, or its path in a tree.
+    """
+
+    def __init__(self, summaries: Mapping[str, Summary]) -> None:
+        self._summaries = dict(summaries)
+
+    def __getitem__(self, run: str) -> Summary:
+        return self._summaries[run]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._summaries)
+
+    def __len__(self) -> int:
+        return len(self._summaries)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self._summaries.values()))
+
+    def _repr_html_(self) -> str:
+        return "<br>".join(one._repr_html_() for one in self._summaries.values())
+
+
+def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
+    """The numbers that matter of a run, or of several, each with its uncertainty; prints itself.
+
+    Args:
+        runs: A dataset of any command, whole or still running; a `Run`; a leaf of the tree of
+            `hessview.open_runs`; what `hessview.join_training` gave; or several of these: the
+            tree, a session, or an iterable. `tree.map_over_datasets(hessview.summary)` gives a
+            tree of summaries.
+        resolution: Of densities: mass nearer to zero than this share of the largest |node| is
+            unresolved; between 0 and 1.
 
     Returns:
-        Over quantity: value; low and high, between which the truth lies; level, how often such
-        intervals hold it (1 for bounds that do as long as what they are made of is right);
-        uncertainty, the farther end's distance, so that value ± uncertainty holds the interval;
-        and basis, how the interval was obtained, in words. The quantities are largest and
-        smallest (extreme Ritz values over all probes), trace and frobenius_norm (every probe with
-        a first step), negative_mass and unresolved_mass (whole probes only; shares of the
-        spectrum). NaN where there is nothing to tell from, such as a spread over 1 probe; a
-        number that is withheld is NaN, and its basis the reason. attrs["comment"] says what the
-        intervals do not hold.
+        A `Summary`, which is an `xarray.Dataset`; of several runs `Summaries`, a mapping from
+        each run's identity (its path in a tree) to its `Summary`. It holds, by command:
+
+        density: over quantity: value; low and high, between which the truth lies; level, how
+            often such intervals hold it (1 for bounds that do as long as what they are made of is
+            right); uncertainty, the farther end's distance, so that value ± uncertainty holds the
+            interval; and basis, how the interval was obtained, in words. The quantities are
+            largest and smallest (extreme Ritz values over all probes), trace and frobenius_norm
+            (every probe with a first step), negative_mass and unresolved_mass (whole probes only;
+            shares of the spectrum). NaN where there is nothing to tell from, such as a spread
+            over 1 probe; a number that is withheld is NaN, and its basis the reason.
+            attrs["comment"] says what the intervals do not hold.
+        coupling: see `analysis.coupling.coupling_summary`: numbers of the block-diagonal product
+            over quantity with noise and verdict, norms and coefficients over (block, column).
+        accuracy: see `analysis.accuracy.theory`; besides, over direction, what was measured with
+            the automatic step: auto_relative_error, auto_epsilon, reference_error and exact.
+        epsilon_sweep, fraction_sweep: see `analysis.sweep.distances`, of the settings that have a
+            finished probe.
+        benchmark: see `analysis.benchmark.benchmark`: ratios to a gradient of the same run.
+        A joined training: see `analysis.training.history`: value and the others of a density over
+            (quantity, training_step).
+
+        Of a run of which nothing is measured yet the `Summaries`, or the tree, hold an empty
+        summary, whose attrs["reason"] says so.
 
     Raises:
-        InputError: resolution is not between 0 and 1.
-        RecordError: Not a density, or no step measured yet.
+        InputError: resolution is not between 0 and 1, or there is no run in what was given.
+        RecordError: Not the dataset of a run, or one that was averaged, masked or altered.
+        NotMeasuredError: A run alone was given, and nothing of it is measured yet.
 
     Warns:
-        AccuracyWarning: The parameters' data type rounds the displacements off.
+        AccuracyWarning: The parameters' data type rounds the displacements of a density off.
 
-    Reference: `analysis.trace.hutchinson` and `analysis.masses.masses`, where the formulas stand.
-    """
-    ds = as_dataset(ds)
-    warn_of_rounding(ds)
-    return headline(ds, resolution=resolution)
-
-
-def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION, shares: bool = True) -> xr.Dataset:
-    """As `summary`, without its warning: for those who say `displacement.rounding` beside it.
-
-    Without shares the masses are left out, which take most of the time.
+    Reference: `analysis.trace.hutchinson` and `analysis.masses.masses`, where the formulas of a
+    density stand; those of the others stand where this names them.
     """
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
-    ds = one_density(ds)
-    found = ritz(ds)
-    bounds = extremes(ds)
-    quantities = {
-        **{name: _bound(*estimate) for name, estimate in bounds.items()},
-        **hutchinson(ds),
-        **(masses(ds, found, resolution) if shares else {}),
+    several = _several(runs)
+    if several is not None:
+        return Summaries({name: _or_reason(ds, resolution) for name, ds in several.items()})
+    if isinstance(runs, _VIEW):  # a node that `map_over_datasets` goes through
+        if not runs.variables:
+            return Summary()
+        return _or_reason(as_dataset(runs), resolution)
+    ds = as_dataset(runs)
+    if _kind(ds) == "density":
+        warn_of_rounding(ds)
+    return _summary(ds, resolution)
+
+
+_VIEW: type[xr.Dataset] = type(xr.DataTree().dataset)
+"""What a tree hands out as the dataset of a node."""
+
+
+def _several(given: Any) -> dict[str, xr.Dataset] | None:
+    """Datasets by run; None where one run alone was given."""
+    if isinstance(given, xr.DataTree):
+        nodes = [node for node in given.subtree if node.data_vars]
+        if len(nodes) == 1 and nodes[0] is given:
+            return None
+        found = {node.relative_to(given): as_dataset(node) for node in nodes}
+    elif isinstance(given, str | xr.Dataset) or hasattr(given, "dataset"):
+        return None
+    else:
+        runs = getattr(given, "runs", given)
+        if isinstance(runs, Mapping):
+            found = {str(name): as_dataset(run) for name, run in runs.items()}
+        elif isinstance(runs, Iterable):
+            found = {}
+            for index, ds in enumerate(map(as_dataset, runs)):
+                name = str(ds.attrs.get("run", index))
+                found[name if name not in found else f"{name} ({index})"] = ds
+        else:
+            return None
+    if not found:
+        raise InputError("there is no run in what was given; ask for one, such as with density().")
+    return found
+
+
+def _or_reason(ds: xr.Dataset, resolution: float) -> Summary:
+    """One summary of several: a run without a number costs that run only."""
+    try:
+        if _kind(ds) == "density":
+            warn_of_rounding(ds)
+        return _summary(ds, resolution)
+    except NotMeasuredError as error:
+        return Summary(attrs={**ds.attrs, "reason": str(error)})
+
+
+def _kind(ds: xr.Dataset) -> str:
+    """Which room calculates, by what the dataset holds: attributes may have been dropped."""
+    held = set(ds)
+    if {"response_norm", "disagreement"} <= held:
+        return "coupling"
+    if "orthogonalise_seconds" in held:
+        return "benchmark"
+    if {"relative_error", "noise", "bend"} <= held:
+        return "accuracy"
+    if "alpha" in held and "training_step" in ds.alpha.dims:
+        return "training"
+    if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
+        return "sweep"
+    return "density"
+
+
+def _summary(ds: xr.Dataset, resolution: float) -> Summary:
+    calculate: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
+        "accuracy": _accuracy,
+        "benchmark": benchmark,
+        "coupling": coupling_summary,
+        "density": lambda ds: headline(ds, resolution=resolution),
+        "sweep": _sweep,
+        "training": history,
     }
-    loss = str(found.node.attrs["units"])
-    numbers = {
-        name: ("quantity", np.array([getattr(one, name) for one in quantities.values()]))
-        for name in ("value", "low", "high", "level")
-    }
-    stated = [
-        bounds[name].uncertainty if name in bounds else one.uncertainty
-        for name, one in quantities.items()
+    numbers = calculate[_kind(ds)](ds)
+    return Summary(numbers.data_vars, numbers.coords, numbers.attrs)
+
+
+def _accuracy(ds: xr.Dataset) -> xr.Dataset:
+    foretold = theory(ds)
+    names = ("auto_relative_error", "auto_epsilon", "reference_error", "exact")
+    return foretold.assign({name: ds[name] for name in names})
+
+
+def _sweep(ds: xr.Dataset) -> xr.Dataset:
+    return measured_settings(ds)[1].assign_attrs(settings_asked=ds.sizes[setting_of(ds)])
+
+
+class _Table(NamedTuple):
+    """A table of plain text; its last column is prose, which may be broken between words."""
+
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    notes: tuple[str, ...] = ()
+
+
+_Say = Callable[..., str]
+"""How a number and its uncertainty are written, such as `wording.written`."""
+
+
+def _read(value: float, uncertainty: float, **within: Any) -> str:
+    """As `wording.written`, in the signs of print: "2.10×10⁻⁴ ± 0.13×10⁻⁴"."""
+    return " ".join(measured(value, uncertainty, **within)).strip()
+
+
+def _tables(ds: xr.Dataset, say: _Say) -> list[_Table]:
+    """What a summary prints; [] for a part of one that lacks what its tables need."""
+    held = set(ds)
+    kinds: list[tuple[set[str], str, Callable[[xr.Dataset, _Say], _Table]]] = [
+        ({"value", "uncertainty", "basis"}, "quantity", _of_quantities),
+        ({"row_error", "row_uncertainty", "verdict_of_row"}, "block", _of_blocks),
+        ({"auto_relative_error", "reference_error", "floor"}, "direction", _of_directions),
+        ({"relative_distance", "product_error"}, "epsilon", _of_settings),
+        ({"relative_distance", "product_error"}, "fraction", _of_settings),
+        ({"ratio", "spread", "reason", "peak_memory", "collectives"}, "work", _of_work),
     ]
-    bases = np.array([one.basis for one in quantities.values()], dtype=object)
-    return xr.Dataset(
-        {
-            **numbers,
-            "uncertainty": ("quantity", np.array(stated)),
-            "basis": ("quantity", bases),
-        },
-        {
-            "quantity": np.array(list(quantities), dtype=object),
-            "units": (
-                "quantity",
-                np.array(["1" if "mass" in name else loss for name in quantities], dtype=object),
-            ),
-        },
-        {**ds.attrs, "resolution": resolution, "comment": COMMENT},
+    tables = []
+    for needed, dim, make in kinds:
+        if needed <= held and dim in ds.coords:
+            tables.append(make(ds if dim in ds.dims else ds.expand_dims(dim), say))
+    return tables
+
+
+def _of_quantities(ds: xr.Dataset, say: _Say) -> _Table:
+    if "training_step" in ds.dims:
+        return _of_training(ds, say)
+    rows = [
+        _row(ds.isel(quantity=index), str(name), say)
+        for index, name in enumerate(ds["quantity"].values)
+    ]
+    return _Table(("", "", ""), rows)
+
+
+def _of_training(ds: xr.Dataset, say: _Say) -> _Table:
+    names = [str(name) for name in ds["quantity"].values]
+    steps = ds.training_step.values.tolist()
+    rows = []
+    for index, step in enumerate(steps[:MOST_ROWS]):
+        cells = [ds.isel(training_step=index, quantity=place) for place in range(len(names))]
+        texts = [_row(cell, name, say) for cell, name in zip(cells, names, strict=True)]
+        rows.append((str(step), *(text[1] for text in texts)))
+    return _Table(("training step", *names), rows, _left_out(len(steps)))
+
+
+def _of_blocks(ds: xr.Dataset, say: _Say) -> _Table:
+    names = [str(name) for name in ds.block.values]
+    rows = []
+    for index, name in enumerate(names[:MOST_ROWS]):
+        block = ds.isel(block=index)
+        error = say(float(block.row_error), float(block.row_uncertainty), limits=NOT_NEGATIVE)
+        rows.append((name, error, str(block.verdict_of_row.item())))
+    return _Table(
+        ("block", "its error in the block-diagonal product", ""), rows, _left_out(len(names))
     )
 
 
-def _bound(value: float, uncertainty: float, basis: str) -> Interval:
-    """An extreme, which lies within its bound, not with some probability."""
-    level = 1.0 if np.isfinite(uncertainty) else np.nan
-    return Interval(value, value - uncertainty, value + uncertainty, level, basis)
+def _of_directions(ds: xr.Dataset, say: _Say) -> _Table:
+    rows = []
+    for index in range(min(ds.sizes["direction"], MOST_ROWS)):
+        one = ds.isel(direction=index)
+        error, doubt = float(one.auto_relative_error), float(one.reference_error)
+        exact = float(one.exact) == 1
+        basis = "against double backward" if exact else "against products extrapolated to epsilon 0"
+        basis += "; ± the error that it is estimated to have"
+        if math.isnan(error):
+            basis = "not measured yet"
+        elif not bool(one.auto_resolved):
+            basis += ", which may be all of it"
+        epsilon, floor = alone(float(one.auto_epsilon), 2), alone(float(one.floor), 2)
+        text = say(error, doubt, limits=NOT_NEGATIVE)
+        rows.append((str(one.direction.item()), text, epsilon, floor, basis))
+    head = ("direction", "error, automatic epsilon", "epsilon", "least by theorem 3.1", "")
+    return _Table(head, rows, _left_out(ds.sizes["direction"]))
 
 
-COMMENT = OF_EXTREMES + (
-    "trace and frobenius_norm: intervals of Student's t over probes, to which the error D of the "
-    "first products is added as it is. "
-    "negative_mass and unresolved_mass: shares of the spectrum by quadrature. Their bounds hold "
-    "the error of the quadrature, the scatter of Rademacher probes and D, but not what the window "
-    "of a partial reorthogonalisation does. Mass within resolution of zero is measured, but has no "
-    "known sign."
-)
+def _of_settings(ds: xr.Dataset, say: _Say) -> _Table:
+    setting = next(name for name in SETTINGS if name in ds.dims)
+    values, reference = ds[setting].values.tolist(), ds.attrs.get("reference")
+    rows = []
+    for index, value in enumerate(values[:MOST_ROWS]):
+        one = ds.isel({setting: index})
+        error = float(one.product_error)
+        words = ["the reference"] if value == reference else []
+        words += ["the products are noise"] if error >= NOT_A_DERIVATIVE else []
+        distance = "0" if value == reference else apart_by(one)
+        rows.append((alone(value, 4), distance, alone(error, 2), ", ".join(words)))
+    notes = [
+        "distance: between the mean spectra, over the range of the reference's Ritz values, and "
+        f"its {100 * float(ds.attrs.get('level', math.nan)):g} % interval where it has one."
+    ]
+    if (asked := int(ds.attrs.get("settings_asked", 0))) > len(values):
+        notes.append(f"{len(values)} of {asked} settings have a finished probe.")
+    head = (setting, "distance", "product error D", "")
+    return _Table(head, rows, (*_left_out(len(values)), *notes))
 
 
-DIGITS_ALONE = 4  # of a value without an uncertainty
+def _of_work(ds: xr.Dataset, say: _Say) -> _Table:
+    rows = []
+    for index in range(ds.sizes["work"]):
+        one = ds.isel(work=index)
+        reason = str(one.reason.item())
+        ratio, spread = float(one.ratio), float(one.spread)
+        time = "withheld" if reason else say(ratio, spread, limits=NOT_NEGATIVE)
+        memory = float(one.peak_memory) / 2**20
+        size = f"{memory:.1f}" if math.isfinite(memory) else "not measured"
+        counts = [f"{n:.0f}" if np.isfinite(n) else "–" for n in one.collectives.values.ravel()]
+        rows.append((str(one.work.item()), time, size, *counts, reason))
+    notes = [say_spread(ds) + "."] if "repetitions" in ds.attrs else []
+    for index in range(ds.sizes.get("depth", 0)):
+        step = ds.isel(depth=index)
+        percent = 100 * float(step.overhead), 100 * float(step.overhead_spread)
+        notes.append(
+            f"Lanczos step {int(step.depth)}: + ({say(*percent, limits=NOT_NEGATIVE)}) % of a "
+            "product."
+        )
+    kinds = [str(kind) for kind in ds.collective.values.ravel()]
+    return _Table(("", "time / gradient", "peak MiB", *kinds, ""), rows, tuple(notes))
+
+
+def _left_out(count: int) -> tuple[str, ...]:
+    return (f"and {count - MOST_ROWS} more.",) if count > MOST_ROWS else ()
+
+
+def _row(one: xr.Dataset, name: str, say: _Say) -> tuple[str, str, str]:
+    """What stands in the columns of the name, the number, and its basis."""
+    text = say(float(one.value), float(one.uncertainty), limits=limits_of(name), ends=ends_of(one))
+    return name.replace("_", " "), text, str(one.basis.item())
 
 
 def format_summary(summary: xr.Dataset) -> str:
     """One line per quantity: name, value ± uncertainty, and how the uncertainty was obtained.
 
     Args:
-        summary: What `hessview.summary` or `hessview.coupling_summary` gave.
+        summary: What `hessview.summary` gave of a density or a coupling.
 
     Returns:
-        Aligned lines without a trailing newline; values are rounded to their uncertainty, and
-        this is rounded up. Where a number is withheld, the reason stands in its place.
+        Aligned lines without a trailing newline, as long as they are; values are rounded to their
+        uncertainty, and this is rounded up. Where a number is withheld, the reason stands in its
+        place.
     """
-    rows = [
-        _row(summary.isel(quantity=place), str(name))
-        for place, name in enumerate(summary.quantity.values)
+    rows = _of_quantities(summary, written).rows
+    known = np.isfinite(summary.value.values)
+    rows = [row if told else (row[0], row[2], "") for row, told in zip(rows, known, strict=True)]
+    return _as_text(_Table(("", "", ""), rows), width=0)
+
+
+def _title(attrs: Mapping[Any, Any]) -> str:
+    """What was measured of what, such as "density of gpt, operator hessian, done"."""
+    command = str(attrs.get("command", "summary")).replace("_", " ")
+    of = f" of {attrs['model']}" if attrs.get("model") else ""
+    operator = f", operator {attrs['operator']}" if "operator" in attrs else ""
+    run = f", run {attrs['run']}" if "run" in attrs else ""
+    state = f", {attrs['state']}" if "state" in attrs else ""
+    return one_line(f"{command}{of}{operator}{run}{state}", _LONGEST)
+
+
+def _remarks(attrs: Mapping[Any, Any]) -> list[str]:
+    """What is to be known besides: why there is nothing, why it ended, what the job noted."""
+    texts = (attrs.get(name) for name in ("reason", "error", "note"))
+    return [one_line(str(text), _LONGEST) for text in texts if text]
+
+
+def _as_text(table: _Table, width: int | None = None) -> str:
+    """Aligned columns; prose is broken between words and goes on below itself.
+
+    Args:
+        table: What is written.
+        width: Characters of a line; None takes the terminal's, 0 breaks nothing.
+    """
+    if width is None:
+        width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+    printed = [
+        [one_line(cell, _LONGEST) for cell in row]
+        for row in [*([table.head] if any(table.head) else []), *table.rows]
     ]
-    names, numbers = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(
-        f"{name:<{names}}  {number:<{numbers}}  {basis}".rstrip() for name, number, basis in rows
+    widths = [max(len(row[column]) for row in printed) for column in range(len(table.head) - 1)]
+    lines = []
+    for *cells, prose in printed:
+        padded = [cell.ljust(size) for cell, size in zip(cells, widths, strict=True)]
+        start = "  ".join(padded) + "  "
+        lines.append(_broken(prose, start, width))
+    return "\n".join([*lines, *(_broken(note, "", width) for note in table.notes)])
+
+
+def _broken(prose: str, start: str, width: int) -> str:
+    """Prose behind a start, and below its own beginning where a line is full."""
+    if not width or len(start) + len(prose) <= width:
+        return (start + prose).rstrip()
+    indent = start if len(start) <= width - NARROWEST // 2 else "    "
+    lines = textwrap.wrap(
+        prose, width - len(indent), break_long_words=False, break_on_hyphens=False
     )
+    rest = [" " * len(indent) + line for line in lines]
+    return "\n".join([start + lines[0], *rest[1:]] if indent is start else [start.rstrip(), *rest])
 
 
-def written(
-    value: float, uncertainty: float, *, limits: Ends = ANYTHING, ends: Ends | None = None
-) -> str:
-    """A number with its uncertainty as text.
-
-    Args:
-        value: Any number; NaN reads as a dash.
-        uncertainty: Its uncertainty, NaN if it is not known.
-        limits: Between which numbers it can lie at all; see `digits.limits_of`.
-        ends: Those of its interval, if it is not value ± uncertainty.
-
-    Returns:
-        Such as "41.30 ± 0.13", "(1.23 ± 0.12)e+09", or the value alone; where ± would reach beyond
-        the limits the ends take its place, such as "0.0030 (0 to 0.0121)".
-    """
-    if not math.isfinite(value) or math.isnan(uncertainty):
-        return alone(value, DIGITS_ALONE)
-    if math.isinf(uncertainty):
-        return f"{alone(value, DIGITS_ALONE)} ± inf"
-    text, doubt, power, *outer = rounded(value, uncertainty, limits=limits, ends=ends)
-    suffix = f"e{power:+03d}" if power else ""
-    if outer[0]:
-        low, high = (end if end == "0" else end + suffix for end in outer)
-        return f"{text}{suffix} ({low} to {high})"
-    return f"({text} ± {doubt}){suffix}" if power else f"{text} ± {doubt}"
+_CELL = "text-align:left;vertical-align:top;padding:2px 1em 2px 0"
 
 
-def _row(one: xr.Dataset, name: str) -> tuple[str, str, str]:
-    """What stands in the columns of the name, the number, and its basis."""
-    basis = str(one.basis.item())
-    if math.isnan(one.value):
-        return name.replace("_", " "), basis, ""
-    text = written(
-        float(one.value), float(one.uncertainty), limits=limits_of(name), ends=ends_of(one)
+def _as_html(table: _Table) -> str:
+    """A table whose numbers are never broken; every text in it is escaped."""
+    fixed = f'style="{_CELL};white-space:nowrap"'
+    rows = []
+    for *cells, prose in table.rows:
+        name, *numbers = (html.escape(cell) for cell in cells)
+        row = f'<th scope="row" {fixed}>{name}</th>'
+        row += "".join(f"<td {fixed}>{cell}</td>" for cell in numbers)
+        rows.append(f'<tr>{row}<td style="{_CELL}">{_unbroken(prose)}</td></tr>')
+    heads = "".join(f'<th scope="col" {fixed}>{html.escape(cell)}</th>' for cell in table.head)
+    head = f"<thead><tr>{heads}</tr></thead>" if any(table.head) else ""
+    notes = "".join(f"<div>{_unbroken(note)}</div>" for note in table.notes)
+    return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>{notes}"
+
+
+def _unbroken(prose: str) -> str:
+    """Prose as HTML, in which no number is broken."""
+    return " ".join(
+        f'<span style="white-space:nowrap">{html.escape(word)}</span>'
+        if any(character.isdigit() for character in word)
+        else html.escape(word)
+        for word in prose.split(" ")
     )
-    return name.replace("_", " "), text, basis
-
-
-def ends_of(one: xr.Dataset) -> Ends | None:
-    """Ends of a quantity's interval; None where a summary tells none.
-
-    Args:
-        one: A summary's entry of the quantity.
-    """
-    ends = (float(one.low), float(one.high)) if "low" in one else (math.nan, math.nan)
-    return ends if all(map(math.isfinite, ends)) else None
-
-
-ROUNDED_OFF = 0.1
-"""Effect on a product, relative to it, that is worth a warning."""
-
-DROWNED = 0.7
-"""Effect from which on a product is noise for the most part: half of its square."""
-
-_FAINT = 1e-2
-"""Share of a probe's largest product below which one says nothing: in a null space nothing is left
-but rounding, of which a displacement's is any multiple."""
-
-_WIDER = {"bfloat16": "float32", "float16": "float32", "float32": "float64"}
-
-
-def worst_effect(ds: xr.Dataset) -> float:
-    """Largest estimated effect of rounded displacements on a product, relative to it.
-
-    Args:
-        ds: Any dataset.
-
-    Returns:
-        NaN where it is not known: not measured, or recorded before there was such a number.
-    """
-    return _worst(ds, "perturbation_effect")
-
-
-def rounding(ds: xr.Dataset) -> str:
-    """What the parameters' data type did to the products, and the cure, in words.
-
-    A displacement may be off by much more than the product, since what is missing from it is
-    noise, along which the curvature is that of an ordinary direction.
-
-    Args:
-        ds: A dataset with perturbation_error, and perturbation_effect if it is new enough.
-
-    Returns:
-        "" where that is little, or nothing is known.
-    """
-    error, effect = _worst(ds, "perturbation_error"), worst_effect(ds)
-    old = "perturbation_effect" not in ds
-    if not (error if old else effect) > ROUNDED_OFF:
-        return ""
-    dtype = ds.attrs.get("dtype", "their data type")
-    wider = _WIDER.get(dtype)
-    cure = f"load the weights in {wider}, or use longer steps" if wider else "use longer steps"
-    does = (
-        "what that does to products was not estimated when this was recorded"
-        if old
-        else f"which moves products by up to about {effect:.0%}"
-    )
-    if not old and effect > DROWNED:
-        does += ": such a product is noise for the most part, and no difference gives it"
-    return (
-        f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, {does}; "
-        f"{cure}."
-    )
-
-
-def warn_of_rounding(ds: xr.Dataset) -> None:
-    """Warn where the parameters' data type disturbs the products.
-
-    Args:
-        ds: A dataset with perturbation_error; without it nothing is said.
-    """
-    if text := rounding(ds):
-        warnings.warn(text, AccuracyWarning, stacklevel=3)
-
-
-def _worst(ds: xr.Dataset, name: str) -> float:
-    if name not in ds:
-        return float("nan")
-    values = ds[name]
-    if "step" in values.dims and "alpha" in ds and "beta" in ds:
-        squares = ds.alpha**2 + ds.beta**2 + ds.beta.shift(step=1).fillna(0) ** 2  # |Hq|^2
-        values = values.where(squares >= _FAINT**2 * squares.max("step"))
-    known = np.isfinite(values.values)
-    return float(values.values[known].max()) if known.any() else float("nan")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hessview.analysis.ritz import copies_in, ritz
 from hessview.analysis.trace import LEVEL, student
-from hessview.errors import InputError, RecordError
+from hessview.errors import InputError, NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset, as_run
 from hessview.spectral import quadrature
 from hessview.wording import between, share
@@ -52,7 +52,8 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
         reference stands in attrs, and how many Ritz values were merged as copies.
 
     Raises:
-        RecordError: Not a sweep, one that was averaged, or the reference is not measured yet.
+        RecordError: Not a sweep, or one that was averaged.
+        NotMeasuredError: The reference is not measured yet.
         InputError: The reference is none of the settings.
     """
     ds = as_dataset(ds)
@@ -64,7 +65,7 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
     spectra = [spectrum(ds, setting, index) for index in range(len(settings))]
     base = spectra[place]
     if base is None or not bool(base.finished.any()):
-        raise RecordError(
+        raise NotMeasuredError(
             f"the reference, {setting}={settings[place]:g}, has no finished probe yet; wait for "
             "it, or choose another reference."
         )
@@ -256,13 +257,14 @@ def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         by which to choose, the reference is the one in the middle.
 
     Raises:
-        RecordError: Not a sweep, or no probe is finished yet.
+        RecordError: Not a sweep.
+        NotMeasuredError: No probe is finished yet.
     """
     setting = setting_of(ds)
     found = [spectrum(ds, setting, place) for place in range(ds.sizes[setting])]
     there = [one is not None and bool(one.finished.any()) for one in found]
     if not any(there):
-        raise RecordError(
+        raise NotMeasuredError(
             "no probe is finished yet at any setting; wait for the first, or read the run's error "
             "if it has ended."
         )

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import JUMP, NOT_A_DERIVATIVE
 from hessview.wording import alone
 
@@ -132,7 +133,7 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
     change = _change(ds)
     if np.isnan(change):
         change = float(np.mean(np.nan_to_num(errors) * np.sqrt(squares)))
-    note = _say_products(errors, exact=ds.attrs.get("operator") == "exact")
+    note = _say_products(errors, exact=facts_in(ds.attrs).exact)
     return {
         "trace": _trace(parameters * alpha, _skewness(ds, parameters), parameters * change, note),
         "frobenius_norm": _norm(

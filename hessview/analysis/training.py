@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hessview.analysis.headline import headline, warn_of_rounding
 from hessview.analysis.ritz import ritz
-from hessview.analysis.summary import headline, warn_of_rounding
 from hessview.errors import InputError, RecordError
+from hessview.record.commands import Density
 from hessview.record.datasets import as_datasets, check_recorded
 from hessview.record.events import ENDED
 from hessview.record.fingerprints import ATTRIBUTE
+from hessview.record.measurements import command_in
 from hessview.record.validation import MOST_READINGS
 
 QUANTITIES = ("largest", "smallest", "trace")
@@ -31,7 +33,7 @@ _PER_RUN = (
 )
 
 
-def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
+def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     """Join density runs of one training along the training step.
 
     A run carries its training step if the job polled with one: `job.poll(step=step)`. Other runs
@@ -92,18 +94,34 @@ def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     )
 
 
+def training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
+    """The name that `join_training` had in 0.1.0; it goes with the next version.
+
+    Args:
+        runs: As `join_training` takes them.
+
+    Returns:
+        What `join_training` gives.
+
+    Raises:
+        InputError: The runs are not of one training.
+        RecordError: There is no density run that carries a training step.
+    """
+    return join_training(runs)
+
+
 def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
     """The density run at one of the training steps, without padding.
 
     Args:
-        ds: What `training` gave.
+        ds: What `join_training` gave.
         index: Position along training_step.
 
     Returns:
         A dataset as of a density run, with its own state, training step, loss and run in attrs.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     _check_joined(ds)
     one = ds.isel(training_step=index)
@@ -127,7 +145,7 @@ def each_run(ds: xr.Dataset) -> list[xr.Dataset]:
     """The density runs at all training steps, as `run_at` gives them.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     _check_joined(ds)
     return [run_at(ds, index) for index in range(ds.sizes["training_step"])]
@@ -137,14 +155,14 @@ def history(ds: xr.Dataset) -> xr.Dataset:
     """Extremes and trace at each training step, with their uncertainties.
 
     Args:
-        ds: What `training` gave.
+        ds: What `join_training` gave.
 
     Returns:
         value, uncertainty, low, high, level and basis over (quantity, training_step), as
         `hessview.summary` gives them; NaN where nothing is measured yet, or a number withheld.
 
     Raises:
-        RecordError: Not joined by `training`.
+        RecordError: Not joined by `join_training`.
     """
     columns = [_summary(run) for run in each_run(ds)]
     joined = xr.concat(columns, ds.training_step.variable, join="exact", coords="minimal")
@@ -175,7 +193,7 @@ def _by_step(runs: Iterable[xr.Dataset]) -> dict[int, xr.Dataset]:
     found: dict[int, xr.Dataset] = {}
     for ds in runs:
         step = ds.attrs.get("training_step")
-        if step is None or ds.attrs.get("command", "density") != "density":
+        if step is None or command_in(ds.attrs) != Density.name:
             continue
         known = found.get(int(step))
         if known is None or _readings(ds) >= _readings(known):
@@ -202,7 +220,7 @@ def _check_joined(ds: xr.Dataset) -> None:
     if "training_step" not in ds.dims:
         raise RecordError(
             f"the dataset has the dims {list(map(str, ds.dims))} and no training_step; join runs "
-            "with hessview.training first."
+            "with hessview.join_training first."
         )
 
 
@@ -254,12 +272,12 @@ def trainings(runs: Iterable[xr.Dataset]) -> list[list[xr.Dataset]]:
         runs: Datasets of runs of any command, half-done ones too.
 
     Returns:
-        Groups that `training` joins, in the order of their first members: of two or more
+        Groups that `join_training` joins, in the order of their first members: of two or more
         training steps, at one of which at least a probe is whole. Other runs are in none.
     """
     groups: dict[tuple[Any, ...], list[xr.Dataset]] = {}
     for ds in runs:
-        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == "density":
+        if ds.attrs.get("training_step") is not None and ds.attrs.get("command") == Density.name:
             groups.setdefault(tuple(ds.attrs.get(key) for key in SAME), []).append(ds)
     return [group for group in groups.values() if _can_be_followed(group)]
 
@@ -268,7 +286,7 @@ def _can_be_followed(group: list[xr.Dataset]) -> bool:
     if len({ds.attrs["training_step"] for ds in group}) < 2:
         return False
     try:
-        joined = training(group)
+        joined = join_training(group)
     except InputError:  # of sizes that cannot be joined
         return False
     return any(_has_spectrum(run) for run in each_run(joined))

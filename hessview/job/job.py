@@ -30,9 +30,10 @@ from hessview.job.meeting import in_words
 from hessview.job.objective import Objective
 from hessview.job.status import end_of_all, forget
 from hessview.job.worker import Worker
-from hessview.record.commands import COMMANDS, Command, command_from_json, command_to_json
+from hessview.record.commands import Command, command_to_json
 from hessview.record.events import JobEnded, JobStarted, Payload, RunEnded
 from hessview.record.log import EventLog
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 from hessview.transport.files import Failure, blame
 from hessview.transport.host import RpcHost
 from hessview.transport.interface import Interface
@@ -69,7 +70,7 @@ class Schedule:
             raise InputError(f"every={every!r} is not allowed; use a whole number >= 1.")
         if not commands:
             raise InputError(
-                f"there is nothing to record; name one or more of {sorted(COMMANDS)}, such as "
+                f"there is nothing to record; name one or more of {sorted(MEASUREMENTS)}, such as "
                 "density={'steps': 32, 'probes': 2}."
             )
         entries = []
@@ -79,7 +80,7 @@ class Schedule:
             if not isinstance(given, Command) or given.name != name:
                 raise InputError(
                     f"{name}={given!r} is not allowed; give the arguments of {name} as a dict, "
-                    f"or the command itself; names are {sorted(COMMANDS)}."
+                    f"or the command itself; names are {sorted(MEASUREMENTS)}."
                 )
             self._accept(given)
             entries.append((every, given))

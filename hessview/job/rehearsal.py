@@ -21,7 +21,6 @@ from torch.distributed.fsdp import FSDPModule
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from hessview.errors import HessviewError, InputError, JobError
-from hessview.extensions import named
 from hessview.job import checks, sharding
 from hessview.job import models as tiny
 from hessview.job.batches import next_token_logits, next_token_loss, next_token_terms, token_batches
@@ -30,8 +29,8 @@ from hessview.job.memory import Collectives
 from hessview.job.models import DTYPES, Options, call, cannot_load, check_length, smollm2_file
 from hessview.job.objective import Objective, job_blocks
 from hessview.job.plain import shard_plain
-from hessview.operators import OPERATORS
-from hessview.operators.base import Operator
+from hessview.operators import facts_of_made, maker_of
+from hessview.record.operator_facts import OperatorFacts
 
 _KINDS = {  # of torch's trackers
     "Sharded Param": "parameters",
@@ -62,7 +61,7 @@ class Rehearsal:
         passes: Forward and backward passes of a gradient, one a batch of this rank.
         counts: Collectives of a pass by kind: of its forward part, and in all.
         received: Bytes that a pass gets from other ranks by kind: the same.
-        operator: The operator, made for this model.
+        operator: Facts of the operator, which was made for this model.
         asked: Bytes that it asks for besides vectors.
     """
 
@@ -76,7 +75,7 @@ class Rehearsal:
     passes: int
     counts: tuple[dict[str, int], dict[str, int]]
     received: tuple[dict[str, int], dict[str, int]]
-    operator: Operator
+    operator: OperatorFacts
     asked: int
 
     @property
@@ -110,7 +109,7 @@ def rehearse(
         checks.check_mode(objective.module)
         names = job_blocks(objective)
         surface = _Asked(objective, lambda numbers: numbers)
-        made = named("operator", operator, OPERATORS)(surface, epsilon)
+        made = maker_of(operator)(surface, epsilon)
         passes = math.ceil(len(objective.batches) / surface.sharing.ranks)
         with fake:
             memory, counts, received = _gradient(objective, passes)
@@ -126,7 +125,7 @@ def rehearse(
             passes=passes,
             counts=counts,
             received=received,
-            operator=made,
+            operator=facts_of_made(operator, made),
             asked=surface.asked,
         )
 

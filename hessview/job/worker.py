@@ -18,17 +18,13 @@ import torch.distributed as dist
 
 from hessview._version import __version__
 from hessview.errors import HessviewError, InputError, NotRestoredError
+from hessview.extensions import named
 from hessview.job import checks
 from hessview.job import checks as copies
 from hessview.job.checks import untied
 from hessview.job.control import Reduction, agree
 from hessview.job.coupled_ranks import coupling as coupling_of_ranks
-from hessview.job.estimators.accuracy import accuracy
 from hessview.job.estimators.base import operator_of, products_of
-from hessview.job.estimators.benchmark import benchmark
-from hessview.job.estimators.coupling import coupling
-from hessview.job.estimators.density import density
-from hessview.job.estimators.sweep import epsilon_sweep, fraction_sweep
 from hessview.job.fsdp import as_found, check_wrappers
 from hessview.job.loss import ShardedLoss
 from hessview.job.memory import free_memory, ranks_on_this_host
@@ -38,19 +34,13 @@ from hessview.job.sharding import check_same_parameters
 from hessview.job.sharing import agreed_sharing, mesh_of
 from hessview.job.status import end_by, starting
 from hessview.job.untrained import without_gradient
-from hessview.operators import OPERATORS
-from hessview.record.commands import (
-    Accuracy,
-    Benchmark,
-    Command,
-    Coupling,
-    Density,
-    EpsilonSweep,
-    FractionSweep,
-    LanczosCommand,
-    command_from_json,
-)
+from hessview.operators import facts_of_made
+from hessview.operators.base import Operator
+from hessview.operators.exact import LARGEST
+from hessview.record.commands import Command, Coupling, LanczosCommand
 from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
+from hessview.record.measurements import MEASUREMENTS, command_from_json
+from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import did_you_mean
 
 
@@ -68,12 +58,13 @@ def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Comm
         calls no other rank, and runs no code of the user's.
     """
     blocks = job_blocks(objective)
+    for table in (OPERATORS, MEASUREMENTS):
+        len(table)  # imports other packages' entries now, and not beside a training
 
     def accept(command: Command) -> None:
         chosen = matching(list(sizes), command.subset)
         command.check(sum(sizes[name] for name in chosen))
-        several = command.operators if isinstance(command, Benchmark) else (command.operator,)
-        for operator in several:
+        for operator in command.operator_names:
             _check_operator(operator, command, objective)
         if isinstance(command, Coupling):
             if command.blocks:
@@ -88,6 +79,8 @@ def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Comm
 
 def _check_operator(name: str, command: Command, objective: Objective) -> None:
     if name not in OPERATORS:
+        if reason := OPERATORS.why_missing(name):
+            raise InputError(f"operator {name!r} of an installed package cannot be used: {reason}.")
         home, separator, attribute = name.partition(":")
         if not separator:
             raise InputError(
@@ -103,14 +96,13 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
                 "be installed, or lie in the folder from which the job was started."
             )
         return
-    operator = OPERATORS[name]
-    if isinstance(command, Accuracy | EpsilonSweep) and not getattr(operator, "order", 0):
+    facts = OPERATORS[name]
+    if MEASUREMENTS[command.name].over_epsilon and not facts.has_epsilon:
         raise InputError(
             f"operator {name!r} takes no finite-difference step, so there is nothing to compare "
             'over epsilon; use operator="hessian".'
         )
-    needs_outputs = getattr(operator, "needs_outputs", False)
-    if needs_outputs and (objective.outputs is None or objective.terms is None):
+    if facts.needs_outputs and (objective.outputs is None or objective.terms is None):
         raise InputError(
             f"operator {name!r} works on the model's outputs and the loss's terms, which the "
             "objective does not give; pass Objective(..., outputs=..., terms=...) to the job, or "
@@ -119,16 +111,7 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
 
 
 Readings = Generator[Reading, None, str | None]
-ESTIMATORS: dict[type[Command], Callable[[Any, ShardedLoss], Readings]] = {
-    Accuracy: accuracy,
-    Benchmark: benchmark,
-    Density: density,
-    Coupling: coupling,
-    EpsilonSweep: epsilon_sweep,
-    FractionSweep: fraction_sweep,
-}
-"""Estimators by command: called with the command and the loss, they yield readings, and may
-return why they ended early."""
+Estimator = Callable[[Any, ShardedLoss, Operator], Readings]
 
 Conclude = Callable[[RunEnded, Exception | None], RunEnded]
 
@@ -209,7 +192,19 @@ class Worker:
             tau=surface.machine_epsilon ** (1 / 3),
             versions=_versions(),
             host=socket.gethostname(),
+            operators=self._operators(),
         )
+
+    def _operators(self) -> list[str]:
+        """Names of the operators of the table that this objective can give."""
+        surface, objective = self.surface, self.surface.objective
+        says_outputs = objective.outputs is not None and objective.terms is not None
+        return [
+            name
+            for name, facts in OPERATORS.items()
+            if (says_outputs or not facts.needs_outputs)
+            and (surface.module_size <= LARGEST or not facts.gathered)
+        ]
 
     def _sizes(self) -> dict[str, int]:
         """How many numbers of each parameter are differentiated, by its name."""
@@ -258,26 +253,30 @@ class Worker:
         if not isinstance(command, Command):
             command = command_from_json(command)
         checks.check_mode(self.surface.objective.module)
+        measurement = MEASUREMENTS[command.name]
         surface = self._restricted(command)
         command.check(surface.space.size)
-        if isinstance(command, Density | FractionSweep):
-            operator, stand_in = products_of(command.operator, surface, command.epsilon)
-        else:
-            operator, stand_in = operator_of(command.operator, surface, command.epsilon), {}
         with agree(on_all=True):
+            estimator: Estimator = named("estimator", measurement.estimator, {})
             self._check_memory(command, surface)
-        surface.measure()
+        surface.measure()  # before the operator is made, which may look at the gradient
+        asked = command.operator, surface, command.epsilon
+        if measurement.of_a_spectrum:
+            operator, stand_in = products_of(*asked)
+        else:
+            operator, stand_in = operator_of(*asked), {}
+        facts = facts_of_made(command.operator, operator)
         yield RunStarted(
             training_step=training_step,
             loss=surface.loss,
             gradient_norm=surface.gradient_norm,
             parameters=None if surface is self.surface else surface.space.size,
-            notes={"about_operator": getattr(operator, "about", "")}
+            notes={"about_operator": getattr(operator, "about", facts.about)}
             | stand_in
             | self.notes
             | surface.untrained(),
         )
-        return (yield from ESTIMATORS[type(command)](command, surface))
+        return (yield from estimator(command, surface, operator))
 
     def _restricted(self, command: Command) -> ShardedLoss:
         """The loss as a function of the parameters that the command names."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -195,11 +195,10 @@ class Product:
 class Operator(Protocol):
     """A symmetric linear operator on the parameters' space.
 
-    Attributes:
-        about: What it is and how accurate, in a few words, for the record.
+    One of the user's own may have a class attribute facts (`record.operator_facts`), by which
+    plans and runs know its order and cost; or about alone, what it is and how accurate, in a few
+    words for the record.
     """
-
-    about: ClassVar[str]
 
     def matvec(self, vector: Tensor, *, measure_error: bool = False) -> Product:
         """Product with a unit-norm vector.

@@ -17,6 +17,7 @@ from torch import Tensor
 from hessview.errors import InputError, ObjectiveError
 from hessview.operators.base import LossSurface, Product
 from hessview.operators.finite_difference import Hessian
+from hessview.record.operator_facts import OPERATORS, OperatorFacts
 
 LARGEST = 20_000_000
 """Most parameters that are gathered: above, the graph of a double backward is the rank's end."""
@@ -42,9 +43,7 @@ class ExactHessian:
         InputError: The module is too large.
     """
 
-    about: ClassVar[str] = "Hessian by double backward on gathered parameters, exact up to rounding"
-    gradients: ClassVar[float] = 3.0
-    """What one product costs: two of them for backpropagation through a gradient."""
+    facts: ClassVar[OperatorFacts] = OPERATORS["exact"]
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class ExactHessian:
             product.copy_(whole)
         else:
             self._surface.double_backward(product, vector)
-        norm, cost = self._surface.space.norm(product), self.gradients
+        norm, cost = self._surface.space.norm(product), self.facts.cost
         if not math.isfinite(norm):
             raise ObjectiveError(
                 "the second derivative of the loss is not finite at the given parameters; check "
@@ -96,7 +95,7 @@ class ExactHessian:
             self._checked, cost = True, cost + extra
         error = change = math.nan
         if measure_error:
-            (error, change), cost = self._rounding(vector, product, norm), cost + self.gradients
+            (error, change), cost = self._rounding(vector, product, norm), cost + self.facts.cost
         return Product(
             vector=product,
             norm=norm,

@@ -23,6 +23,7 @@ from hessview.interrupts import borrowed
 from hessview.operators.base import LossSurface, Product
 from hessview.operators.perturbation import Rounding, missing_part, perturbation_error
 from hessview.operators.step_size import ATTEMPTS, StepSize
+from hessview.record.operator_facts import OPERATORS, OperatorFacts
 
 Move = Callable[[Tensor, float], None]
 
@@ -144,11 +145,8 @@ class Differences(abc.ABC):
             without, the gradient's change is eps_m^(1/3), which is right to a few times the best.
     """
 
-    about: ClassVar[str]
-    order: ClassVar[int] = 2
-    """Order of the truncation error in the step."""
-    gradients: ClassVar[float] = 2.0
-    """What one product costs."""
+    facts: ClassVar[OperatorFacts] = OperatorFacts(name="differences", order=2, gradients=2)
+    """What it is, and what one product costs."""
 
     def __init__(
         self,
@@ -159,7 +157,7 @@ class Differences(abc.ABC):
     ) -> None:
         self._surface = surface
         self._search = search
-        self._step_size = StepSize(surface, epsilon, order=self.order)
+        self._step_size = StepSize(surface, epsilon, order=self.facts.order)
         self._rounding = Rounding(surface)
         self._usual = math.nan  # norm of the first product
         self._share = math.nan  # of the loss, of this rank, in the latest attempt
@@ -220,7 +218,7 @@ class Differences(abc.ABC):
             epsilon=step,
             rho=self._step_size.rho(step, speed),
             error=doubt.error,
-            gradients=self.gradients * (attempt + extra + doubt.looks),
+            gradients=self.facts.cost * (attempt + extra + doubt.looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
             perturbation_effect=effect,
@@ -332,7 +330,7 @@ class Hessian(Differences):
     Reference: Granziol & Juarev, arXiv 2602.00816.
     """
 
-    about = "Hessian by central differences of the gradient, second order in the step"
+    facts = OPERATORS["hessian"]
 
     def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
         return _central(self._surface, move, vector, step, out)
@@ -345,9 +343,7 @@ class FourthOrderHessian(Differences):
     no more accurate in bfloat16.
     """
 
-    about = "Hessian by differences of the gradient, fourth order in the step"
-    order = 4
-    gradients = 4.0
+    facts = OPERATORS["hessian_fourth_order"]
 
     def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
         wide = _central(self._surface, move, vector, step, out)
@@ -368,12 +364,7 @@ class ForwardHessian(Differences):
         epsilon: Step h along a unit-norm vector; "auto" chooses it for each product.
     """
 
-    about = (
-        "Hessian by forward differences of the gradient, first order in the step: 17-44 times "
-        "less accurate than central ones in float32"
-    )
-    order = 1
-    gradients = 1.0
+    facts = OPERATORS["hessian_forward"]
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         super().__init__(surface, epsilon)
@@ -419,7 +410,7 @@ class OneReductionHessian(Differences):
         InputError: The whole gradient does not fit into a rank's memory.
     """
 
-    about = "Hessian by central differences of the gradient, one reduction for both sides"
+    facts = OPERATORS["hessian_one_reduction"]
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         super().__init__(surface, epsilon)

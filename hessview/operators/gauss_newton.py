@@ -3,7 +3,7 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from hessview.operators.base import LossSurface, Portion
 from hessview.operators.exact import second_derivative
 from hessview.operators.finite_difference import Differences, Move, Tally
 from hessview.operators.step_size import StepSize
+from hessview.record.operator_facts import OPERATORS
 
 _AGREEMENT = 1e-3  # of the terms' sum with the loss; both are sums of the same numbers
 
@@ -23,10 +24,6 @@ class _OutputDifferences(Differences):
     Three forward passes and one backward, 1.65-2.1 gradients. The step-size rule watches the
     outputs instead of the gradient: rho = |z+ - z-| / (2 |z|).
     """
-
-    gradients = 5 / 3
-    needs_outputs: ClassVar[bool] = True
-    """Whether the objective must say what outputs and terms are."""
 
     def __init__(self, surface: LossSurface, epsilon: float | Literal["auto"] = "auto") -> None:
         super().__init__(surface, epsilon)
@@ -76,7 +73,7 @@ class GaussNewton(_OutputDifferences):
     Reference: Schraudolph (2002); Martens (2010).
     """
 
-    about = "generalised Gauss-Newton matrix by central differences of the outputs"
+    facts = OPERATORS["gauss_newton"]
 
     def _cotangent(
         self, portion: Portion, ahead: Tensor, behind: Tensor, step: float
@@ -98,7 +95,7 @@ class Fisher(_OutputDifferences):
     Reference: Kunstner, Balles & Hennig (2019) on what it is and is not.
     """
 
-    about = "empirical Fisher matrix by central differences of the loss's terms"
+    facts = OPERATORS["fisher"]
 
     def _cotangent(
         self, portion: Portion, ahead: Tensor, behind: Tensor, step: float

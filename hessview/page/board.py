@@ -27,24 +27,15 @@ from hessview.page.live import (
     session_of,
     standing,
 )
+from hessview.page.looks import look_of
 from hessview.page.overviews import Overview, entry, overviews
 from hessview.page.state import Json, page_state
 from hessview.page.wire import change
-from hessview.record.commands import Density
+from hessview.record.commands import Density, EpsilonSweep
 from hessview.record.events import ENDED
+from hessview.record.measurements import command_in
+from hessview.record.operator_facts import OPERATORS
 from hessview.views import theme
-
-OPERATORS = {
-    "hessian": "Hessian, central differences",
-    "hessian_one_reduction": "Hessian, one reduction",
-    "hessian_fourth_order": "Hessian, fourth order",
-    "hessian_forward": "Hessian, forward differences",
-    "gauss_newton": "Gauss-Newton",
-    "fisher": "Empirical Fisher",
-    "exact": "Hessian, exact (small models)",
-}
-"""Operators that the form offers, and how it calls them; `operators.OPERATORS` has them all, and
-loads torch."""
 
 
 def form() -> dict[str, Any]:
@@ -59,7 +50,7 @@ def form() -> dict[str, Any]:
         "probes": Density.probes,
         "epsilon": Density.epsilon,
         "operator": Density.operator,
-        "operators": [list(pair) for pair in OPERATORS.items()],
+        "operators": [[facts.name, facts.wording] for facts in OPERATORS.values()],
     }
 
 
@@ -251,12 +242,12 @@ class Board:
         """Make parts anew whose runs changed, and sections that are missed; gives their names."""
         told = [name for name, part in above.items() if part is not self.parts.get(name)]
         parts = {}
-        sweeps = [ds for ds in self._datasets.values() if _command(ds) == "epsilon_sweep"]
-        swept = not _same(sweeps, self._sweeps)  # accuracy shows their spectra
+        sweeps = [ds for ds in self._datasets.values() if command_in(ds.attrs) == EpsilonSweep.name]
+        swept = not _same(sweeps, self._sweeps)  # some pages show their spectra
         for name, group in groups.items():
             part = self.parts.get(name, {})
             changed = not _same(group, self._groups.get(name, []))
-            changed |= swept and _command(group[0]) == "accuracy"
+            changed |= swept and look_of(group[0]).beside is not None
             if changed or (name in looked_at and "section" not in part):
                 part = self._part(group, whole=name in looked_at)
                 part["revision"] = next(self._revisions)
@@ -329,10 +320,6 @@ def card_of(session: Any) -> Json | None:
     if session.read_only and session.lost is not None:  # a record without a job is nothing bad
         made["state"] = "ended"
     return made
-
-
-def _command(ds: xr.Dataset) -> str:
-    return str(ds.attrs.get("command", "density"))
 
 
 def _same(one: Sequence[object], other: Sequence[object]) -> bool:

@@ -18,9 +18,10 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import xarray as xr
 
 from hessview.errors import HessviewError, InputError, JobLostError
-from hessview.record.commands import Command, command_from_json
+from hessview.record.commands import Command
 from hessview.record.datasets import as_dataset, as_datasets
 from hessview.record.events import ENDED
+from hessview.record.measurements import command_from_json
 
 SECONDS_BETWEEN = 0.1  # ten pictures a second look continuous, and leave the kernel its time
 

@@ -18,19 +18,12 @@ from hessview.analysis.grouping import unite
 from hessview.analysis.training import trainings
 from hessview.page.sections import comparison_sections, training_section
 from hessview.page.status import status
-from hessview.wording import counted, number
+from hessview.record.commands import Command
+from hessview.record.measurements import MEASUREMENTS, measurement_in
+from hessview.record.operator_facts import facts_in
+from hessview.wording import number
 
 Json = dict[str, Any]
-
-KINDS = {
-    "density": "Density",
-    "accuracy": "Accuracy",
-    "epsilon_sweep": "Sweep",
-    "fraction_sweep": "Sweep",
-    "coupling": "Coupling",
-    "benchmark": "Benchmark",
-}
-"""Kinds of runs in the order in which they are listed, by command; others come last."""
 
 
 def entry(group: Sequence[xr.Dataset]) -> Json:
@@ -45,44 +38,22 @@ def entry(group: Sequence[xr.Dataset]) -> Json:
         for), detail (of what, and when), and status as in the run's section.
     """
     ds = unite(group)
-    command = str(ds.attrs.get("command", "density"))
-    kind = KINDS.get(command, command.replace("_", " ").capitalize())
-    kinds = list(dict.fromkeys(KINDS.values()))
+    measurement = measurement_in(ds.attrs)
+    kinds = list(dict.fromkeys(each.kind for each in MEASUREMENTS.values()))
     return {
-        "kind": kind,
-        "place": kinds.index(kind) if kind in kinds else len(kinds),
-        "label": _label(command, ds),
+        "kind": measurement.kind,
+        "place": kinds.index(measurement.kind),
+        "label": measurement.size(ds.sizes),
         "detail": " · ".join(filter(None, details(ds))),
         "status": status(ds, parts=group),
     }
-
-
-def _label(command: str, ds: xr.Dataset) -> str:
-    """Sizes of what was asked for."""
-    sizes = ds.sizes
-    probes = counted(sizes.get("probe", 1), "probe")
-    lanczos = f"{counted(sizes.get('step', 0), 'step')} × {probes}"
-    match command:
-        case "density":
-            return lanczos
-        case "accuracy":
-            return f"{sizes['epsilon']} ε in {counted(sizes['direction'], 'direction')}"
-        case "epsilon_sweep":
-            return f"{sizes['epsilon']} ε, {lanczos}"
-        case "fraction_sweep":
-            return f"{counted(sizes['fraction'], 'part')} of the data, {lanczos}"
-        case "coupling":
-            return f"{counted(sizes['block'], 'block')}, {probes}"
-        case "benchmark":
-            return counted(sizes["repetition"], "repetition")
-    return ", ".join(counted(size, str(dim)) for dim, size in sizes.items())
 
 
 def details(ds: xr.Dataset) -> list[str]:
     """Of what and when a run is, as far as its attrs say; some may be ""."""
     attrs = ds.attrs
     found = []
-    if (operator := str(attrs.get("operator", "hessian"))) != "hessian":
+    if (operator := facts_in(attrs).name) != Command.operator:
         found.append(operator.replace("_", " "))
     patterns = json.loads(attrs.get("subset", '["*"]'))
     if patterns != ["*"]:

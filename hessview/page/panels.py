@@ -15,9 +15,8 @@ What the page needs to draw a coupling, and any row of it, in either unit and on
 How each command's dataset becomes a panel of the page.
 """
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,14 +39,17 @@ from hessview.analysis.ritz import (
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of
 from hessview.errors import RecordError
 from hessview.page.wire import plain
+from hessview.record.commands import EpsilonSweep
 from hessview.record.events import ENDED
 from hessview.views.accuracy import accuracy
 from hessview.views.accuracy import describe as describe_accuracy
-from hessview.views.convergence import bounds, convergence
+from hessview.views.convergence import bounds
+from hessview.views.convergence import recipe as convergence_recipe
 from hessview.views.coupling import coupling
 from hessview.views.coupling_row import COLOURS, SCALES, row_error, shown
-from hessview.views.density import density, marks
 from hessview.views.density import describe as describe_density
+from hessview.views.density import marks
+from hessview.views.density import recipe as density_recipe
 from hessview.views.sweep import describe as describe_sweep
 from hessview.views.sweep import sweep
 from hessview.wording import number
@@ -181,7 +183,9 @@ def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
         model at the same weights, with the same operator, subset and seed.
     """
     alike = [
-        one for one in among if one.attrs.get("command") == "epsilon_sweep" and same_matrix(ds, one)
+        one
+        for one in among
+        if one.attrs.get("command") == EpsilonSweep.name and same_matrix(ds, one)
     ]
     made: dict[float, Json] = {}
     shared: Json = {}
@@ -218,23 +222,11 @@ def density_panel(ds: xr.Dataset) -> Json:
     found = ritz(ds)
     return {
         "subtitle": describe_density(found),
-        "figure": _bare(ds),
+        "figure": plain(density_recipe(ds.attrs)),
         "marks": marks(ds, found),
         "all": found.probe.values.tolist(),
         **coefficients(ds),
     }
-
-
-def _bare(ds: xr.Dataset) -> Json:
-    """The figure without what the page computes; one step is the least that has every trace."""
-    made = density(ds, steps=1).to_plotly_json()
-    arrays = ("x", "y", "customdata")
-    traces = [
-        plain({key: value for key, value in trace.items() if key not in arrays})
-        for trace in made["data"]
-    ]
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
-    return {"data": traces, "layout": plain(layout)}
 
 
 EXTREMES = 3  # the largest, and as many of the smallest: more lie on each other
@@ -255,20 +247,11 @@ def convergence_panel(ds: xr.Dataset) -> Json:
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
-    made = convergence(ds.isel(step=slice(1)), extremes=EXTREMES).to_plotly_json()
-    arrays = ("x", "y", "customdata")
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     probes = ds.probe.values.tolist() if "probe" in ds.dims else [0]
     skews = ds.asymmetry.values if "asymmetry" in ds else np.zeros((0, 0))
     return {
         "subtitle": "Ritz values after each Lanczos step, and how near an eigenvalue must be",
-        "figure": {
-            "data": [
-                {key: value for key, value in trace.items() if key not in arrays}
-                for trace in made["data"]
-            ],
-            "layout": plain(layout),
-        },
+        "figure": plain(convergence_recipe(EXTREMES)),
         "extremes": EXTREMES,
         "asymmetries": {
             str(probe): plain([value if value > 0 else math.nan for value in row])
@@ -345,50 +328,38 @@ def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> J
     return {"data": plain(traces), "layout": plain(kept)}
 
 
-Panel = Callable[[xr.Dataset], Json]
-
-
-def panels(ds: xr.Dataset) -> list[Json]:
-    """The panels of a run.
+def accuracy_panel(ds: xr.Dataset) -> Json:
+    """The V of an accuracy run, and its numbers at each step.
 
     Args:
-        ds: Dataset of the run, also one with nothing measured yet.
+        ds: Dataset of the run, also a half-done one.
 
     Returns:
-        At least one, each a dict of JSON values (NaN is None): kind, by which `view.js` knows how
-        to draw it, title, subtitle, message (why there is nothing to draw, "" if there is), again
-        (the command that was asked for, as JSON, None if it is not known), shares (the place of
-        the panel whose values it uses as well, if any), and what its kind needs.
+        A dict of JSON values: subtitle, figure, warning, dark, and over, as of `steps_over`.
+
+    Raises:
+        RecordError: Nothing measured yet.
     """
-    made = [_first(ds)]
-    if made[0]["kind"] == "density" and not made[0]["message"]:
-        title = "Convergence of the extremes"
-        made.append({"kind": "convergence", "title": title, "shares": 0} | convergence_panel(ds))
-    return made
+    return figure_panel(accuracy(ds), describe_accuracy(ds)) | {"over": steps_over(ds)}
 
 
-def _first(ds: xr.Dataset) -> Json:
-    kind, title, first, make = PANELS[str(ds.attrs.get("command", "density"))]
-    blank: Json = {"kind": kind, "title": title, "subtitle": "", "message": ""}
-    blank["again"] = json.loads(ds.attrs.get("asked", "null"))
-    try:
-        return blank | make(ds)
-    except RecordError:
-        ended = ds.attrs.get("state") in ENDED
-        message = (
-            f"The run ended before its first {first}." if ended else f"No {first} is measured yet."
-        )
-        return blank | {"message": message}
+def sweep_panel(ds: xr.Dataset) -> Json:
+    """The spectra of a sweep over each other, and how far they lie apart.
 
+    Args:
+        ds: Dataset of the run, also a half-done one.
 
-def _accuracy(ds: xr.Dataset) -> Json:
-    return _figure(accuracy(ds), describe_accuracy(ds)) | {"over": steps_over(ds)}
+    Returns:
+        A dict of JSON values: subtitle, figure (curves without arrays), warning, dark (what the
+        curves' colours become on a dark ground), over, as of `settings_over`, reference (its
+        place among the settings), and what `sweep_spectra` gives.
 
-
-def _sweep(ds: xr.Dataset) -> Json:
+    Raises:
+        RecordError: No setting has a finished probe yet.
+    """
     part, apart = measured_settings(ds)
     reference = apart.attrs["reference"]
-    made = _figure(sweep(part, reference=reference), describe_sweep(apart))
+    made = figure_panel(sweep(part, reference=reference), describe_sweep(apart))
     curves = [trace for trace in made["figure"]["data"] if trace["meta"]["role"] == "density"]
     for curve in curves:
         for array in ("x", "y", "customdata"):  # the page computes them from the spectra
@@ -404,28 +375,25 @@ def _sweep(ds: xr.Dataset) -> Json:
     }
 
 
-def _benchmark(ds: xr.Dataset) -> Json:
+def benchmark_panel(ds: xr.Dataset) -> Json:
+    """The table of a benchmark run, as text.
+
+    Args:
+        ds: Dataset of the run, also a half-done one.
+
+    Raises:
+        RecordError: No repetition is whole yet.
+    """
     return {"text": format_benchmark(benchmark(ds))}
 
 
-PANELS: dict[str, tuple[str, str, str, Panel]] = {
-    "accuracy": ("settings", "Accuracy of products over the step", "product", _accuracy),
-    "benchmark": ("text", "What products cost", "repetition", _benchmark),
-    "coupling": ("coupling", "Coupling between blocks", "column", coupling_panel),
-    "density": ("density", "Spectral density", "Lanczos step", density_panel),
-    "epsilon_sweep": ("sweep", "Stability of the spectrum over ε", "finished probe", _sweep),
-    "fraction_sweep": (
-        "sweep",
-        "Stability of the spectrum over parts of the data",
-        "finished probe",
-        _sweep,
-    ),
-}
-"""Of each command: the kind of its panel, its title, what comes first, and what the kind needs."""
+def figure_panel(figure: go.Figure, subtitle: str) -> Json:
+    """A figure as it is, but for its title, which the page writes as text.
 
-
-def _figure(figure: go.Figure, subtitle: str) -> Json:
-    """A figure as it is, but for its title, which the page writes as text."""
+    Args:
+        figure: A Plotly figure.
+        subtitle: What it is of.
+    """
     made = figure.to_plotly_json()
     layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
     return {

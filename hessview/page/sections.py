@@ -9,22 +9,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.analysis.compare import comparison
 from hessview.analysis.ritz import ritz, say_copies
 from hessview.analysis.training import each_run, history
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.errors import RecordError
 from hessview.page.live import DETACHED
 from hessview.page.panels import coefficients, density_panel
 from hessview.page.tiles import Tile, missing, tile
 from hessview.page.wire import plain
+from hessview.record.commands import Density
 from hessview.record.events import ENDED
+from hessview.record.measurements import command_in
 from hessview.views import theme
-from hessview.views.compare import bare, ends, say_mixed
-from hessview.views.training import describe, spectra, training
+from hessview.views.compare import ends, say_mixed
+from hessview.views.compare import recipe as comparison_recipe
+from hessview.views.training import Spectrum, describe, spectra
+from hessview.views.training import recipe as training_recipe
 from hessview.wording import measured, number
 
 Json = dict[str, Any]
@@ -55,7 +58,7 @@ def comparison_sections(
         the section whose first panel holds its coefficients, or else the coefficients), head and
         rows of a table, and dark (what the curves' colours become on a dark ground).
     """
-    densities = [ds for ds in runs if ds.attrs.get("command", "density") == "density"]
+    densities = [ds for ds in runs if command_in(ds.attrs) == Density.name]
     if len(densities) < 2:
         return []
     try:
@@ -83,7 +86,7 @@ def comparison_sections(
 def _comparison_panel(
     there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int] | None
 ) -> Json:
-    figure = bare(apart)
+    figure = comparison_recipe(apart)
     # The page writes title and legend as text, which needs no room within the figure.
     written = ("title", "margin", "height")
     layout = {key: one for key, one in figure["layout"].items() if key not in written}
@@ -95,7 +98,7 @@ def _comparison_panel(
         "one kernel width for all but runs of too few steps for it",
         "message": "",
         "again": None,
-        "figure": {"data": figure["data"], "layout": plain(go.Layout(layout).to_plotly_json())},
+        "figure": plain({"data": figure["data"], "layout": layout}),
         "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
         "runs": [
             {
@@ -138,7 +141,6 @@ def _distance(one: xr.Dataset, is_reference: bool) -> str:
 
 
 LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
-COMPUTED = ("y", "z", "customdata")  # of the heatmap, in the page
 
 
 def training_section(runs: Sequence[xr.Dataset]) -> Json:
@@ -157,9 +159,9 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
         RecordError: No run carries a training step, or no probe is whole yet.
     """
     ds = join(runs)
-    figure = training(ds)
+    found = spectra(ds)
     steps = ds.training_step.values.tolist()
-    there = int(np.isfinite(np.asarray(figure.data[0].z, dtype=float)).any(axis=0).sum())
+    there = sum(one is not None for one in found)
     states = set(ds.state.values)
     state = str(ds.attrs["state"])
     if DETACHED in states and states <= ENDED | {DETACHED}:
@@ -172,31 +174,21 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
         "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
         "status": {**status, **counts},
         "tiles": _tiles(ds),
-        "panels": [_training_panel(ds, figure)],
+        "panels": [_training_panel(ds, found)],
         "provenance": [],
     }
 
 
-def _training_panel(ds: xr.Dataset, figure: Any) -> Json:
+def _training_panel(ds: xr.Dataset, found: list[Spectrum | None]) -> Json:
     below = [_spectrum(run) for run in each_run(ds)]
-    traces = [
-        {key: value for key, value in trace._props.items() if key not in COMPUTED}
-        if trace.type == "heatmap"
-        else trace._props
-        for trace in figure.data
-    ]
-    layout = figure.layout.to_plotly_json()
     shared = next(one["figure"] for one in below if "figure" in one)
     return {
         "kind": "training",
         "title": "Curvature during training",
-        "subtitle": describe(ds, spectra(ds)),
+        "subtitle": describe(ds, found),
         "message": "",
         "again": None,
-        "figure": {
-            "data": plain(traces),
-            "layout": plain({k: v for k, v in layout.items() if k not in ("title", "meta")}),
-        },
+        "figure": plain(training_recipe(ds)),
         "steps": ds.training_step.values.tolist(),
         "density": {"figure": shared},
         "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in below],

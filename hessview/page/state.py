@@ -14,11 +14,10 @@ import xarray as xr
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import trainings
-from hessview.page.panels import panels as panels_of
-from hessview.page.panels import sweep_spectra_for as spectra_for
+from hessview.page.looks import look_of
+from hessview.page.looks import panels as panels_of
 from hessview.page.sections import comparison_sections, training_section
 from hessview.page.status import status
-from hessview.page.tiles import TILES
 from hessview.views import theme
 from hessview.wording import count, counted, number
 
@@ -159,7 +158,7 @@ def page_state(
         theme: The two palettes and the font.
         sections: One per run, or one for several that measured the same thing at other steps
             (`analysis.grouping`): id, title, subtitle, status (state, label, message, done, total,
-            unit, left), tiles, panels (see `page.panels`), provenance, and record if final.
+            unit, left), tiles, panels (see `page.looks`), provenance, and record if final.
         comparisons: Likewise, of two or more density runs that are of no such training (see
             `page.sections`); one at most, on top.
         trainings: Sections likewise, for each training of which there are spectra at several
@@ -193,19 +192,19 @@ def _section(
     alone: bool,
 ) -> Json:
     ds = unite(group)
-    command = str(ds.attrs.get("command", "density"))
+    look = look_of(ds)
     run = str(ds.attrs.get("run", ""))
     section: Json = {
         "id": run,
         "title": str(ds.attrs.get("model", "hessview")),
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
         "status": status(ds, parts=group, final=final),
-        "tiles": TILES[command](ds),
+        "tiles": look.tiles(ds),
         "panels": panels_of(ds) if panels else [],
         "provenance": provenance(ds),
     }
-    if panels and command == "accuracy":
-        section["panels"][0] |= spectra_for(ds, runs)
+    if panels and look.beside is not None:
+        section["panels"][0] |= look.beside(ds, runs)
     if final:
         section["record"] = _record(ds)
     return section

@@ -15,10 +15,10 @@ import xarray as xr
 from markupsafe import Markup
 
 from hessview.analysis.grouping import siblings, unite
-from hessview.analysis.training import training, trainings
-from hessview.page.tables import TABLES, Table, convergence_table, training_table
-from hessview.views import theme
-from hessview.views.density import density
+from hessview.analysis.training import join_training, trainings
+from hessview.page.looks import look_of
+from hessview.page.tables import Table, training_table
+from hessview.views import figure_of, theme
 from hessview.wording import MINUS, now
 
 WIDTH, HEIGHT = 720, 300
@@ -155,7 +155,7 @@ def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
     sections = zip(shown, state["sections"], strict=True)
     above = [_compared(section) for section in state.get("comparisons", [])]
     followed = zip(trainings(runs), state.get("trainings", []), strict=False)
-    above += [_followed(training(group), section) for group, section in followed]
+    above += [_followed(join_training(group), section) for group, section in followed]
     body = Markup("").join([*above, *(_section(ds, section) for ds, section in sections)])
     return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
 
@@ -227,14 +227,14 @@ def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     panel = section["panels"][0]
     warning = panel.get("warning")
     lead = Markup("<p><strong>{}</strong></p>").format(warning) if warning else Markup("")
-    command = str(ds.attrs.get("command", "density"))
+    look = look_of(ds)
     if panel["message"]:
         return Markup("<p>{}</p>").format(panel["message"])
     if panel["kind"] == "text":
         return Markup('<pre style="overflow-x:auto">{}</pre>').format(panel["text"])
-    if command in TABLES:
-        return lead + _grid(TABLES[command](ds))
-    return drawing(density(ds)) + _grid(convergence_table(ds))
+    if look.drawn:
+        lead = drawing(figure_of(ds))
+    return lead + _grid(look.table(ds))
 
 
 def _grid(table: Table) -> Markup:

@@ -7,20 +7,12 @@ import numpy as np
 import xarray as xr
 
 from hessview.analysis.ritz import keeps_all
+from hessview.record.commands import Density
 from hessview.record.events import ENDED
-from hessview.record.schema import SCHEMAS
+from hessview.record.measurements import measurement_in
 from hessview.wording import duration
 
 LABELS = {"running": "streaming"}
-UNITS = {
-    "accuracy": "products",
-    "benchmark": "measurements",
-    "coupling": "columns",
-    "density": "steps",
-    "epsilon_sweep": "steps",
-    "fraction_sweep": "steps",
-}
-"""What a reading of each command is."""
 UNFINISHED = (
     "This page was written while the run was under way; it shows what was measured by then."
 )
@@ -52,7 +44,7 @@ def status(
         for part, (there, whole) in zip(parts or [ds], counts, strict=True)
         if part.attrs.get("state") not in ENDED
     )
-    unit = UNITS[str(ds.attrs.get("command", "density"))]
+    unit = measurement_in(ds.attrs).unit
     left = ""
     if state == "running" and seconds > 0:
         left = f"about {duration(seconds)} left"
@@ -78,7 +70,7 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     Returns:
         Both counts. A probe that broke down (beta is 0) has all that it can give.
     """
-    first = next(iter(SCHEMAS[str(ds.attrs.get("command", "density"))].variables))
+    first = next(iter(measurement_in(ds.attrs).schema.variables))
     known = ds[first].notnull()
     if "seconds" in ds:  # a reading may hold a row of numbers, and its time once
         known = known.any([dim for dim in known.dims if dim not in ds.seconds.dims])
@@ -94,7 +86,7 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
 
 def _measures_anew(ds: xr.Dataset) -> bool:
     """Whether the latest probe has all its steps, but not its extremes, which take a while too."""
-    if ds.attrs.get("command") != "density" or ds.attrs.get("state") != "running":
+    if ds.attrs.get("command") != Density.name or ds.attrs.get("state") != "running":
         return False
     if not (ds.attrs.get("error_every") and keeps_all(ds) and "pair_value" in ds):
         return False

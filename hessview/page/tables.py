@@ -1,6 +1,5 @@
 """What a figure shows, as a table: for where no script runs."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +7,8 @@ import xarray as xr
 
 from hessview.analysis.accuracy import theory
 from hessview.analysis.coupling import coupling_summary
+from hessview.analysis.headline import ends_of
 from hessview.analysis.ritz import convergence, say_copies
-from hessview.analysis.summary import ends_of
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of, spectrum
 from hessview.analysis.training import QUANTITIES, history
 from hessview.page.panels import EXTREMES
@@ -153,7 +152,7 @@ def training_table(ds: xr.Dataset) -> Table:
     """Extremes and trace at each training step, with their uncertainties.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
 
     Returns:
         The table; a dash where nothing is measured yet, the reason where a number is withheld.
@@ -166,6 +165,26 @@ def training_table(ds: xr.Dataset) -> Table:
     ]
     head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]
     return Table("Curvature during training", head, rows)
+
+
+def readings_table(ds: xr.Dataset) -> Table:
+    """What is measured of each variable, for runs of which nothing more is known.
+
+    Args:
+        ds: Dataset of a run.
+
+    Returns:
+        The table, a row for each variable.
+    """
+    rows = []
+    for name, variable in ds.data_vars.items():
+        values = variable.values[np.isfinite(variable.values)]
+        ends = [number(float(end)) for end in (values.min(), values.max())] if values.size else []
+        words = str(variable.attrs.get("long_name", name))
+        counts = f"{values.size:,} of {variable.size:,}"
+        rows.append([words, str(variable.attrs.get("units", "")), counts, *(ends or ["–", "–"])])
+    head = ["variable", "units", "measured", "smallest", "largest"]
+    return Table("What is measured", head, rows)
 
 
 def _or_reason(value: xr.DataArray, error: xr.DataArray, basis: xr.DataArray) -> str:
@@ -181,15 +200,6 @@ def _with_error(
     ends: Ends | None = None,
 ) -> str:
     return " ".join(measured(float(value), float(error), limits=limits, ends=ends)).strip()
-
-
-TABLES: dict[str, Callable[[xr.Dataset], Table]] = {
-    "accuracy": accuracy_table,
-    "coupling": coupling_table,
-    "epsilon_sweep": sweep_table,
-    "fraction_sweep": sweep_table,
-}
-"""Tables of the commands whose figures are drawn by scripts only."""
 
 
 def _marked(error: float, resolved: bool) -> str:

@@ -16,7 +16,6 @@ The headline numbers of a run, each with what it is worth.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,11 @@ from hessview.analysis.coupling import (
     WORTHLESS,
     coupling_summary,
 )
-from hessview.analysis.summary import ends_of, headline, rounding, worst_effect
+from hessview.analysis.headline import ends_of, headline, rounding, worst_effect
 from hessview.analysis.sweep import measured_settings, setting_of
 from hessview.errors import RecordError
 from hessview.page.status import progress
+from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.views.sweep import SYMBOLS
 from hessview.wording import (
@@ -170,7 +170,7 @@ def _steps(ds: xr.Dataset) -> Tile:
 def _epsilon(ds: xr.Dataset) -> Tile:
     epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
     label = "Step ε"
-    if ds.attrs.get("operator") == "exact":
+    if facts_in(ds.attrs).exact:
         return tile(
             label, "none", "exact products", "double backward, which errs by rounding alone"
         )
@@ -325,7 +325,7 @@ def _sweep_reference(apart: xr.Dataset, symbol: str) -> Tile:
     reference = float(apart.attrs["reference"])
     error = float(apart.product_error.sel({_setting(apart): reference}))
     note = f"D ≤ {number(error, 1)}" if math.isfinite(error) else "D not measured"
-    if apart.attrs.get("operator") == "exact":
+    if facts_in(apart.attrs).exact:
         note = "exact products"
     return tile("Reference", f"{symbol} {number(reference, 2)}", note)
 
@@ -441,16 +441,3 @@ def _product(work: str, ratios: xr.Dataset) -> Tile:
         f"{spread} {over}".strip(),
         f"{say_spread(ratios)}, each against its own gradient",
     )
-
-
-TILES: dict[str, Callable[[xr.Dataset], list[Tile]]] = {
-    "accuracy": accuracy_tiles,
-    "benchmark": benchmark_tiles,
-    "coupling": coupling_tiles,
-    "density": density_tiles,
-    "epsilon_sweep": sweep_tiles,
-    "fraction_sweep": sweep_tiles,
-}
-"""Tiles of each command's dataset, also of one with nothing measured yet."""
-
-__all__ = ["TILES", "Tile"]

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+from plotly.basedatatypes import BasePlotlyType
 
 PRECISION = 10  # significant digits; what is drawn must agree with numpy to 1e-6
 
@@ -34,6 +35,8 @@ def plain(value: Any) -> Any:
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, BasePlotlyType):
+        return plain(value.to_plotly_json())
     return value
 
 

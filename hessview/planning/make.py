@@ -34,7 +34,7 @@ def plan(
     ranks: int,
     steps: int = 64,
     probes: int = 4,
-    operator: str = "hessian",
+    operator: str = Density.operator,
     epsilon: float | Literal["auto"] = "auto",
     reorthogonalize: int | Literal["full", "none"] = "full",
     error_every: int = 16,
@@ -119,10 +119,8 @@ def _notes(options: "Options", density: Density, seen: "Rehearsal") -> tuple[str
         "torch itself, its communication buffers, and what an allocator keeps: leave a fifth free",
         "on GPUs, a layer gathered ahead of its use, and kernels other than a CPU's",
     ]
-    if density.operator in ("gauss_newton", "fisher"):
-        notes.append(f"outputs on both sides of the step, which {density.operator} holds")
-    if density.operator == "exact":
-        notes.append("the graph of a gradient, several times the activations, which exact holds")
+    if seen.operator.holds:
+        notes.append(f"{seen.operator.holds}, which {density.operator} holds")
     if ":" not in options.model:
         whole = say_size(seen.module_size * DTYPES[options.dtype][0].itemsize)
         notes.append(f"all weights, {whole}, on rank 0's host while it shares them out")

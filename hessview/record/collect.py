@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import math
 import threading
 import warnings
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from hessview._version import __version__
 from hessview.errors import InputError, RecordError, RecordWarning
-from hessview.record.commands import Accuracy, Command, command_from_json, command_to_json
+from hessview.record.commands import Accuracy, Command, command_to_json
 from hessview.record.events import (
     ENDED,
     Event,
@@ -28,7 +27,9 @@ from hessview.record.events import (
     State,
 )
 from hessview.record.fingerprints import fingerprints
-from hessview.record.schema import SCHEMAS, Coordinates, Schema
+from hessview.record.measurements import MEASUREMENTS, command_from_json
+from hessview.record.provenance import attributes
+from hessview.record.schema import Coordinates, Schema
 from hessview.record.validation import MOST_NUMBERS, MOST_PROBES, MOST_STEPS, shown
 
 EPSILON_CONVENTION = "step along a unit-norm vector"
@@ -125,7 +126,8 @@ class Collector:
         Returns:
             A dataset of its own, which later events leave alone. Dims, coords, variables and
             their units are those of the command's schema; attrs hold the provenance, as
-            strings and numbers that JSON, netCDF and Zarr can hold (mappings as JSON strings).
+            strings and numbers that JSON, netCDF and Zarr can hold (mappings as JSON strings);
+            `ds.hessview.provenance` gives them as values.
             An attribute that is not known is absent. A run of more than `NUMBERS_AT_ONCE` numbers
             ends along each dim with the last place that was begun, and says so in its note.
 
@@ -249,7 +251,7 @@ class _Run:
         self.note = ""
         self.started: RunStarted | None = None
         self.time = math.nan
-        schema = SCHEMAS[command.name]
+        schema = MEASUREMENTS[command.name].schema
         self._schema: Schema = schema
         bounded = _bounded(command)
         self._is_bounded = bounded is not command
@@ -406,27 +408,14 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
     if job is not None:
         fields = dataclasses.asdict(job)
         del fields["notes"]  # a run that has started says them itself
+        del fields["operators"]  # of the job's, not of a run
         known |= {"job_seed": fields.pop("seed"), **fields}
     if run.started is not None:
         started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)
         fields = dataclasses.asdict(run.started)
         known = {**fields.pop("notes"), **known, "started": started.isoformat()}
         known |= {key: value for key, value in fields.items() if value is not None}
-    return {key: _plain(value) for key, value in known.items() if not _missing(value)}
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
-
-
-def _plain(value: Any) -> str | int | float:
-    if isinstance(value, Mapping | list):
-        return json.dumps(value)
-    if isinstance(value, bool):
-        return int(value)  # netCDF holds none
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)  # netCDF and Zarr hold no larger integer
-    return value if isinstance(value, str | int | float) else str(value)
+    return attributes(known)
 
 
 def _warn(text: str) -> None:

@@ -1,22 +1,7 @@
-"""What can be asked of a job: every command, its arguments, and its form on the wire.
+"""What can be asked of a job: commands, which refuse what makes no sense when they are made.
 
-What a kernel can ask for: commands, which refuse what makes no sense when they are made.
-
-What every command says.
-
-What commands with Lanczos say besides.
-
-Asking for a spectral density.
-
-Asking how blocks are coupled.
-
-Asking for spectra over the step, or over the data.
-
-Asking how accurate products are.
-
-Asking what things cost.
-
-Commands as JSON.
+A command crosses the wire, and lies in the record, as a JSON object. Which commands there are, and
+what belongs to each, says `record.measurements`.
 """
 
 import dataclasses
@@ -45,7 +30,6 @@ from hessview.record.validation import (
 )
 
 __all__ = [
-    "COMMANDS",
     "Accuracy",
     "Benchmark",
     "Command",
@@ -54,7 +38,6 @@ __all__ = [
     "EpsilonSweep",
     "FractionSweep",
     "LanczosCommand",
-    "command_from_json",
     "command_to_json",
 ]
 
@@ -127,6 +110,11 @@ class Command:
     def total(self) -> int:
         """Number of readings that a full run gives."""
         return self.probes
+
+    @property
+    def operator_names(self) -> tuple[str, ...]:
+        """Names of the operators whose products it takes."""
+        return (self.operator,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -403,10 +391,10 @@ class Benchmark(Command):
         """Number of pieces of work that a full run times."""
         return self.probes * (1 + len(self.operators) + len(self.depths))
 
-
-COMMANDS: dict[str, type[Command]] = {
-    cls.name: cls for cls in (Density, Accuracy, EpsilonSweep, FractionSweep, Coupling, Benchmark)
-}
+    @property
+    def operator_names(self) -> tuple[str, ...]:
+        """Names of the operators whose products it takes."""
+        return self.operators
 
 
 def command_to_json(command: Command) -> dict[str, Any]:
@@ -415,36 +403,5 @@ def command_to_json(command: Command) -> dict[str, Any]:
     return {"command": command.name, **{key: _listed(value) for key, value in fields.items()}}
 
 
-def command_from_json(data: Mapping[str, Any]) -> Command:
-    """Command from its JSON object.
-
-    Raises:
-        InputError: Unknown command or field, or a value outside what is allowed.
-    """
-    if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"a command came as {shown(data)}; use an object with its fields.")
-    fields = dict(data)
-    name = fields.pop("command", None)
-    if not isinstance(name, str) or name not in COMMANDS:
-        raise InputError(f"command {shown(name)} is unknown; use one of {sorted(COMMANDS)}.")
-    cls = COMMANDS[name]
-    known = {field.name for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(fields) - known):
-        raise InputError(f"{name} has no {shown(unknown)}; its fields are {sorted(known)}.")
-    try:
-        return cls(**{key: _tupled(value) for key, value in fields.items()})
-    except InputError:
-        raise
-    except (ArithmeticError, MemoryError, RecursionError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} cannot be made of {shown(fields)} ({type(error).__name__}: {error}); use "
-            "numbers, words, and lists of these."
-        ) from error
-
-
 def _listed(value: Any) -> Any:
     return [_listed(entry) for entry in value] if isinstance(value, tuple) else value
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(entry) for entry in value) if isinstance(value, list) else value

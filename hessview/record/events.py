@@ -51,6 +51,7 @@ class JobStarted:
         data_ranks: Number of ranks, or of groups of ranks, that are given different batches;
             None in records that do not say.
         notes: What else holds for the job, by name.
+        operators: Names of the operators that can be asked for; [] in records that do not say.
     """
 
     kind: ClassVar[str] = "job_started"
@@ -75,6 +76,7 @@ class JobStarted:
     host: str
     data_ranks: int | None = None
     notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    operators: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

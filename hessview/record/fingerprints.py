@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.record.schema import SCHEMAS
+from hessview.record.measurements import MEASUREMENTS
 
 Words = NDArray[np.uint64]
 
@@ -98,9 +98,10 @@ def changed(ds: xr.Dataset) -> str:
     Args:
         ds: A dataset, whole, or some of its probes, steps or settings.
     """
-    schema = SCHEMAS.get(str(ds.attrs.get("command")))
-    if schema is None:
+    measurement = MEASUREMENTS.get(str(ds.attrs.get("command")))
+    if measurement is None:
         return ""
+    schema = measurement.schema
     if ATTRIBUTE not in ds.attrs:
         # Attributes in which runs differ are dropped where they are joined, and equal ones kept.
         joined = COUNTED_IN in ds.attrs or ("asked" in ds.attrs and "run" not in ds.attrs)

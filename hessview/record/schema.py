@@ -1,19 +1,4 @@
-"""What the dataset of each command holds: dimensions, variables, units.
-
-The form of a dataset: dimensions, coordinates, variables, units.
-
-The form of a spectral density.
-
-The form of an accuracy over the finite-difference step.
-
-The form of spectra over the finite-difference step, and over parts of the data.
-
-The form of a coupling between blocks of parameters.
-
-The form of a benchmark.
-
-What each command's dataset holds, by the command's name; one file a command.
-"""
+"""The form of each command's dataset: dimensions, coordinates, variables, units."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -389,15 +374,3 @@ BENCHMARK = Schema(
         "collective": Variable(units="1", long_name="kind of collective"),
     },
 )
-
-
-SCHEMAS: dict[str, Schema] = {
-    Accuracy.name: ACCURACY,
-    Benchmark.name: BENCHMARK,
-    Density.name: DENSITY,
-    Coupling.name: COUPLING,
-    EpsilonSweep.name: EPSILON_SWEEP,
-    FractionSweep.name: FRACTION_SWEEP,
-}
-
-__all__ = ["SCHEMAS", "Coordinates", "Schema", "Variable"]

@@ -29,7 +29,9 @@ from hessview.record.commands import (
     LanczosCommand,
 )
 from hessview.record.events import JobEnded, JobStarted
-from hessview.record.validation import ascending, did_you_mean, patterns, several, words
+from hessview.record.measurements import MEASUREMENTS, command_from_json
+from hessview.record.operator_facts import OPERATORS, OperatorTable, facts_of
+from hessview.record.validation import ascending, did_you_mean, patterns, several, shown, words
 from hessview.session.run import Run, call_all
 from hessview.transport.channel import Channel
 
@@ -71,6 +73,22 @@ class Asking(abc.ABC):
     @abc.abstractmethod
     def submit(self, command: Command) -> Run:
         """Send a command to the job."""
+
+    def __getattr__(self, name: str) -> Any:
+        """The question of another package's measurement, by its command's name."""
+        if name.startswith("_") or name not in MEASUREMENTS:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        command = MEASUREMENTS[name].command
+
+        def ask(**arguments: Any) -> Run:
+            return self.submit(command_from_json({**arguments, "command": name}))
+
+        ask.__name__, ask.__doc__ = name, command.__doc__
+        ask.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+        return ask
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *MEASUREMENTS]
 
     @_asked
     def density(
@@ -298,7 +316,7 @@ class Session(Asking):
     """Asks a job for curvature and collects what arrives.
 
     Made by `hessview.attach`, `launch`, `local` or `watch`. Earlier runs of the job
-    are replayed from its record.
+    are replayed from its record; `session["3f2a90c1b7de"]` is the run of that identity.
 
     Args:
         channel: The line to the job.
@@ -348,6 +366,30 @@ class Session(Asking):
     def runs(self) -> list[Run]:
         """All runs of the job's record, the oldest first."""
         return [self._run(run) for run in self.collector.runs]
+
+    @property
+    def operators(self) -> OperatorTable:
+        """The operators that this job can be asked for, by name, and what is known of each.
+
+        Those of the job's own installation, less those that its objective cannot give; of a job
+        of an earlier version, which does not say, hessview's. `operator="package.module:name"`
+        asks for others.
+        """
+        names = self.job.operators or OPERATORS
+        return OperatorTable({name: facts_of(name) for name in names})
+
+    def __getitem__(self, run: str) -> Run:
+        if run not in (known := self.collector.runs):
+            raise RecordError(
+                f"run {shown(run)} is not in the job's record{did_you_mean(str(run), known)}; its "
+                f"runs are {known}."
+            )
+        return self._run(run)
+
+    __iter__ = None  # by identity only, not by number; `runs` has them in order
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.collector.runs
 
     def submit(self, command: Command) -> Run:
         """Send a command to the job.

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hessview.errors import HessviewError, InputError, JobError
-from hessview.record.commands import Command, Coupling, command_from_json, command_to_json
+from hessview.record.commands import Command, Coupling, command_to_json
 from hessview.record.events import Event, JobStarted, Payload, RunEnded, RunQueued, check_run
 from hessview.record.log import LONGEST_LINE, EventLog
+from hessview.record.measurements import command_from_json
 from hessview.record.validation import shown
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hessview.analysis.summary import RESOLUTION
+from hessview.analysis.headline import RESOLUTION
 from hessview.errors import InputError
 from hessview.spectral import quadrature
 

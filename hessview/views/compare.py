@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from hessview.analysis.compare import comparison
 from hessview.analysis.ritz import ritz, say_copies
-from hessview.analysis.summary import written
 from hessview.views import broadening
 from hessview.views.theme import BAR, LINE, SERIES, heading, strip, template
-from hessview.wording import counted
+from hessview.wording import counted, written
 from hessview.wording import outward as span
 
 Array = NDArray[np.float64]
@@ -79,7 +78,7 @@ def compare(
     drawn = [shown(found) for found in spectra]
     curves = [mean(found, on, at, one) for found, one in zip(drawn, widths, strict=True)]
     bottom, top = limits(curves, drawn, on, at)
-    figure = bare(apart, broadening.say_sigma(on, width))
+    figure = recipe(apart, broadening.say_sigma(on, width))
     eigenvalues = on.eigenvalue(at)
     for place, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
         kept = seen(on, at, ends(apart.isel(run=place), spectra[place]))
@@ -111,7 +110,7 @@ def ends(one: xr.Dataset, found: xr.Dataset) -> tuple[float, float]:
     return float(np.fmin(low, least)), float(np.fmax(high, most))  # NaN where it is withheld
 
 
-def bare(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
+def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     """The figure of `compare` without what is computed from coefficients: a page does that.
 
     Args:

@@ -11,7 +11,7 @@ from hessview.analysis.extremes import of_probe
 from hessview.analysis.ritz import convergence as settled
 from hessview.analysis.ritz import one_density, say_copies
 from hessview.record.datasets import as_dataset
-from hessview.views.density import LOCATED
+from hessview.views.density import LOCATED, merged
 from hessview.views.theme import BAR, LIGHT, heading, template
 from hessview.wording import counted
 
@@ -19,6 +19,7 @@ ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
 HEIGHT = 570
 TICKS, EDGE = 6, 0.04  # of the bounds' axis: most of them, and the share beyond the outermost
 BELOW = 112  # pixels: ticks, title and legend
+LOWEST = {"xaxis": "x3", "yaxis": "y3"}
 ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
 ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
 
@@ -53,19 +54,42 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     found = settled(ds, probe=probe, extremes=extremes)
     norm = float(np.nanmax(np.abs(found.value)))
     floor = ROUNDING * (norm or 1.0)
+    computed = []
+    for end, _, _ in ENDS:
+        computed.append(_values(found.sel(end=end)))
+        computed.append(_bounds(computed[-1], floor))
+    stated = bounds(ds, found.attrs["probe"])
+    for end, _, _ in ENDS:
+        computed.append(_stated(stated.get(end, math.nan), found.sizes["step"]))
+    computed += [_skew(asymmetry(ds, found)), {}, {}]
+    figure = recipe(extremes)
+    for trace, arrays in zip(figure["data"], computed, strict=True):
+        trace.update(merged(trace, arrays))
+    layout = figure["layout"]
+    above = heading("Convergence of the extremes", found.attrs, describe(found), body=HEIGHT)
+    layout |= above | {"margin": above["margin"] | {"b": BELOW}}
+    lowest = [trace["y"] for trace in figure["data"] if trace.get("yaxis") == "y3"]
+    layout["yaxis3"] |= _bound_axis(lowest)
+    return go.Figure(figure)
+
+
+def recipe(extremes: int) -> dict[str, Any]:
+    """The figure of `convergence` without what is computed from coefficients: a page does that.
+
+    Args:
+        extremes: How many of the largest and of the smallest.
+
+    Returns:
+        data, a trace for each role in `meta["role"]` without arrays, and layout, in which the
+        range of the axis of bounds is still to be set.
+    """
     traces = []
     for end, colour, axis in ENDS:
-        one = found.sel(end=end)
-        label = f"{extremes} {end}" if extremes > 1 else end
-        traces.append(_values(one, end, colour, axis, label))
-        traces.append(_bounds(traces[-1], floor))
-    stated = bounds(ds, found.attrs["probe"])
-    for end, colour, _ in ENDS:
-        traces.append(_stated(stated.get(end, math.nan), end, colour, found.sizes["step"]))
-    traces += [_skew(asymmetry(ds, found)), *_marks()]
-    layout = _layout(found)
-    layout["yaxis3"] |= _bound_axis([trace["y"] for trace in traces if trace.get("yaxis") == "y3"])
-    return go.Figure(traces, layout)
+        traces.append(_line(end, colour, axis, f"{extremes} {end}" if extremes > 1 else end))
+        role = {"role": f"{end}_residual"}
+        traces.append(traces[-1] | LOWEST | {"meta": role, "showlegend": False})
+    traces += [_bound(end, colour) for end, colour, _ in ENDS]
+    return {"data": [*traces, _asymmetry(), *_legend_only()], "layout": _layout()}
 
 
 def _bound_axis(curves: list[np.ndarray]) -> dict[str, Any]:
@@ -129,21 +153,25 @@ def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
 
 def _skew(values: np.ndarray) -> dict[str, Any]:
     return {
-        "type": "scatter",
         "x": np.arange(1, len(values) + 1),
         "y": np.where(values > 0, values, np.nan),
-        "xaxis": "x3",
-        "yaxis": "y3",
+        "showlegend": bool((values > 0).any()),
+    }
+
+
+def _asymmetry() -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        **LOWEST,
         "name": "asymmetry of the products",
         "meta": {"role": "asymmetry"},
         "mode": "lines",
         "line": {"color": LIGHT["muted"], "width": 1.5, "dash": "dot"},
-        "showlegend": bool((values > 0).any()),
         "hovertemplate": "step %{x}: asymmetry %{y:.2~g}<extra></extra>",
     }
 
 
-def _values(one: xr.Dataset, end: str, colour: str, axis: str, label: str) -> dict[str, Any]:
+def _values(one: xr.Dataset) -> dict[str, Any]:
     """Ritz values of all ranks as one trace, with a gap after each rank."""
     rank, step = np.meshgrid(one["rank"].values, one.step.values, indexing="ij")
     columns = [
@@ -155,55 +183,54 @@ def _values(one: xr.Dataset, end: str, colour: str, axis: str, label: str) -> di
     )
     located = residuals <= LOCATED * np.abs(y)
     return {
-        "type": "scatter",
         "x": x,
         "y": y,
+        "customdata": np.column_stack([ranks, residuals, y]),
+        "marker": {"symbol": np.where(located, "circle", "circle-open").tolist()},
+    }
+
+
+def _line(end: str, colour: str, axis: str, label: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
         "xaxis": axis.replace("y", "x"),
         "yaxis": axis,
-        "customdata": np.column_stack([ranks, residuals, y]),
         "name": label,
         "meta": {"role": end},
         "mode": "lines+markers",
         "line": {"color": LIGHT[colour], "width": 1},
-        "marker": {
-            "size": 6,
-            "color": LIGHT[colour],
-            "symbol": np.where(located, "circle", "circle-open").tolist(),
-        },
+        "marker": {"size": 6, "color": LIGHT[colour]},
         "hovertemplate": f"step %{{x}}, number %{{customdata[0]}} of the {end}<br>"
         "λ %{customdata[2]:.5~g}, residual bound %{customdata[1]:.1~g}<extra></extra>",
     }
 
 
 def _bounds(values: dict[str, Any], floor: float) -> dict[str, Any]:
+    return {**values, "y": np.maximum(values["customdata"][:, 1], floor)}
+
+
+def _stated(bound: float, steps: int) -> dict[str, Any]:
+    known = math.isfinite(bound) and bound > 0
     return {
-        **values,
-        "y": np.maximum(values["customdata"][:, 1], floor),
-        "xaxis": "x3",
-        "yaxis": "y3",
-        "meta": {"role": f"{values['meta']['role']}_residual"},
-        "showlegend": False,
+        "x": np.array([0.5, steps + 0.5]) if known else np.zeros(0),
+        "y": np.full(2, bound) if known else np.zeros(0),
+        "showlegend": known,
     }
 
 
-def _stated(bound: float, end: str, colour: str, steps: int) -> dict[str, Any]:
-    known = math.isfinite(bound) and bound > 0
+def _bound(end: str, colour: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "x": np.array([0.5, steps + 0.5]) if known else np.zeros(0),
-        "y": np.full(2, bound) if known else np.zeros(0),
-        "xaxis": "x3",
-        "yaxis": "y3",
+        **LOWEST,
         "name": f"{end}: bound with the products' errors",
         "meta": {"role": f"{end}_bound"},
         "mode": "lines",
         "line": {"color": LIGHT[colour], "width": 1.5, "dash": "dash"},
-        "showlegend": known,
         "hovertemplate": f"{end} ± %{{y:.2~g}}, the products' errors included<extra></extra>",
     }
 
 
-def _marks() -> list[dict[str, Any]]:
+def _legend_only() -> list[dict[str, Any]]:
     """Points that stand in the legend only."""
     return [
         {
@@ -223,15 +250,12 @@ def _marks() -> list[dict[str, Any]]:
     ]
 
 
-def _layout(found: xr.Dataset) -> dict[str, Any]:
+def _layout() -> dict[str, Any]:
     # Margins that fit themselves to labels can chase each other where three plots share them.
     fixed = {"automargin": False, "tickfont": {"size": 10}}
     hidden = {**fixed, "showticklabels": False, "matches": "x3", "title": {"text": ""}}
-    above = heading("Convergence of the extremes", found.attrs, describe(found), body=HEIGHT)
     return {
         "template": template(),
-        **above,
-        "margin": {**above["margin"], "b": BELOW},
         "xaxis": {**hidden, "anchor": "y"},
         "xaxis2": {**hidden, "anchor": "y2"},
         "xaxis3": {**fixed, "title": {"text": "Lanczos step"}, "anchor": "y3"},

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from hessview.analysis.coupling import CONTRADICTED, DOUBTED, FEW, WORTHLESS, coupling_summary
-from hessview.analysis.summary import ends_of, written
+from hessview.analysis.headline import ends_of
 from hessview.record.datasets import as_dataset
 from hessview.views.coupling_row import (
     COLOURS,
@@ -19,7 +19,7 @@ from hessview.views.coupling_row import (
     turned,
 )
 from hessview.views.theme import BAR, LIGHT, heading, template
-from hessview.wording import counted, limits_of
+from hessview.wording import counted, limits_of, written
 
 ROW = 22  # pixels
 MOST_ROWS = 32  # that are so high; of more, all share the room of so many

@@ -16,10 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.analysis.coupling import DOUBTED, NOT_MEASURED, TRUSTED, WORTHLESS, coupling_summary
-from hessview.analysis.summary import written
 from hessview.errors import InputError, RecordError
 from hessview.views.theme import LIGHT, heading, template
-from hessview.wording import NOT_NEGATIVE
+from hessview.wording import NOT_NEGATIVE, written
 
 COLOURS = {TRUSTED: "accent", DOUBTED: "warn", WORTHLESS: "bad", NOT_MEASURED: "muted"}
 """Of each verdict, its colour in the palette."""

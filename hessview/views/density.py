@@ -1,6 +1,6 @@
 """The spectral density as a figure: curve, band over probes, Ritz values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,9 +75,59 @@ def density(
     ends = min(low - below, float(np.nanmin(nodes))), max(high + above, float(np.nanmax(nodes)))
     for curve in curves:
         _cut(curve, on, ends, bottom / MARGIN)
-    layout = _layout(found, on, width) | {"yaxis": density_axis(bottom, top)}
     marker = _extremes(on, marked, bottom, "residual bound" if chosen else "uncertainty")
-    return go.Figure([*curves, _stems(heads, bottom / MARGIN), *heads, marker], layout)
+    figure = recipe(found.attrs)
+    computed = [*curves, _stems(heads, bottom / MARGIN), *heads, marker]
+    for trace, arrays in zip(figure["data"], computed, strict=True):
+        trace.update(merged(trace, arrays))
+    figure["layout"] |= _layout(found, on, width) | {"yaxis": density_axis(bottom, top)}
+    return go.Figure(figure)
+
+
+def recipe(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """The figure of `density` without what is computed from coefficients: a page does that.
+
+    Args:
+        attrs: Attributes of the run's dataset.
+
+    Returns:
+        data, a trace for each role in `meta["role"]` without arrays, and layout, in which ranges
+        and ticks of the axes and the place of the strip around zero are still to be set.
+    """
+    filled = {"fill": "tonexty", "fillcolor": LIGHT["band"], "hoverinfo": "skip"}
+    return {
+        "data": [
+            _curve("low", "band", width=0) | {"hoverinfo": "skip"},
+            _curve("high", "band", width=0) | filled,
+            _curve("mean", "accent", width=2),
+            _curve("unfinished", "running", width=1.5, dash="dot"),
+            _line_of_stems(),
+            _marks("unlocated", "not yet located", "card"),
+            _marks("located", "Ritz value located to 1 %", "ritz"),
+            _mark_of_extremes(),
+        ],
+        "layout": {
+            "template": template(),
+            "xaxis": {"title": {"text": f"eigenvalue λ of the {operator_name(attrs)}"}},
+            "yaxis": density_axis(0.1, 1.0),
+            "hovermode": "closest",
+            "legend": {"traceorder": "normal"},  # a filled band would turn it around
+            "shapes": [strip(0.0, 0.0) | {"legendrank": LEGEND.index("strip")}],
+        },
+    }
+
+
+def merged(trace: Mapping[str, Any], computed: Mapping[str, Any]) -> dict[str, Any]:
+    """A trace with what is computed for it; its error bars and lines keep their looks.
+
+    Args:
+        trace: As a recipe has it.
+        computed: Its arrays, and whatever else goes with them.
+    """
+    known = {name: value for name, value in trace.items() if isinstance(value, dict)}
+    return {
+        name: known[name] | value if name in known else value for name, value in computed.items()
+    }
 
 
 def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -118,22 +168,32 @@ def _extremes(
     values, bounds = np.array(marked).T
     x = on.coordinate(values)
     return {
-        "type": "scatter",
         "x": x,
         "y": np.full(2, floor),
         "error_x": {
-            "type": "data",
-            "symmetric": False,
             "array": on.coordinate(values + bounds) - x,
             "arrayminus": x - on.coordinate(values - bounds),
-            "color": LIGHT["ink"],
-            "thickness": 1.5,
-            "width": 4,
         },
         "customdata": np.column_stack([values, bounds]),
         "name": f"extremes and their {bound}",
+        "hovertemplate": f"λ %{{customdata[0]:.5~g}}, {bound} %{{customdata[1]:.2~g}}"
+        "<extra>%{fullData.name}</extra>",
+    }
+
+
+def _mark_of_extremes() -> dict[str, Any]:
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "color": LIGHT["ink"],
+        "thickness": 1.5,
+        "width": 4,
+    }
+    return {
+        "type": "scatter",
         "meta": {"role": "extremes"},
         "mode": "markers",
+        "error_x": error,
         "marker": {
             "symbol": "triangle-up",
             "size": 9,
@@ -143,8 +203,6 @@ def _extremes(
         "cliponaxis": False,
         "showlegend": True,
         "legendrank": LEGEND.index("extremes"),
-        "hovertemplate": f"λ %{{customdata[0]:.5~g}}, {bound} %{{customdata[1]:.2~g}}"
-        "<extra>%{fullData.name}</extra>",
     }
 
 
@@ -200,31 +258,28 @@ def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
     mean = over.mean(axis=0) if whole else over[:, :0].ravel()
     unfinished = values[partial[-1]] if partial else mean[:0]
     label = f"mean of {len(whole)} probes" if len(whole) > 1 else "1 probe"
-    filled = {"fill": "tonexty", "fillcolor": LIGHT["band"], "hoverinfo": "skip"}
     low = band.min(axis=0, initial=np.inf)
     high = band.max(axis=0, initial=0.0)
-    curves = [
-        _curve("low", low, "band", "", width=0) | {"hoverinfo": "skip"},
-        _curve("high", high, "band", "lowest to highest probe", width=0) | filled,
-        _curve("mean", mean, "accent", label, width=2),
-        _curve("unfinished", unfinished, "running", _unfinished_label(found, partial), width=1.5),
-    ]
-    curves[-1]["line"]["dash"] = "dot"
-    for curve in curves:
-        curve["x"] = at[: len(curve["y"])]
-        curve["customdata"] = on.eigenvalue(curve["x"])
+    drawn = (
+        ("", low),
+        ("lowest to highest probe", high),
+        (label, mean),
+        (_unfinished_label(found, partial), unfinished),
+    )
+    curves = []
+    for name, y in drawn:
+        x = at[: len(y)]
+        curves.append({"x": x, "y": y, "customdata": on.eigenvalue(x), "name": name})
+        curves[-1]["showlegend"] = bool(len(y) and name)
     return curves
 
 
-def _curve(role: str, y: Array, colour: str, label: str, *, width: float) -> dict[str, Any]:
+def _curve(role: str, colour: str, **line: Any) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "y": y,
-        "name": label,
         "meta": {"role": role},
         "mode": "lines",
-        "line": {"color": LIGHT[colour], "width": width},
-        "showlegend": bool(len(y) and label),
+        "line": {"color": LIGHT[colour], **line},
         "legendrank": LEGEND.index(role),
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<extra>%{fullData.name}</extra>",
     }
@@ -250,38 +305,40 @@ def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[di
     drawn = np.isfinite(node) & (np.abs(node) > on.scale) & shown
     located = residual <= LOCATED * np.abs(node)
     heads = []
-    for role, chosen, label, fill in (
-        ("unlocated", drawn & ~located, "not yet located", "card"),
-        ("located", drawn & located, "Ritz value located to 1 %", "ritz"),
-    ):
+    for chosen in (drawn & ~located, drawn & located):
         whole = np.broadcast_to(found.finished.values[:, None], node.shape)[chosen]
         rows = np.column_stack(
             [node[chosen], weight[chosen], residual[chosen], probe[chosen] + 1, whole]
         )
-        merged = np.array(
+        words = np.array(
             [f", {say_copies(int(one))}" if one > 1 else "" for one in copies[chosen]], dtype=object
         )
         heads.append(
             {
-                "type": "scatter",
                 "x": on.coordinate(rows[:, 0]),
                 "y": _heights(rows, on, curves),
-                "customdata": np.column_stack([rows.astype(object), merged]),
-                "name": label,
-                "meta": {"role": role},
-                "mode": "markers",
-                "marker": {
-                    "size": 6,
-                    "color": LIGHT[fill],
-                    "line": {"color": LIGHT["ritz"], "width": 1.25},
-                },
+                "customdata": np.column_stack([rows.astype(object), words]),
                 "showlegend": bool(len(rows)),
-                "legendrank": LEGEND.index(role),
-                "hovertemplate": "λ %{customdata[0]:.5~g}, residual %{customdata[2]:.1~g}<br>"
-                "weight %{customdata[1]:.3~g}%{customdata[5]}<extra>probe %{customdata[3]}</extra>",
             }
         )
     return heads
+
+
+def _marks(role: str, label: str, fill: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "name": label,
+        "meta": {"role": role},
+        "mode": "markers",
+        "marker": {
+            "size": 6,
+            "color": LIGHT[fill],
+            "line": {"color": LIGHT["ritz"], "width": 1.25},
+        },
+        "legendrank": LEGEND.index(role),
+        "hovertemplate": "λ %{customdata[0]:.5~g}, residual %{customdata[2]:.1~g}<br>"
+        "weight %{customdata[1]:.3~g}%{customdata[5]}<extra>probe %{customdata[3]}</extra>",
+    }
 
 
 def _heights(rows: Array, on: Axis, curves: list[dict[str, Any]]) -> Array:
@@ -301,9 +358,14 @@ def _stems(heads: list[dict[str, Any]], floor: float) -> dict[str, Any]:
     y = np.concatenate([head["y"] for head in heads])
     gap = np.full_like(x, np.nan)
     return {
-        "type": "scatter",
         "x": np.column_stack([x, x, gap]).ravel(),
         "y": np.column_stack([np.full_like(y, floor), y, gap]).ravel(),
+    }
+
+
+def _line_of_stems() -> dict[str, Any]:
+    return {
+        "type": "scatter",
         "meta": {"role": "stems"},
         "mode": "lines",
         "line": {"color": LIGHT["stem"], "width": 1},
@@ -331,14 +393,11 @@ def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
     words = f"{describe(found)} · {broadening.say_sigma(on, sigma)}"
     edge = float(on.coordinate(on.scale))
     return {
-        "template": template(),
         **heading("Spectral density", found.attrs, words, body=400),
         "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator_name(found.attrs)}"},
             **broadening.ticks(on, found.node.values),
         },
-        "hovermode": "closest",
-        "legend": {"traceorder": "normal"},  # a filled band would turn it around
         "shapes": [strip(edge, on.scale) | {"legendrank": LEGEND.index("strip")}],
     }

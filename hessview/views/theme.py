@@ -15,6 +15,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hessview.record.operator_facts import facts_in
+
 FONT = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 LIGHT = {
@@ -225,18 +227,6 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-NAMES = {
-    "exact": "Hessian",
-    "fisher": "empirical Fisher",
-    "gauss_newton": "Gauss-Newton matrix",
-    "hessian": "Hessian",
-    "hessian_forward": "Hessian",
-    "hessian_fourth_order": "Hessian",
-    "hessian_one_reduction": "Hessian",
-}
-"""The matrix that each operator of hessview applies; ways to apply one matrix share its name."""
-
-
 def operator_name(attrs: Mapping[Any, Any]) -> str:
     """The matrix whose spectrum a dataset holds.
 
@@ -246,4 +236,4 @@ def operator_name(attrs: Mapping[Any, Any]) -> str:
     Returns:
         Its name in words; "operator" for one of the user's own.
     """
-    return NAMES.get(str(attrs.get("operator", "hessian")), "operator")
+    return facts_in(attrs).matrix

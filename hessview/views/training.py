@@ -50,13 +50,13 @@ def spectra(ds: xr.Dataset) -> list[Spectrum | None]:
     """Quadrature at each training step; None where no probe is finished yet.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
 
     Returns:
         One for each training step.
 
     Raises:
-        RecordError: Not joined by `hessview.training`, or no probe is finished at any step.
+        RecordError: Not joined by `hessview.join_training`, or no probe is finished at any step.
     """
     found = [_spectrum(run) for run in each_run(ds)]
     if not any(found):
@@ -123,24 +123,16 @@ def _spectrum(ds: xr.Dataset) -> Spectrum | None:
     return Spectrum(nodes, weights, int(whole.steps.min()), copies_in(whole))
 
 
-def heatmap(
-    found: list[Spectrum | None],
-    steps: Array,
-    on: broadening.Axis,
-    sigma: float,
-    domain: tuple[float, float],
-) -> dict[str, Any]:
-    """The heatmap's trace: a column is the mean density over the whole probes of a step.
+def heatmap(found: list[Spectrum | None], on: broadening.Axis, sigma: float) -> dict[str, Any]:
+    """The heatmap's arrays: a column is the mean density over the whole probes of a step.
 
     Args:
         found: Quadratures, as `spectra` gives them.
-        steps: Training steps, shape (training_step,).
         on: The axis.
         sigma: Kernel width in units of the eigenvalue.
-        domain: Where the heatmap stands along the figure's height.
 
     Returns:
-        The trace; its z is the decimal logarithm of the density.
+        y, z (the decimal logarithm of the density), customdata, and the ends of its colours.
     """
     at = rows(on, every_node(found), sigma)
     columns = [
@@ -149,6 +141,17 @@ def heatmap(
     ]
     values = np.array(columns).T
     bottom, top = _limits(found, values, on, sigma)
+    return {
+        "y": at,
+        "z": np.log10(np.maximum(values, 10.0**bottom)),
+        "customdata": np.broadcast_to(on.eigenvalue(at)[:, None], values.shape),
+        "zmin": bottom,
+        "zmax": top,
+    }
+
+
+def _heatmap(steps: Array) -> dict[str, Any]:
+    low, high = ROOM["spectra"]
     colours = [
         [0, LIGHT["card"]],
         [0.02, LIGHT["grid"]],
@@ -158,18 +161,13 @@ def heatmap(
     return {
         "type": "heatmap",
         "x": steps,
-        "y": at,
-        "z": np.log10(np.maximum(values, 10.0**bottom)),
-        "customdata": np.broadcast_to(on.eigenvalue(at)[:, None], values.shape),
-        "zmin": bottom,
-        "zmax": top,
         "colorscale": colours,
         "colorbar": {
             "title": {"text": "log₁₀ density", "side": "right"},
             "thickness": 12,
             "outlinewidth": 0,
-            "len": domain[1] - domain[0],
-            "y": sum(domain) / 2,
+            "len": high - low,
+            "y": (low + high) / 2,
         },
         "xgap": int(len(steps) <= MOST_GAPS),  # tells neighbours apart where little changes
         "meta": {"role": "spectra"},
@@ -217,7 +215,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
     that have none: the legend counts them.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
         sigma: Width of the Gaussian kernel in units of the eigenvalue; None takes what the
             number of steps supports. On a symlog axis it is the width at zero.
         axis: "linear" or "symlog" eigenvalue axis. On symlog, the heatmap's y is the coordinate
@@ -228,7 +226,7 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
 
     Raises:
         InputError: sigma not > 0, or an unknown axis.
-        RecordError: Not joined by `hessview.training`, or no probe is finished yet.
+        RecordError: Not joined by `hessview.join_training`, or no probe is finished yet.
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) follow spectra through training in this way.
     """
@@ -238,11 +236,30 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
     nodes = every_node(found)
     on = broadening.axis(axis, nodes)
     width = sigma or default_sigma(on, found)
+    figure = recipe(ds)
+    figure["data"][0] |= heatmap(found, on, width)
+    layout = figure["layout"]
+    words = f"{describe(ds, found)} · {broadening.say_sigma(on, width)}"
+    layout |= heading("Curvature during training", ds.attrs, words, body=HEIGHT)
+    layout["meta"] = {"axis": on.name, "scale": on.scale, "sigma": width}
+    layout["yaxis"] |= broadening.ticks(on, nodes)
+    edge = float(on.coordinate(on.scale))
+    layout["shapes"] = [_edge(-edge, on.scale), _edge(edge, on.scale)]
+    return go.Figure(figure)
+
+
+def recipe(ds: xr.Dataset) -> dict[str, Any]:
+    """The figure of `training` without what is computed from coefficients: a page does that.
+
+    Args:
+        ds: What `hessview.training` joined.
+
+    Returns:
+        data, the heatmap without its arrays and the whole traces below it, and layout, in which
+        the ticks of the eigenvalue axis and the edges of the unresolved strip are still to be set.
+    """
     steps = ds.training_step.values
-    return go.Figure(
-        [heatmap(found, steps, on, width, ROOM["spectra"]), *_history(ds)],
-        _layout(ds, found, on, width),
-    )
+    return {"data": [_heatmap(steps), *_history(ds)], "layout": _layout(steps)}
 
 
 def _history(ds: xr.Dataset) -> list[dict[str, Any]]:
@@ -292,7 +309,7 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     """What the figure shows, in a line.
 
     Args:
-        ds: What `hessview.training` joined.
+        ds: What `hessview.join_training` joined.
         found: Its `spectra`.
 
     Returns:
@@ -311,18 +328,11 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _layout(
-    ds: xr.Dataset, found: list[Spectrum | None], on: broadening.Axis, sigma: float
-) -> dict[str, Any]:
-    edge = float(on.coordinate(on.scale))
-    words = f"{describe(ds, found)} · {broadening.say_sigma(on, sigma)}"
+def _layout(steps: Array) -> dict[str, Any]:
     label = {"showticklabels": False, "title": {"text": ""}}
-    steps = ds.training_step.values
     ends = _ends(steps)
     return {
         "template": template(),
-        **heading("Curvature during training", ds.attrs, words, body=HEIGHT),
-        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
         "xaxis2": {**label, "matches": "x", "range": ends, "anchor": "y2"},
         "xaxis3": {
@@ -335,26 +345,27 @@ def _layout(
             "title": {"text": "eigenvalue λ"},
             "domain": ROOM["spectra"],
             "showgrid": False,
-            **broadening.ticks(on, every_node(found)),
         },
         "yaxis2": {"title": {"text": "extremes"}, "domain": ROOM["extremes"]},
         "yaxis3": {"title": {"text": "trace"}, "domain": ROOM["trace"]},
         "hovermode": "closest",
-        "shapes": [
-            {
-                "type": "line",
-                "xref": "x domain",
-                "yref": "y",
-                "x0": 0,
-                "x1": 1,
-                "y0": side * edge,
-                "y1": side * edge,
-                "line": {"color": LIGHT["muted"], "width": 1, "dash": "dot"},
-                "name": f"not resolved: |λ| < {on.scale:.2g}",
-                "showlegend": side > 0,
-            }
-            for side in (-1, 1)
-        ],
+        "shapes": [_edge(-1.0, 1.0), _edge(1.0, 1.0)],
+    }
+
+
+def _edge(at: float, scale: float) -> dict[str, Any]:
+    """A line along the heatmap where the unresolved strip around zero ends."""
+    return {
+        "type": "line",
+        "xref": "x domain",
+        "yref": "y",
+        "x0": 0,
+        "x1": 1,
+        "y0": at,
+        "y1": at,
+        "line": {"color": LIGHT["muted"], "width": 1, "dash": "dot"},
+        "name": f"not resolved: |λ| < {scale:.2g}",
+        "showlegend": at > 0,
     }
 
 

@@ -7,7 +7,7 @@ from helpers.emulated import by_hand
 from helpers.every_command import dataset_of
 from hessview.analysis.benchmark import benchmark, format_benchmark
 from hessview.errors import RecordError
-from hessview.page.tiles import TILES
+from hessview.page.tiles import benchmark_tiles
 
 
 def timed(gradient, product, work="hessian"):
@@ -46,7 +46,7 @@ def test_less_than_its_gradients_is_impossible_and_no_result(work, ratios, least
     reason = str(found.reason.values[1])
     assert reason.startswith(f"withheld: {np.median(ratios):.2f} gradients were timed, where it ")
     assert reason in format_benchmark(found)
-    tile = TILES["benchmark"](ds)[0]
+    tile = benchmark_tiles(ds)[0]
     assert tile["value"] == "–"
     assert tile["note"].startswith("withheld: ")
     assert "gradients were timed" in tile["note"]

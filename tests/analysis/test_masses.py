@@ -7,7 +7,7 @@ from scipy.stats import binom
 
 from helpers.emulated import lanczos, spectrum
 from helpers.study import study
-from hessview.analysis.summary import headline
+from hessview.analysis.headline import headline
 from hessview.spectral.quadrature import mass_below
 
 

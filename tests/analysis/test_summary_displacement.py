@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import emulated
-from hessview.analysis.summary import rounding, worst_effect
+from hessview.analysis.headline import rounding, worst_effect
 
 
 @pytest.mark.parametrize(("size", "felt"), [(1.0, True), (1e-3, False), (0.0, False)])

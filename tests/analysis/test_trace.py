@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.stats import binom
 
-from hessview.analysis.summary import headline
+from hessview.analysis.headline import headline
 from hessview.analysis.trace import hutchinson
 
 SIZE, SEEDS = 200, 1000

@@ -8,7 +8,7 @@ from helpers.every_command import dataset_of
 from helpers.trained import SIZE, eigenvalues, run_of
 from hessview.analysis.ritz import copies_in, ritz
 from hessview.analysis.summary import summary
-from hessview.analysis.training import history, run_at, training
+from hessview.analysis.training import history, join_training, run_at
 from hessview.errors import InputError, RecordError
 
 STEPS = (0, 10, 50, 200)
@@ -16,7 +16,7 @@ STEPS = (0, 10, 50, 200)
 
 @pytest.fixture(scope="module")
 def joined():
-    return training(run_of(step) for step in reversed(STEPS))
+    return join_training(run_of(step) for step in reversed(STEPS))
 
 
 def test_runs_are_joined_in_the_order_of_training(joined):
@@ -66,7 +66,7 @@ def test_runs_of_other_sizes_are_padded_and_come_out_as_they_were():
         10: run_of(10, probes=4, steps=12, stop=30, end=""),
         20: run_of(20, probes=2, steps=16, end="failed", stop=20),
     }
-    joined = training(runs.values())
+    joined = join_training(runs.values())
     assert joined.sizes == {"training_step": 3, "probe": 4, "step": 16, "end": 2}
     assert joined.attrs["state"] == "running"
     assert joined.state.values.tolist() == ["done", "running", "failed"]
@@ -85,7 +85,7 @@ def test_runs_of_other_sizes_are_padded_and_come_out_as_they_were():
 def test_of_two_runs_at_a_step_the_fuller_counts_and_of_equals_the_later():
     first, second = run_of(5, run="first"), run_of(5, run="second")
     short = run_of(5, run="short", stop=7, end="cancelled")
-    joined = training([first, second, short, run_of(9)])
+    joined = join_training([first, second, short, run_of(9)])
     assert joined.run.values.tolist() == ["second", "at-9"]
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_density_at_a_training_step_is_left_out():
             "/d": run_of(3, run="d"),
         }
     )
-    assert training(tree).run.values.tolist() == ["a", "d"]
+    assert join_training(tree).run.values.tolist() == ["a", "d"]
 
 
 def test_a_run_with_nothing_measured_is_a_gap():
@@ -106,7 +106,7 @@ def test_a_run_with_nothing_measured_is_a_gap():
     assert "training_step" not in waiting.attrs  # it has not begun, and no step is known
     begun = run_of(10, stop=1, end="").copy()
     begun.alpha[:] = np.nan
-    found = history(training([run_of(0), begun]))
+    found = history(join_training([run_of(0), begun]))
     assert np.isfinite(found.value.sel(training_step=0)).all()
     assert np.isnan(found.value.sel(training_step=10)).all()
     assert set(found.basis.sel(training_step=10).values) == {"nothing is measured yet"}
@@ -128,15 +128,15 @@ def test_joined_runs_survive_a_file(joined, tmp_path):
 )
 def test_runs_of_two_trainings_are_refused(key, runs):
     with pytest.raises(InputError, match=rf"the runs differ in {key} .*pass those of one"):
-        training(runs())
+        join_training(runs())
 
 
 def test_without_a_training_step_it_says_how_to_get_one():
     with pytest.raises(RecordError, match=r"let the training script call job\.poll\(step=step\)"):
-        training([run_of(None)])
-    with pytest.raises(RecordError, match=r"no training_step; join runs with hessview\.training"):
+        join_training([run_of(None)])
+    with pytest.raises(RecordError, match=r"no training_step; join runs with hessview\.join"):
         history(run_of(3))
-    with pytest.raises(RecordError, match=r"no training_step; join runs with hessview\.training"):
+    with pytest.raises(RecordError, match=r"no training_step; join runs with hessview\.join"):
         run_at(run_of(3), 0)
 
 
@@ -149,7 +149,7 @@ def test_joined_runs_are_not_taken_for_one_density(joined):
 def test_a_run_keeps_what_others_do_not_share():
     """A run without reorthogonalisation among others has copies, which count once."""
     runs = [run_of(0, steps=40), run_of(10, steps=40, reorthogonalize="none")]
-    joined = training(runs)
+    joined = join_training(runs)
     for index, ds in enumerate(runs):
         one = run_at(joined, index)
         assert one.attrs["reorthogonalize"] == ds.attrs["reorthogonalize"]

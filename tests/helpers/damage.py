@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from helpers.folders import TESTS
-from hessview.record.commands import Coupling, command_from_json
+from hessview.record.commands import Coupling
 from hessview.record.events import JobStarted, RunQueued
 from hessview.record.log import FILENAME, EventLog, read_events
+from hessview.record.measurements import command_from_json
 from hessview.transport.files import Claim, Failure, JobFile, Starting
 from hessview.transport.liveness import Process
 

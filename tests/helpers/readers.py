@@ -19,9 +19,9 @@ from helpers.damage import EPOCH, HOSTILE, IDENTITY, ODD, Damage, hostile
 from hessview import errors
 from hessview.page.board import Board
 from hessview.record.collect import collect
-from hessview.record.commands import COMMANDS
 from hessview.record.events import JobStarted
 from hessview.record.log import EventLog
+from hessview.record.measurements import MEASUREMENTS
 from hessview.session import connect as attach
 from hessview.session import launch
 from hessview.session.jobs import format_jobs, jobs
@@ -271,7 +271,7 @@ class Readers:
             directory.close()
 
 
-COMMAND = [{"command": name} for name in COMMANDS]
+COMMAND = [{"command": name} for name in MEASUREMENTS]
 
 
 def ask_desk(chance: random.Random) -> None:

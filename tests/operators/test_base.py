@@ -8,7 +8,7 @@ import torch
 from helpers import toys
 from hessview.errors import ObjectiveError, RunCancelledError
 from hessview.job.objective import Objective
-from hessview.operators import OPERATORS
+from hessview.operators import FACTS, OPERATORS
 from hessview.operators.finite_difference import Differences
 
 ORACLES = {
@@ -95,10 +95,10 @@ def test_every_operator_has_an_oracle():
 
 
 def test_every_operator_says_what_it_is():
-    words = [make.about for make in OPERATORS.values()]
+    words = [facts.about for facts in FACTS.values()]
     assert all("\n" not in about and len(about) > 20 for about in words)
     assert len(set(words)) == len(words)
-    assert "17-44 times less accurate" in OPERATORS["hessian_forward"].about
+    assert "17-44 times less accurate" in FACTS["hessian_forward"].about
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -208,9 +208,9 @@ def test_an_epsilon_that_is_given_is_used_as_it_is(operator_of, surface_of, epsi
     operator = operator_of(surface, epsilon)
     product = operator.matvec(surface.space.probe(0, 0), measure_error=True)
     assert product.epsilon == epsilon
-    assert product.gradients == 2 * operator.gradients
+    assert product.gradients == 2 * operator.facts.cost
     plain = operator.matvec(surface.space.probe(0, 0))
-    assert plain.gradients == operator.gradients
+    assert plain.gradients == operator.facts.cost
     assert plain.error != plain.error
     assert torch.equal(plain.vector, product.vector)
     if ORACLES[_name_of(operator)] == "gpt_hessian":

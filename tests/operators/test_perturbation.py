@@ -9,7 +9,7 @@ from torch import nn
 
 import hessview
 from helpers import toys
-from hessview.analysis.summary import DROWNED, rounding, worst_effect
+from hessview.analysis.headline import DROWNED, rounding, worst_effect
 from hessview.errors import AccuracyWarning, ObjectiveError
 from hessview.job.control import Reduction
 from hessview.job.loss import ShardedLoss

@@ -10,7 +10,7 @@ from helpers.accessible import problems
 from helpers.emulated import LiveRun, dataset
 from helpers.overlaps import OVERLAPS
 from helpers.trained import run_of
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.page.board import Board
 from hessview.page.module import DASHBOARD, module
 from hessview.views.compare import compare

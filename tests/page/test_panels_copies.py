@@ -21,7 +21,7 @@ from helpers.page_module import (
 from helpers.report_page import drawn, move
 from helpers.trained import run_of
 from hessview.analysis.ritz import copies_in, ritz
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.page.sections import comparison_sections
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback

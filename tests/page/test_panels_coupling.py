@@ -9,10 +9,10 @@ from helpers import emulated
 from helpers.coupled import NAMES, dataset, operator
 from helpers.overlaps import OVERLAPS
 from hessview.analysis.coupling import coupling_summary
-from hessview.analysis.summary import written
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.views.coupling import coupling
+from hessview.wording import written
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,8 @@ from hessview.analysis.sweep import distances
 from hessview.page.module import module
 from hessview.page.state import page_state
 from hessview.page.widget import View
-from hessview.record.commands import Accuracy, command_from_json, command_to_json
+from hessview.record.commands import Accuracy, command_to_json
+from hessview.record.measurements import command_from_json
 from hessview.spectral import quadrature
 from hessview.wording import between, share
 

@@ -14,7 +14,7 @@ from helpers.report_page import move
 from helpers.trained import run_of
 from hessview.analysis.ritz import ritz
 from hessview.analysis.training import history
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.page.state import page_state
 from hessview.spectral import quadrature
 from hessview.views import broadening

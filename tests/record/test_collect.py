@@ -6,7 +6,7 @@ import xarray as xr
 
 from hessview.errors import RecordError, RecordWarning
 from hessview.record.collect import Collector, collect
-from hessview.record.commands import Density, command_from_json, command_to_json
+from hessview.record.commands import Density, command_to_json
 from hessview.record.events import (
     Event,
     JobEnded,
@@ -17,6 +17,7 @@ from hessview.record.events import (
     RunStarted,
 )
 from hessview.record.log import FILENAME, EventLog, read_events
+from hessview.record.measurements import command_from_json
 from hessview.record.schema import DENSITY
 
 

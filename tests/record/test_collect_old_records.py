@@ -13,7 +13,8 @@ import pytest
 
 import hessview
 from helpers.folders import TESTS
-from hessview.views import VIEWS
+from hessview.record.measurements import MEASUREMENTS
+from hessview.views import figure_of
 
 RECORDS = sorted((TESTS / "records").iterdir())
 COMMANDS = {
@@ -82,8 +83,8 @@ def test_states_and_reasons_are_told(record, tree):
 def test_every_view_draws_them(tree):
     drawn = set()
     for ds in datasets(tree).values():
-        if ds.attrs["state"] == "done" and ds.attrs["command"] in VIEWS:
-            figure = VIEWS[ds.attrs["command"]](ds)
+        if ds.attrs["state"] == "done" and MEASUREMENTS[ds.attrs["command"]].view:
+            figure = figure_of(ds)
             assert figure.data
             drawn.add(ds.attrs["command"])
     assert drawn == COMMANDS - {"benchmark"}  # a table only

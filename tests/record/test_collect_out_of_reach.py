@@ -383,5 +383,5 @@ def test_runs_of_sizes_that_cannot_be_joined_are_no_training(events):
     with pytest.raises(
         hessview.errors.InputError, match=r"2 runs of up to 3,000 probes .* too many"
     ):
-        hessview.training(runs)
+        hessview.join_training(runs)
     assert trainings(runs) == []

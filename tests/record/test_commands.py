@@ -11,16 +11,15 @@ import pytest
 
 from hessview.errors import InputError
 from hessview.record.commands import (
-    COMMANDS,
     Accuracy,
     Benchmark,
     Coupling,
     Density,
     EpsilonSweep,
     FractionSweep,
-    command_from_json,
     command_to_json,
 )
+from hessview.record.measurements import MEASUREMENTS, command_from_json
 
 BASE = {
     "accuracy": {"epsilons": (1e-3,)},
@@ -30,7 +29,11 @@ BASE = {
     "coupling": {},
     "benchmark": {},
 }
-FIELDS = [(name, field.name) for name, cls in COMMANDS.items() for field in dataclasses.fields(cls)]
+FIELDS = [
+    (name, field.name)
+    for name, entry in MEASUREMENTS.items()
+    for field in dataclasses.fields(entry.command)
+]
 
 
 class Unprintable:
@@ -95,7 +98,7 @@ def test_what_is_taken_can_be_recorded_and_read_and_all_else_is_refused(name, fi
     taken, refusals = 0, []
     for value in VALUES:
         try:
-            command = COMMANDS[name](**{**BASE[name], field: value})
+            command = MEASUREMENTS[name].command(**{**BASE[name], field: value})
             command.check(10**12, 10)
         except InputError as error:
             refusals.append(str(error))

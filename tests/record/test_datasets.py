@@ -38,7 +38,7 @@ def test_a_tree_of_runs_is_not_one_run(ds):
     with pytest.raises(InputError, match="a str is no dataset; pass that of a run"):
         hessview.summary("runs/one")
     with pytest.raises(InputError, match="a str is no dataset"):
-        hessview.training(["runs/one"])
+        hessview.join_training(["runs/one"])
 
 
 def test_numbers_of_a_file_are_pythons_again(ds):

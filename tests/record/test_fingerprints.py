@@ -18,7 +18,7 @@ from hessview.analysis.sweep import distances
 from hessview.analysis.training import history
 from hessview.errors import RecordError
 from hessview.record.fingerprints import MOST_KEPT, fingerprints
-from hessview.record.schema import SCHEMAS
+from hessview.record.measurements import MEASUREMENTS
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_of_a_part_of_a_large_run_a_sample_counts():
 
 def test_the_attribute_fits_into_a_file(tmp_path):
     """HDF5 holds attributes of up to 64 kB."""
-    most = max(SCHEMAS.values(), key=lambda schema: len(schema.variables)).variables
+    most = max((entry.schema.variables for entry in MEASUREMENTS.values()), key=len)
     numbers = np.random.default_rng(0).normal(size=(500, 60))
     found = fingerprints(
         {name: (("probe", "step"), numbers) for name in most},
@@ -215,9 +215,9 @@ def test_numbers_of_float64_products_count_to_the_last_digit():
 
 def test_a_history_of_edited_runs_is_refused():
     runs = [trained.run_of(step) for step in (0, 10)]
-    joined = hessview.training(runs)
+    joined = hessview.join_training(runs)
     history(joined)
     with pytest.raises(RecordError, match="alpha holds other numbers"):
         history(joined * 2)
     with pytest.raises(RecordError, match="no run's dataset any more"):
-        history(hessview.training([runs[0], runs[1] * 2]))
+        history(hessview.join_training([runs[0], runs[1] * 2]))

@@ -85,7 +85,7 @@ def test_points_below_twice_the_references_error_are_not_resolved():
 
 def test_the_figure_shows_what_was_measured_and_what_was_foretold():
     ds = dataset()
-    figure = views.VIEWS["accuracy"](ds)
+    figure = views.figure_of(ds)
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
     assert "against double backward in float64" in figure.layout.title.subtitle.text
     for place, name in enumerate(("random 1", "top")):

@@ -8,10 +8,10 @@ from helpers.emulated import by_hand
 from helpers.emulated import dataset as density_dataset
 from hessview import views
 from hessview.analysis.coupling import coupling_summary
-from hessview.analysis.summary import written
 from hessview.errors import InputError, RecordError
 from hessview.views.coupling import coupling, headline
 from hessview.views.theme import LIGHT
+from hessview.wording import written
 
 SIZES = (40, 60, 60, 30)
 

@@ -76,7 +76,7 @@ def test_distances_are_shifts_with_their_spread_over_probes(settings):
 @pytest.mark.parametrize("axis", broadening.AXES)
 def test_the_figure_draws_every_setting_with_one_kernel(settings, axis):
     ds = settings(EpsilonSweep(epsilons=EPSILONS, steps=STEPS, probes=1))
-    figure = views.VIEWS["epsilon_sweep"](ds, sigma=0.3, axis=axis)
+    figure = views.VIEWS["sweep"](ds, sigma=0.3, axis=axis)
     curves = roles(figure, "density")
     assert [one.meta["setting"] for one in curves] == list(EPSILONS)
     scale = figure.layout.meta["scale"]
@@ -143,7 +143,7 @@ def test_equal_eigenvalues_have_no_range_to_which_a_distance_could_be_relative(s
 
 def test_parts_of_the_data_are_held_against_the_whole(settings):
     ds = settings(FractionSweep(fractions=(0.25, 0.5, 1.0), steps=STEPS))
-    figure = views.VIEWS["fraction_sweep"](ds)
+    figure = views.figure_of(ds)
     assert "reference part 1" in figure.layout.title.subtitle.text
     (apart,) = roles(figure, "distance")
     np.testing.assert_allclose(apart.y[:2], distances(ds).relative_distance.values[:2])

@@ -5,7 +5,7 @@ from helpers.emulated import by_hand
 from helpers.trained import eigenvalues, run_of
 from hessview.analysis.ritz import ritz
 from hessview.analysis.training import history, run_at
-from hessview.analysis.training import training as join
+from hessview.analysis.training import join_training as join
 from hessview.errors import InputError, RecordError
 from hessview.spectral import quadrature
 from hessview.views.training import training

@@ -9,27 +9,30 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from hessview.errors import InputError, ObjectiveError
-from hessview.extensions import named
 from hessview.job.loss import ShardedLoss
-from hessview.operators import DIFFERENCES, OPERATORS
+from hessview.operators import facts_of_made, maker_of
 from hessview.operators.base import Operator, Product
 from hessview.operators.exact import contradiction
 from hessview.operators.reference import Reference, check_exact, exact, richardson
 from hessview.operators.step_size import StepSize, calibrate
 from hessview.record.commands import Accuracy
 from hessview.record.events import Reading
+from hessview.record.operator_facts import facts_of
 from hessview.spectral.lanczos import lanczos
 
 STEPS = 16
 """Lanczos steps towards the top eigenvector: near enough to share its best step."""
 
 
-def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None, str]:
+def accuracy(
+    command: Accuracy, surface: ShardedLoss, operator: Operator | None = None
+) -> Generator[Reading, None, str]:
     """Hold products at many steps, and at the automatic one, against a reference.
 
     Args:
         command: Which steps, directions and reference.
         surface: The loss whose curvature is asked for.
+        operator: The one that the command names, at its automatic step; None makes it.
 
     Yields:
         For each direction one reading of the automatic step, the reference's own error, and
@@ -44,7 +47,7 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
         InputError: An operator without a step, or a reference that it cannot have.
         ObjectiveError: The exact reference was asked for, and autograd does not see all of it.
     """
-    measure = _Measurements(command, surface)
+    measure = _Measurements(command, surface, operator)
     for index, direction in enumerate(measure.directions()):
         started = time.perf_counter()
         product = measure.automatic.matvec(direction, measure_error=True)
@@ -75,11 +78,11 @@ def accuracy(command: Accuracy, surface: ShardedLoss) -> Generator[Reading, None
 class _Measurements:
     """The operator that is measured, at any step, and what it is held against."""
 
-    def __init__(self, command: Accuracy, surface: ShardedLoss) -> None:
+    def __init__(self, command: Accuracy, surface: ShardedLoss, operator: Operator | None) -> None:
         self._command, self._surface = command, surface
-        self._make = named("operator", command.operator, OPERATORS)
-        self.automatic = self._make(surface, command.epsilon)
-        self._order: int = getattr(self.automatic, "order", 0)
+        self._make = maker_of(command.operator)
+        self.automatic = self._make(surface, command.epsilon) if operator is None else operator
+        self._order = facts_of_made(command.operator, self.automatic).order
         if not self._order:
             raise InputError(
                 f"operator {command.operator!r} has no step, so there is no error over steps; "
@@ -182,7 +185,7 @@ class _Measurements:
         wanted = self._command.reference
         if wanted == "richardson":
             return False
-        if self._command.operator not in DIFFERENCES:
+        if not facts_of(self._command.operator).is_difference_of_gradients:
             if wanted == "exact":
                 raise InputError(
                     f"reference='exact' is the Hessian's, not that of {self._command.operator!r}; "

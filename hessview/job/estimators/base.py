@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Literal
 
 from hessview.errors import HessviewError, InputError, ObjectiveError
-from hessview.extensions import named
 from hessview.job.control import agree
-from hessview.operators import DIFFERENCES, OPERATORS
+from hessview.operators import maker_of
 from hessview.operators.base import LossSurface, Operator
 from hessview.operators.exact import ExactHessian
+from hessview.record.operator_facts import facts_of
 
 WHY = (
     "the gradient is rounding here, so that no difference of it is right; products are by double "
@@ -38,10 +38,14 @@ def products_of(
         The operator, and a note if it is another one than was asked for.
     """
     exact = stand_in(name, surface, epsilon) if surface.gradient_is_rounded else None
-    return (exact, {STAND_IN: WHY}) if exact else (operator_of(name, surface, epsilon), {})
+    if exact is None:
+        return operator_of(name, surface, epsilon), {}
+    return exact, {STAND_IN: WHY, "about_operator": exact.facts.about}
 
 
-def stand_in(name: str, surface: LossSurface, epsilon: float | Literal["auto"]) -> Operator | None:
+def stand_in(
+    name: str, surface: LossSurface, epsilon: float | Literal["auto"]
+) -> ExactHessian | None:
     """Exact products in float64 for an operator whose differences are blind.
 
     Args:
@@ -52,7 +56,7 @@ def stand_in(name: str, surface: LossSurface, epsilon: float | Literal["auto"]) 
     Returns:
         The operator; None where it would be another matrix, or the module is too large.
     """
-    if name not in DIFFERENCES or epsilon != "auto":
+    if not facts_of(name).is_difference_of_gradients or epsilon != "auto":
         return None
     try:
         with agree(on_all=True):
@@ -74,7 +78,7 @@ def operator_of(name: str, surface: LossSurface, epsilon: float | Literal["auto"
             ranks alike.
     """
     with agree(on_all=True):
-        make = named("operator", name, OPERATORS)
+        make = maker_of(name)
         try:
             operator = make(surface, epsilon)
         except HessviewError:

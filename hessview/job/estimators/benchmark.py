@@ -16,12 +16,14 @@ import torch.distributed as dist
 from hessview.errors import InputError
 from hessview.job.estimators.base import operator_of
 from hessview.job.memory import Collectives
-from hessview.operators.base import LossSurface
+from hessview.operators.base import LossSurface, Operator
 from hessview.record.commands import Benchmark
 from hessview.record.events import Reading
 
 
-def benchmark(command: Benchmark, surface: LossSurface) -> Generator[Reading, None, None]:
+def benchmark(
+    command: Benchmark, surface: LossSurface, operator: Operator | None = None
+) -> Generator[Reading, None, None]:
     """Time a gradient, every operator's product and Lanczos steps, in turn and several times.
 
     Each repetition times everything once, so that a disturbance of the machine touches what is
@@ -30,6 +32,7 @@ def benchmark(command: Benchmark, surface: LossSurface) -> Generator[Reading, No
     Args:
         command: What to time, and how often.
         surface: The loss.
+        operator: Not used: those that the command names are made, and warmed up, in turn.
 
     Yields:
         Counts and memory of a gradient and of each operator's product; then, for each
@@ -39,9 +42,9 @@ def benchmark(command: Benchmark, surface: LossSurface) -> Generator[Reading, No
     gradient = surface.space.zeros()
     work: list[Callable[[], Any]] = [lambda: surface.gradient(gradient.zero_())]
     for name in command.operators:
-        operator = operator_of(name, surface, command.epsilon)
-        operator.matvec(vector)  # so that the rule for the step is warm
-        work.append(lambda operator=operator: operator.matvec(vector))  # type: ignore[misc]
+        timed = operator_of(name, surface, command.epsilon)
+        timed.matvec(vector)  # so that the rule for the step is warm
+        work.append(lambda timed=timed: timed.matvec(vector))  # type: ignore[misc]
 
     for place, each in enumerate(work):
         yield Reading(

@@ -3,32 +3,31 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Generator
-from typing import Literal
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
 
-from hessview.extensions import named
 from hessview.job.estimators.base import located
 from hessview.job.loss import ShardedLoss
 from hessview.job.objective import blocks_by_pattern, check_apart, job_blocks
-from hessview.operators import OPERATORS
+from hessview.operators import Make, maker_of
 from hessview.operators.base import LossSurface, Operator, Product
 from hessview.record.commands import Coupling
 from hessview.record.events import Reading
 from hessview.spectral import blocks as mathematics
 from hessview.spectral.blocks import Blocks
 
-Make = Callable[[LossSurface, float | Literal["auto"]], Operator]
 
-
-def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None, None]:
+def coupling(
+    command: Coupling, surface: ShardedLoss, operator: Operator | None = None
+) -> Generator[Reading, None, None]:
     """Perturb the blocks of each probe one at a time, and read all blocks' responses.
 
     Args:
         command: How many probes, and which blocks.
         surface: The loss whose curvature is asked for.
+        operator: The one that the command names; None makes it.
 
     Yields:
         A reading per (probe, column), and one per probe that holds the whole product against
@@ -41,7 +40,9 @@ def coupling(command: Coupling, surface: ShardedLoss) -> Generator[Reading, None
     names, members = _members(command, surface)
     where = [names.index(name) for name in members]
     blocks = Blocks(surface.space, list(members.values()))
-    steps = _Steps(named("operator", command.operator, OPERATORS), surface, command.epsilon)
+    make = maker_of(command.operator)
+    rule = make(surface, command.epsilon) if operator is None else operator
+    steps = _Steps(make, surface, rule)
 
     def row(values: Tensor) -> list[float]:
         spread = torch.full((len(names),), math.nan, dtype=torch.float64)
@@ -113,10 +114,10 @@ class _Steps:
     search for the step.
     """
 
-    def __init__(self, make: Make, surface: LossSurface, epsilon: float | Literal["auto"]) -> None:
+    def __init__(self, make: Make, surface: LossSurface, rule: Operator) -> None:
         self._make = make
         self._surface = surface
-        self._rule = make(surface, epsilon)
+        self._rule = rule
         self._kept: dict[int | None, Operator] = {}
 
     def products(self, key: int | None, direction: Tensor) -> tuple[Product, Product | None]:

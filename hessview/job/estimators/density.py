@@ -99,12 +99,15 @@ def _mean(samples: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(samples)), float(np.std(samples, ddof=1) / math.sqrt(len(samples)))
 
 
-def density(command: Density, surface: LossSurface) -> Generator[Reading, None, str]:
+def density(
+    command: Density, surface: LossSurface, operator: Operator | None = None
+) -> Generator[Reading, None, str]:
     """Run Lanczos from each random probe.
 
     Args:
         command: How many steps and probes, and how.
         surface: The loss whose curvature is asked for.
+        operator: Gives its products; None makes the one that the command names.
 
     Yields:
         A reading a Lanczos step: coefficients, and what made the product trustworthy. A probe
@@ -115,7 +118,8 @@ def density(command: Density, surface: LossSurface) -> Generator[Reading, None, 
         Why the run ended before its last probe, and why a probe was measured anew by exact
         products, where differences turned out to be blind; "" if neither.
     """
-    operator, _ = products_of(command.operator, surface, command.epsilon)
+    if operator is None:
+        operator, _ = products_of(command.operator, surface, command.epsilon)
     finished: list[Probe] = []
     note = ""
     while len(finished) < command.probes:

@@ -220,7 +220,7 @@ class _Ladder:
 
     def _at(self, step: float) -> Tensor | None:
         """The product at a step; None where it is not finite, which all ranks meet alike."""
-        self.gradients += self._operator.gradients
+        self.gradients += self._operator.facts.cost
         try:
             made = operator_of(self._name, self._surface, step).matvec(self._vector).vector
         except ObjectiveError:
@@ -262,7 +262,7 @@ class _Ladder:
             return _Found(
                 self._products[0], math.inf, math.inf, math.nan, math.nan, self._step, self._rho
             )
-        order = self._operator.order
+        order = self._operator.facts.order
         sizes = {
             estimate: self._size(dict(enumerate(estimate.change)))
             for estimate in estimates(len(self._steps), order)

@@ -7,16 +7,20 @@ from collections.abc import Generator
 from hessview.errors import InputError
 from hessview.job.estimators.density import density
 from hessview.job.loss import ShardedLoss
+from hessview.operators.base import Operator
 from hessview.record.commands import Density, EpsilonSweep, FractionSweep, LanczosCommand
 from hessview.record.events import Reading
 
 
-def epsilon_sweep(command: EpsilonSweep, surface: ShardedLoss) -> Generator[Reading, None, None]:
+def epsilon_sweep(
+    command: EpsilonSweep, surface: ShardedLoss, operator: Operator | None = None
+) -> Generator[Reading, None, None]:
     """A spectrum at each step, from the same probes.
 
     Args:
         command: Which steps, and how many Lanczos steps and probes.
         surface: The loss whose curvature is asked for.
+        operator: Not used: each epsilon has one of its own.
 
     Yields:
         The readings of each density, at its place along epsilon.
@@ -35,12 +39,15 @@ def epsilon_sweep(command: EpsilonSweep, surface: ShardedLoss) -> Generator[Read
             yield Reading(index={"epsilon": place, **reading.index}, values=values)
 
 
-def fraction_sweep(command: FractionSweep, surface: ShardedLoss) -> Generator[Reading, None, None]:
+def fraction_sweep(
+    command: FractionSweep, surface: ShardedLoss, operator: Operator | None = None
+) -> Generator[Reading, None, None]:
     """A spectrum on each part of the data, from the same probes.
 
     Args:
         command: Which parts, and how many Lanczos steps and probes.
         surface: The loss of the whole data set.
+        operator: Not used: each part of the data has one of its own.
 
     Yields:
         For each part what it holds, then the readings of its density.
