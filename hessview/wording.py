@@ -160,7 +160,9 @@ def per_cent(share: float, *, up: bool | None = None) -> str:
     if decimals <= MOST_DECIMALS:
         return f"{number.quantize(Decimal(1).scaleb(-decimals), way):f}"
     if number < 1:
-        return f"{number:.1e}"
+        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), way):.1e}"
+    if up:  # so near to all, no less is an upper end
+        return "100"
     return f"{number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), ROUND_FLOOR):f}"
 
 
