@@ -34,6 +34,7 @@ from hessview.record.operator_facts import OPERATORS, OperatorTable, facts_of
 from hessview.record.validation import ascending, did_you_mean, patterns, several, shown, words
 from hessview.session.run import Run, call_all
 from hessview.transport.channel import Channel
+from hessview.wording import counted
 
 P = ParamSpec("P")
 
@@ -478,8 +479,8 @@ class Session(Asking):
     def __repr__(self) -> str:
         job, runs = self.job, len(self.collector.runs)
         return (
-            f"<hessview.Session {job.model}: {job.parameters:,} parameters on {job.world_size} "
-            f"rank{'s' * (job.world_size != 1)}, {runs} run{'s' * (runs != 1)}, {self.state}>"
+            f"<hessview.Session {job.model}: {job.parameters:,} parameters on "
+            f"{counted(job.world_size, 'rank')}, {counted(runs, 'run')}, {self.state}>"
         )
 
     def _repr_html_(self) -> str:
