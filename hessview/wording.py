@@ -1,14 +1,8 @@
 """Numbers, errors, counts and durations as people read them.
 
-How many of something, in words.
-
-How many digits of a number are written, so that what is written is true.
-
 The one place where a number and its uncertainty are rounded, for texts and for pages. What is
 written holds the interval that was stated: uncertainties are rounded up, and hold what rounding
 the value takes away; so none reads 0 beside a number that was rounded.
-
-Numbers as people read them: rounded to what is known, with real minus signs and powers.
 """
 
 import datetime
@@ -166,7 +160,9 @@ def per_cent(share: float, *, up: bool | None = None) -> str:
     if decimals <= MOST_DECIMALS:
         return f"{number.quantize(Decimal(1).scaleb(-decimals), way):f}"
     if number < 1:
-        return f"{number:.1e}"
+        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), way):.1e}"
+    if up:  # so near to all, no less is an upper end
+        return "100"
     return f"{number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), ROUND_FLOOR):f}"
 
 

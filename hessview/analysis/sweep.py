@@ -1,8 +1,7 @@
-"""Spectra over epsilon: their distances, and what a reader compares.
+"""Spectra over epsilon, or over parts of the data: how far they lie from that of a reference.
 
-How far spectra of a sweep lie apart.
-
-Spectra of a sweep that can be compared already, while others are still measured.
+`distances` tells Wasserstein distances with their intervals, `measured_settings` those that can be
+told while other settings are still measured.
 """
 
 import math

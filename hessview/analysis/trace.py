@@ -1,8 +1,7 @@
-"""Trace and Frobenius norm with the intervals that hold them.
+"""Trace and Frobenius norm from the first step of every probe, with intervals that hold them.
 
-A number with the interval that holds it.
-
-Trace and Frobenius norm from the first Lanczos step of every probe, with their intervals.
+`Interval` is a number with such an interval, of whatever quantity; Student's t over probes, and
+what products err by, make its ends.
 """
 
 from __future__ import annotations

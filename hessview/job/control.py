@@ -1,12 +1,8 @@
-"""Ranks in step: ticks, agreement, reductions that carry the wish to stop.
+"""Ranks in step: sums that carry the wish to stop, agreement on errors, and ticks between runs.
 
-Sums over ranks, which carry the wish to stop along.
-
-Ranks agreeing on whether to go on, so that none waits for one that has stopped.
-
-Where a rank stands among its collectives, which all ranks have to call in one order.
-
-How ranks stay in step between the steps of a training loop.
+`Reduction` sums a few numbers and stops all ranks at one place; `agree` raises on all what one met;
+`standing` tells whether all have called the same collectives; `Control` brings rank 0's messages to
+the others between the steps of a training loop.
 """
 
 import contextlib

@@ -1,10 +1,8 @@
-"""What is measured without being asked.
+"""A job that answers notebooks: from a script of its own, or from inside a training loop.
 
-What is measured without being asked.
-
-One job at a time on a module that several jobs of a process share.
-
-A job that answers notebooks: from a script of its own, or from inside a training loop.
+`Job` is polled by all ranks, takes commands, runs them by the `worker` and writes the record;
+`Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
+parameters of a module.
 """
 
 import contextlib
@@ -269,6 +267,9 @@ class Job:
         """Close the record and let attached kernels know; all ranks call it together.
 
         Closing twice is allowed.
+
+        Args:
+            reason: Why, in words, for the record and for whoever is attached.
         """
         with interrupts.held():
             if not self.closed:

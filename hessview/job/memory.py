@@ -1,9 +1,4 @@
-"""What a rank can hold, and what a piece of work sends.
-
-What a rank can hold.
-
-What a piece of work sends through torch's process groups.
-"""
+"""What a rank can hold, and what a piece of work sends through torch's process groups."""
 
 import socket
 from typing import Any

@@ -1,8 +1,7 @@
-"""Models by name: extension points, and small ones that come along.
+"""Models by name: each entry builds an objective on all ranks together.
 
-A GPT of under a million parameters, trained for some seconds on the bytes of a text.
-
-Models by name: each entry builds an objective on all ranks together.
+Causal language models of transformers, functions of the user's, and a GPT of under a million
+parameters that is trained for some seconds on the bytes of a text.
 """
 
 import dataclasses

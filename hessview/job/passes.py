@@ -1,8 +1,7 @@
-"""Forward and backward passes, and what the routers of experts choose in them.
+"""One rank's forward and backward passes over its share of the data, in step with the others.
 
-What the routers of a mixture of experts choose: where they change, nothing has a derivative.
-
-One rank's passes over its share of the data, in step with the other ranks.
+What the routers of a mixture of experts choose in them is noted: where that changes, nothing has a
+derivative.
 """
 
 import math

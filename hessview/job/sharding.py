@@ -1,9 +1,4 @@
-"""What this rank holds of each parameter.
-
-What this rank holds of each parameter.
-
-Which part of a module this rank holds; and how hessview shards one itself.
-"""
+"""Which part of each parameter this rank holds, and how hessview shards a plain module itself."""
 
 import hashlib
 import math

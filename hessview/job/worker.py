@@ -1,9 +1,4 @@
-"""A rank at work: refuses, measures, tells.
-
-Refusing a command before it is recorded: names that the job does not know.
-
-Executes commands, in step on all ranks.
-"""
+"""A rank at work: refuses commands that its objective cannot carry out, and executes the others."""
 
 import importlib
 import importlib.util

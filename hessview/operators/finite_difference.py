@@ -1,12 +1,9 @@
-"""Hessian-vector products as differences of gradients, at parameters moved by epsilon.
+"""Hessian-vector products as differences of gradients, at parameters that are moved by epsilon.
 
-What all operators by finite differences share: trying a step, judging it, measuring D.
-
-Moving the parameters, and bringing them back bit by bit.
-
-The Hessian by differences of the gradient: central, of fourth order, and forward.
-
-The Hessian by central differences whose two gradients are summed over ranks at once.
+`displaced` moves them and brings them back bit by bit; `Differences` is what all such operators
+share: trying an epsilon, judging it, measuring the error D. The operators are central differences,
+those of fourth order, forward ones, and central ones whose two gradients are summed over ranks at
+once.
 """
 
 import abc

@@ -37,17 +37,26 @@ def plan(
     is gone through as rank 0 of the job; the rest is counted.
 
     Args:
-        model: As in `launch`.
-        ranks: How many processes share the model.
-        steps: See `Density`, also for the following.
-        probes: Random probes.
-        operator: Whose spectrum.
-        epsilon: Step, or "auto".
-        reorthogonalize: Which vectors are kept.
-        error_every: How often D is measured.
-        memory: GiB that a rank has, for advice.
-        gradient_seconds: Time of a gradient of this model and data on these ranks, for times.
-        **options: Further options of the job: tokens, length, batch, dtype.
+        model: "smollm2", "tiny", a Hugging Face name or local folder of a causal language model,
+            or "package.module:function", which returns a `hessview.Objective`.
+        ranks: How many processes are to share the model, >= 1.
+        steps: Lanczos steps per probe, from 1 to the number of parameters.
+        probes: Random probe vectors, >= 1.
+        operator: Name of the matrix whose spectrum is asked for, one of `hessview.operators`, or
+            "package.module:name".
+        epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto", whose rule costs
+            some gradients more.
+        reorthogonalize: Which Lanczos vectors are kept in memory: "full" (all), "none" (two), or
+            how many of the latest, >= 1.
+        error_every: Lanczos steps from one second product, which measures the error D of the
+            first, to the next; 0 measures none.
+        memory: GiB that a rank has, > 0, for advice; None gives none.
+        gradient_seconds: Seconds that a gradient of this model and data takes on these ranks, > 0,
+            from which times follow; None tells none.
+        **options: Further options of a language model's job by which a plan differs: tokens (of
+            the data set over all ranks, 4096), length (tokens per sequence, >= 2, 256), batch
+            (sequences per batch, 4) and dtype ("float32", "float64", or "bfloat16" over float32
+            shards).
 
     Returns:
         Memory, work, and advice.

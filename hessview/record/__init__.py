@@ -1,7 +1,6 @@
-"""What is asked, what happened, and the datasets that it folds into; torch is not known here.
+"""What travels and what stays: commands, events, the log, and the datasets that it folds into.
 
-`commands` and `job_options` are what a user may ask for, `measurements` and `operator_facts` the
-two tables from which all others learn what there is. `events` and `log` are the record on disk,
-and `collect` folds it into the datasets of `schema`. These rooms may import each other downwards (see
-the contracts in pyproject.toml), and beside them `errors`, `extensions` and `wording`.
+It imports nothing of hessview but `wording`, `extensions`, `errors` and `_version`, and no torch.
+It offers one table for each fact (`measurements` of commands, `operator_facts` of operators),
+`collect` and `log` (from events to datasets), and `provenance` (`ds.hessview`).
 """

@@ -57,6 +57,9 @@ class Measurement:
             the dataset; "" if it has none.
         look: Its page, as "package.module:NAME" of a `page.looks.Look`; "" shows the view, or else
             the numbers.
+        summary: What `hessview.summary` gives of it, as "package.module:function" of the dataset;
+            value, uncertainty and basis over quantity print themselves as a table. hessview's
+            own are told apart by what they hold, and leave it "".
         over_epsilon: Whether it holds products at several epsilons against each other, so that
             its operator must have one.
         of_a_spectrum: Whether it tells the spectrum of the matrix alone, so that exact products
@@ -75,6 +78,7 @@ class Measurement:
     )
     view: str = ""
     look: str = ""
+    summary: str = ""
     over_epsilon: bool = False
     of_a_spectrum: bool = False
 

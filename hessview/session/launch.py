@@ -55,11 +55,17 @@ def launch(
     gives the session that is there.
 
     Args:
-        model: "smollm2", "tiny", a Hugging Face name or folder, or "package.module:function".
-        ranks: How many processes share the model.
-        run_dir: Where the record goes; None makes runs/<model>-<time> in the current folder.
-        timeout: Seconds until the job must be ready.
-        **options: Further options of the job: text, tokens, length, batch, dtype, seed.
+        model: "smollm2", "tiny", a Hugging Face name or local folder of a causal language model,
+            or "package.module:function", which returns a `hessview.Objective`.
+        ranks: How many processes share the model, >= 1; one a GPU where there are GPUs.
+        run_dir: Where the record goes, a folder that is new or holds an earlier job's; None makes
+            runs/<model>-<time> in the current folder.
+        timeout: Seconds until the job must be ready, after which it is stopped.
+        **options: Further options of a language model's job, by name: text (a UTF-8 text file;
+            None for prose that ships with Python), tokens (of the data set over all ranks, 4096),
+            length (tokens per sequence, >= 2, 256), batch (sequences per batch, 4), dtype
+            ("float32", "float64", or "bfloat16" over float32 shards) and seed (of whatever is
+            random in making the model, 0).
 
     Returns:
         The session; close it to end the job.

@@ -285,12 +285,8 @@ def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]
 
 def _mix(place: Tensor, key: int) -> Tensor:
     """Hash of 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014), wrapping."""
-    x = place * _signed(0x9E3779B97F4A7C15) + key
+    x = place * 0x9E3779B97F4A7C15 + key  # torch takes a factor of 64 bits as a signed one
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         # An arithmetic shift fills with the sign; the mask makes it a logical one.
-        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * _signed(factor)
+        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor
     return x
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value

@@ -1,9 +1,4 @@
-"""Commands that wait for the ranks, and what answers calls.
-
-Rank 0's counter, where commands are left and events are picked up; safe from any thread.
-
-Where calls from a kernel are answered, whatever carried them.
-"""
+"""Rank 0's counter, where commands are left and events are picked up, whatever carried the call."""
 
 import collections
 import hmac

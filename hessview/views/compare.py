@@ -1,9 +1,4 @@
-"""Two spectra or more, one above the other or over each other.
-
-Spectra of several density runs on one figure.
-
-Spectra over each other: the curve of each, and a density axis that shows all.
-"""
+"""Spectra of several density runs over each other, with one kernel width and one density axis."""
 
 import html
 import math
@@ -199,7 +194,7 @@ def shown(found: xr.Dataset) -> xr.Dataset:
     """The probes that make a spectrum's curve: the whole ones, else the longest.
 
     Args:
-        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it.
+        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it.
 
     Returns:
         The same of these probes only.
@@ -213,7 +208,7 @@ def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Arr
     """Mean density over all probes of a quadrature.
 
     Args:
-        found: Quadrature over (probe, node), as `shown` gives it.
+        found: Quadrature over (probe, position), as `shown` gives it.
         on: The axis.
         at: Coordinates along it, shape (point,).
         sigma: Kernel width in units of the eigenvalue.
@@ -229,8 +224,8 @@ def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, floa
     """The smallest and the largest Ritz value, each with its residual bound.
 
     Args:
-        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it. Where several probes
-            found one value, the least of their bounds counts.
+        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it. Where several
+            probes found one value, the least of their bounds counts.
     """
     nodes, residuals = found.node.values, found.residual.values
     ends = float(np.nanmin(nodes)), float(np.nanmax(nodes))

@@ -1,9 +1,4 @@
-"""Spectra and extremes over a training.
-
-Spectra over the training step: their common rows and colours, as a heatmap.
-
-Curvature during training: spectra over the training step, and what the extremes do.
-"""
+"""Curvature during training: spectra over the training step, and what the extremes do."""
 
 import math
 from typing import Any, NamedTuple
@@ -331,6 +326,8 @@ def _layout(steps: Array) -> dict[str, Any]:
     label = {"showticklabels": False, "title": {"text": ""}}
     ends = _ends(steps)
     return {
+        "height": HEIGHT,  # and that of a title above it, where there is one
+        "margin": {"t": 0},
         "template": template(),
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
         "xaxis2": {**label, "matches": "x", "range": ends, "anchor": "y2"},

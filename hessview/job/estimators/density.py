@@ -1,9 +1,4 @@
-"""Whether a quantity has settled over the probes that are done.
-
-Whether a quantity has settled over the probes that are done.
-
-Readings of a spectral density: Lanczos coefficients, probe by probe.
-"""
+"""Readings of a spectral density, probe by probe, until all are done or a quantity settled."""
 
 import dataclasses
 import itertools
