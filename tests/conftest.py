@@ -7,12 +7,19 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from helpers.folders import JOBS, ROOT, TESTS
 from helpers.jupyter_page import JupyterLab, chromium
 from helpers.puppet import Puppet
 
 pytest_plugins = ["helpers.records"]
+
+# The same examples each time, on machines that may be busy, and nothing is left in the folder.
+settings.register_profile(
+    "hessview", derandomize=True, deadline=None, database=None, print_blob=False
+)
+settings.load_profile("hessview")
 
 CHROMIUM = [
     "--no-sandbox",

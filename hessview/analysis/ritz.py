@@ -87,6 +87,24 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
 
 
+def rules_of(found: xr.Dataset) -> list[quadrature.Ritz]:
+    """The quadrature of each probe, without what pads those that got less far.
+
+    Args:
+        found: What `ritz` gave, or some of its probes.
+
+    Returns:
+        Of each probe, in order, one of as many nodes as it has Ritz values; 0 of one not begun.
+    """
+    columns = (found[name].values for name in ("node", "weight", "residual"))
+    rows = zip(*map(np.atleast_2d, columns), strict=True)
+    return [
+        quadrature.Ritz(*(row[known] for row in rows_of_one))
+        for rows_of_one in rows
+        for known in [np.isfinite(rows_of_one[0])]
+    ]
+
+
 def quadrature_of(
     steps: Steps, epsilon: float, full: bool
 ) -> tuple[quadrature.Ritz, NDArray[np.intp]]:

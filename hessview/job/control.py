@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hessview import interrupts
 from hessview.errors import HessviewError, JobError, RunCancelledError
+from hessview.job import meeting
 from hessview.job.meeting import Meeting
 from hessview.job.sharding import groups
 from hessview.record.events import RunEnded
@@ -178,8 +179,8 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
-        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._ranks = meeting.ranks()
+        self._rank = meeting.rank()
         self._group = (
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )

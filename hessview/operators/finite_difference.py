@@ -308,7 +308,7 @@ class Differences(abc.ABC):
         return along, math.sqrt(max(square, 0.0))
 
     def _norm(self, vector: Tensor) -> float:
-        return math.sqrt(float(self._surface.space.reduce(self._surface.space.squares(vector))))
+        return self._surface.space.norm(vector)
 
 
 def _ratio(change: float, norm: float) -> float:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from hessview.page.board import Board
 from hessview.page.card import card_html
+from hessview.page.contract import BoardMessage, Sections
 from hessview.page.live import runs_of
 from hessview.page.module import drawing_page
 from hessview.page.static_html import fallback
@@ -43,7 +44,7 @@ def still(board: Board) -> str:
     card = Markup(card_html(board.head["card"])) if board.head["card"] else Markup("")
     newest = Markup("")
     if order:
-        state = {"sections": [board.parts[order[0]]["section"]]}
+        state: Sections = {"sections": [board.parts[order[0]]["section"]]}
         newest = fallback(board.datasets(order[0]), state)
     return str(card + listed + newest)
 
@@ -86,7 +87,7 @@ class Dashboard(Told):
         """
         self.board.take(message)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: BoardMessage) -> None:
         with self._lock:  # numbers in the order in which they are sent
             self._told += 1
             self.send({**message, "told": self._told})

@@ -19,6 +19,7 @@ from hessview.analysis.coupling import (
 from hessview.analysis.headline import ends_of, headline, rounding, worst_effect
 from hessview.analysis.sweep import measured_settings, setting_of
 from hessview.errors import RecordError
+from hessview.page.contract import Tile
 from hessview.page.status import progress
 from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
@@ -33,8 +34,6 @@ from hessview.wording import (
     share,
     span,
 )
-
-Tile = dict[str, str]
 
 TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
 
@@ -52,8 +51,15 @@ def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: st
     Returns:
         A dict of these texts, and tone: the colour of the verdict, as `views.theme` names it.
     """
-    words = {"label": label, "value": value, "note": note, "basis": basis}
-    return words | {"verdict": verdict, "tone": TONES.get(verdict, "")}
+    tone = TONES.get(verdict, "")
+    return {
+        "label": label,
+        "value": value,
+        "note": note,
+        "basis": basis,
+        "verdict": verdict,
+        "tone": tone,
+    }
 
 
 def missing(label: str) -> Tile:

@@ -42,7 +42,7 @@ def _unpacked(packed: dict[str, Any]) -> Any:
 
 
 def change(old: Any, new: Any) -> Any:
-    """The difference that makes `new` of `old`; `changed` in dashboard.js applies it.
+    """The difference that makes `new` of `old`; `changed` in src/board.js applies it.
 
     Args:
         old: A JSON value.

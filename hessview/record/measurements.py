@@ -8,6 +8,7 @@ another package is one such entry more: an entry point of group "hessview.measur
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -238,6 +239,19 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
             f"{name} cannot be made of {shown(fields)} ({type(error).__name__}: {error}); use "
             "numbers, words, and lists of these."
         ) from error
+
+
+def command_from_text(text: str) -> Command:
+    """Command from its JSON text.
+
+    Raises:
+        InputError: No JSON, or as of `command_from_json`.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"a command came as {shown(text)}, which is no JSON ({error}).") from error
+    return command_from_json(data)
 
 
 def _tupled(value: Any) -> Any:

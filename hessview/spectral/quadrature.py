@@ -18,6 +18,7 @@ LEAST_POINTS, MOST_POINTS = 501, 4001  # smooth when wide; more than a screen ha
 LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve there agrees to 0.1 %
 PADDING = 0.03  # share of the range that stays free at either end
 REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
+LEAST_WIDTH = float(np.finfo(np.float64).tiny)  # below it, a kernel's height is infinite
 ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
 
 
@@ -85,7 +86,7 @@ def density(nodes: ArrayLike, weights: ArrayLike, grid: ArrayLike, *, sigma: flo
         Density at each grid point, shape (point,); integrates to 1.
 
     Raises:
-        InputError: sigma is not a finite number > 0.
+        InputError: sigma is no kernel width, see `check_sigma`.
 
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019).
     """
@@ -99,11 +100,16 @@ def check_sigma(sigma: float) -> None:
     """Refuse a kernel width that is none.
 
     Raises:
-        InputError: sigma is not a finite number > 0.
+        InputError: sigma is not a finite number > 0, or so small that 1 / sigma is infinite.
     """
     if not (np.isfinite(sigma) and sigma > 0):
         raise InputError(
             f"sigma={sigma!r} is not allowed; use a finite number > 0, in units of the nodes."
+        )
+    if sigma < LEAST_WIDTH:
+        raise InputError(
+            f"sigma={sigma!r} is too small to divide by; use {LEAST_WIDTH:.2g} or more, in units "
+            "of the nodes."
         )
 
 
@@ -114,18 +120,24 @@ def grid(nodes: ArrayLike, *, sigma: float) -> Array:
 
     Args:
         nodes: Ritz values of all probes, any shape; NaN is passed over.
-        sigma: Kernel width, same units as nodes, > 0.
+        sigma: Kernel width, same units as nodes, at least `LEAST_WIDTH`.
 
     Returns:
         Ascending points, shape (point,).
+
+    Raises:
+        InputError: sigma is no kernel width, see `check_sigma`.
     """
+    check_sigma(sigma)
     values = np.asarray(nodes, dtype=np.float64)
     at = np.sort(values[np.isfinite(values)])
     beyond = max(REACH * sigma, PADDING * float(np.ptp(at)))
-    low, high = at[0] - beyond, at[-1] + beyond
-    wanted = math.floor(POINTS_PER_SIGMA * (high - low) / sigma + 0.5) + 1
+    low, high = float(at[0]) - beyond, float(at[-1]) + beyond
+    wanted = math.floor(min(POINTS_PER_SIGMA * (high - low) / sigma, MOST_POINTS) + 0.5) + 1
     points = min(max(wanted, LEAST_POINTS), MOST_POINTS)
-    cells = np.floor((at - at[0]) / (LEAST_APART * sigma) + 0.5)
+    # Under a width that is nothing beside the range, nodes are told apart as far as float64 goes.
+    apart = max(LEAST_APART * sigma, float(np.finfo(np.float64).eps) * float(np.ptp(at)))
+    cells = np.floor((at - at[0]) / apart + 0.5)
     first = np.concatenate([[True], np.diff(cells) > 0])
     return np.sort(np.concatenate([np.linspace(low, high, points), at[first]]))
 
@@ -177,7 +189,7 @@ def default_sigma(nodes: ArrayLike, steps: int) -> float:
         steps: Lanczos steps per probe.
 
     Returns:
-        The width, in units of the nodes, always > 0.
+        The width, in units of the nodes, at least `LEAST_WIDTH`.
 
     Raises:
         InputError: No node is a number, or steps < 1.
@@ -189,9 +201,9 @@ def default_sigma(nodes: ArrayLike, steps: int) -> float:
             f"{values.size} nodes of {steps} steps give no width; measure a Lanczos step first."
         )
     if width := extent(values):
-        return width / (POINTS_PER_WIDTH * steps)
+        return max(width / (POINTS_PER_WIDTH * steps), LEAST_WIDTH)
     largest = float(np.abs(values).max())
-    return FLAT_WIDTH * largest if largest else 1.0
+    return max(FLAT_WIDTH * largest, LEAST_WIDTH) if largest else 1.0
 
 
 def extent(nodes: ArrayLike) -> float:
@@ -247,3 +259,16 @@ def mass_below(alpha: ArrayLike, beta: ArrayLike, x: float) -> tuple[float, floa
     weights = vectors[0] ** 2
     least = float(weights[:near].sum())
     return least, least + float(weights[near]), vectors[:-1, near]
+
+
+def standard_error(samples: ArrayLike) -> Array:
+    """Standard error of the mean over probes.
+
+    Args:
+        samples: One a probe, two or more, shape (probe, ...).
+
+    Returns:
+        Shape (...).
+    """
+    over = np.asarray(samples, dtype=np.float64)
+    return np.asarray(over.std(axis=0, ddof=1) / np.sqrt(len(over)))

@@ -160,6 +160,10 @@ class Space:
         """Norm of a vector over all ranks."""
         return math.sqrt(float(self.reduce(self.squares(vector))))
 
+    def dot(self, one: Tensor, other: Tensor) -> float:
+        """Inner product of two vectors over all ranks."""
+        return float(self.products(one[None], other)[0])
+
     def piece_squares(self, vector: Tensor) -> Tensor:
         """Local part of the squared norm of each piece of a vector, for a reduction.
 
@@ -281,12 +285,8 @@ def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]
 
 def _mix(place: Tensor, key: int) -> Tensor:
     """Hash of 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014), wrapping."""
-    x = place * _signed(0x9E3779B97F4A7C15) + key
+    x = place * 0x9E3779B97F4A7C15 + key  # torch takes a factor of 64 bits as a signed one
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         # An arithmetic shift fills with the sign; the mask makes it a logical one.
-        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * _signed(factor)
+        x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor
     return x
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value

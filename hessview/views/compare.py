@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.analysis.compare import comparison
-from hessview.analysis.ritz import ritz, say_copies
+from hessview.analysis.ritz import ritz, rules_of, say_copies
 from hessview.views import broadening
 from hessview.views.theme import BAR, LINE, SERIES, heading, strip, template
 from hessview.wording import counted, written
@@ -58,7 +58,7 @@ def compare(
     broadening.check_sigma(sigma)
     there, apart = comparison(runs, reference=reference)
     spectra = [ritz(ds) for ds in there]
-    nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
+    nodes = np.concatenate([rule.nodes for found in spectra for rule in rules_of(found)])
     on = broadening.axis(axis, nodes)
     own = [
         broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
@@ -216,10 +216,7 @@ def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Arr
     Returns:
         Density per unit of eigenvalue at each coordinate, shape (point,).
     """
-    rows = []
-    for node, weight in zip(found.node.values, found.weight.values, strict=True):
-        there = np.isfinite(node)
-        rows.append(broadening.broaden(on, node[there], weight[there], at, sigma))
+    rows = [broadening.broaden(on, rule.nodes, rule.weights, at, sigma) for rule in rules_of(found)]
     return np.asarray(np.mean(rows, axis=0))
 
 

@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.stats import binom
 
 from helpers.emulated import lanczos, spectrum
+from helpers.study import study
 from hessview.analysis.headline import headline
 from hessview.spectral.quadrature import mass_below
 
@@ -210,3 +211,16 @@ def test_more_steps_bring_the_bounds_together():
     ]
     assert sorted(widths, reverse=True) == widths
     assert widths[0] > 5 * widths[-1]
+
+
+@pytest.mark.parametrize("steps", [12, 40])
+@pytest.mark.parametrize("state", ["random", "trained"])
+@pytest.mark.parametrize("kind", ["mlp_tanh", "mlp_gelu"])
+def test_bounds_hold_the_share_of_a_networks_dense_hessian(kind, state, steps):
+    case = study.prepared(kind, state)
+    true = study.truth(case, "float32")
+    ds = study.measured(case, "float32", steps=steps, probes=8)
+    for name, share in shares(true, ds).items():
+        low, _, high = ends(ds, name)
+        assert low <= share <= high
+        assert high - low < 0.9  # twelve steps know little, yet more than nothing

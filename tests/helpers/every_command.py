@@ -120,7 +120,7 @@ def payloads_of(command: Command, readings: list[Reading], end: str) -> list[Pay
     return payloads + ([RunEnded(state=end)] if end else [])
 
 
-def dataset_of(
+def run_payloads(
     name: str,
     *,
     stop: int | None = None,
@@ -131,10 +131,11 @@ def dataset_of(
     probes: int = 3,
     reorthogonalize: Literal["full", "none"] = "full",
     steps: int = 24,
-) -> xr.Dataset:
-    """A run of the command; of one that was stopped, so many readings, and `end` ("": running).
+) -> list[Payload]:
+    """What a job says during a run of the command.
 
-    Of a coupling, names are its blocks', noise that of its products, and probes how many there are.
+    Of one that was stopped, so many readings, and `end` ("": running). Of a coupling, names are
+    its blocks', noise that of its products, and probes how many there are.
     """
     lanczos_of = {"steps": steps, "probes": 2, "reorthogonalize": reorthogonalize}
     if name == "coupling":
@@ -162,5 +163,10 @@ def dataset_of(
             ),
         }[name]()
         payloads = payloads_of(command, readings[:stop], end)
+    return payloads
+
+
+def dataset_of(name: str, **options: object) -> xr.Dataset:
+    """The fold of `run_payloads`, of which it takes the options."""
     run = f"{name}-1"
-    return collect(recorded(run, payloads)).dataset(run)
+    return collect(recorded(run, run_payloads(name, **options))).dataset(run)

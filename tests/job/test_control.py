@@ -52,8 +52,8 @@ def test_ranks_that_may_be_at_different_moments_are_not_measured(guards):
     assert text.startswith("nothing is measured, since poll() was not told the training step: ")
     assert text.endswith("; call job.poll(step=step).")
     assert re.fullmatch(
-        r"nothing is measured, since ranks poll in different places: rank 0 in ranks_guards\.py:"
-        r"(\d+); rank 1 in ranks_guards\.py:(?!\1\.)\d+\. .*; call job\.poll in one place\.",
+        r"nothing is measured, since ranks poll in different places: rank 0 in guards\.py:"
+        r"(\d+); rank 1 in guards\.py:(?!\1\.)\d+\. .*; call job\.poll in one place\.",
         guards[0]["in_two_places"][0],
     )
     assert guards[0]["in_one_place"][0] == guards[0]["waiting"][0] == "done"
