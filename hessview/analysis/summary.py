@@ -204,8 +204,9 @@ def _kind(ds: xr.Dataset) -> str:
         return "training"
     if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
         return "sweep"
-    command = command_in(ds.attrs)
-    return "other" if command in MEASUREMENTS and command not in _OWN else "density"
+    known = MEASUREMENTS.get(command_in(ds.attrs))
+    ours = known is None or known.command.__module__.startswith("hessview.")
+    return "density" if ours else "other"
 
 
 def _summary(ds: xr.Dataset, resolution: float) -> Summary:
@@ -221,9 +222,6 @@ def _summary(ds: xr.Dataset, resolution: float) -> Summary:
     }
     numbers = calculate[_kind(ds)](ds)
     return Summary(numbers.data_vars, numbers.coords, numbers.attrs)
-
-
-_OWN = ("accuracy", "benchmark", "coupling", "density", "epsilon_sweep", "fraction_sweep")
 
 
 def _other(ds: xr.Dataset) -> xr.Dataset:
