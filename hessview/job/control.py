@@ -235,7 +235,7 @@ class Control:
             raise JobError(
                 "nothing is measured, since poll() was not told the training step: a rank that "
                 "left a poll out would be measured at other weights than the rest, and nobody "
-                "could tell; call job.poll(step=step)."
+                "could tell; call job.poll(training_step=step)."
             )
         callers = [""] * self._ranks
         dist.all_gather_object(callers, caller, group=self._group)
@@ -434,7 +434,7 @@ def _name(place: int) -> str:
         return "the job's end"
     if place == _RUN_END:
         return "a run's end"
-    return "poll()" if place == _NO_STEP else f"poll(step={place})"
+    return "poll()" if place == _NO_STEP else f"poll(training_step={place})"
 
 
 def _named_end(end: RunEnded, interrupted: str) -> RunEnded:

@@ -42,7 +42,7 @@ LABELS = {
     "quantity": "Quantity within tolerance",
     "seed": "Seed of the probes",
     "job_seed": "Seed of model and data",
-    "epsilon": "Step ε asked for",
+    "epsilon": "ε asked for",
     "epsilon_convention": "Meaning of ε",
     "epsilons": "Steps ε asked for",
     "fractions": "Parts of the data",
