@@ -61,16 +61,19 @@ def test_every_command_has_its_line():
 
 def test_what_is_told_of_a_step_does_not_grow_with_its_run_nor_with_the_number_of_runs(heard):
     others = [dataset(f"density-{i}", probes=2, steps=20) for i in range(49)]
-    run = LiveRun(seconds=0.01, probes=10, steps=20)
+    run = LiveRun(probes=10, steps=20)
+    run.arrive(3)  # it began
     board = Board(runs=[*others, run])
     board.listen(heard.append)
-    run.start().join()
-    heard.until(lambda told: ended(board))
-    assert len(heard) >= 5
+    for count in (*[1] * 5, 180, *[1] * 5):
+        before = len(heard)
+        run.arrive(count)
+        heard.until(lambda told, before=before: len(told) > before)
     sizes = [len(json.dumps(message)) for message in heard]
     whole = len(json.dumps(board.parts["49"]))
     assert whole > 10_000
-    assert max(sizes[1:]) < 6_000  # of a step, whatever the run holds by then
+    assert max(sizes[:5]) < 3_000
+    assert max(sizes[-5:]) < 3_000  # of a step, whatever the run holds by then
     board.close()
 
 

@@ -5,6 +5,7 @@ let dashboards = 0;
 /** A JSON value with a difference as page/wire.py makes it. */
 export function changed(value, difference) {
   if (Array.isArray(difference)) return difference[0];
+  if (!Object.keys(difference).length) return value;
   const made = Array.isArray(value) ? [...value] : { ...value };
   for (const [key, one] of Object.entries(difference)) made[key] = changed(made[key], one);
   return made;
