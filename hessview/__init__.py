@@ -1,7 +1,8 @@
 """See the Hessian of a sharded model live, from a notebook.
 
-Names are loaded on first use, so that importing hessview loads neither torch nor
-a plotting library.
+What is public stands in `__all__`; all else is an inner room, which may change with any version.
+Names are loaded on first use, so that importing hessview loads neither torch nor a plotting
+library.
 """
 
 import importlib
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; a test holds it against
     from hessview.analysis.training import join_training as join_training
     from hessview.analysis.training import training as training
     from hessview.hooks.trainer import TrainerCallback as TrainerCallback
+    from hessview.job.leaving import leave as leave
+    from hessview.job.linear_operator import operator as operator
     from hessview.job.objective import Objective as Objective
     from hessview.job.serve import serve as serve
     from hessview.page.dashboard import dashboard as dashboard
@@ -47,8 +50,10 @@ __all__ = [
     "errors",
     "join_training",
     "launch",
+    "leave",
     "local",
     "open_runs",
+    "operator",
     "operators",
     "plan",
     "report",
@@ -74,8 +79,10 @@ _HOMES = {
     "errors": "",  # a module, not a name in one
     "join_training": "hessview.analysis.training",
     "launch": "hessview.session.launch",
+    "leave": "hessview.job.leaving",
     "local": "hessview.session.connect",
     "open_runs": "hessview.analysis.store",
+    "operator": "hessview.job.linear_operator",
     "operators": "",
     "plan": "hessview.planning",
     "report": "hessview.page.report",

@@ -1,9 +1,4 @@
-"""The demo, and the notebooks' JupyterLab.
-
-JupyterLab at the notebooks that come with hessview.
-
-The main job end to end: a real model on two ranks, its spectrum, a report.
-"""
+"""The demo (a real model on two ranks, its spectrum, a report), and JupyterLab at the notebooks."""
 
 import contextlib
 import os

@@ -5,7 +5,6 @@ entry points, and a notebook or a test registers its own.
 """
 
 import importlib
-import importlib.metadata
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -92,6 +91,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _load(self) -> dict[str, T]:
         if self._installed is None:
+            import importlib.metadata  # which takes longer to import than hessview
+
             found: dict[str, T] = {}
             for point in importlib.metadata.entry_points(group=self._group):
                 try:

@@ -1,19 +1,13 @@
 """Numbers, errors, counts and durations as people read them.
 
-How many of something, in words.
-
-How many digits of a number are written, so that what is written is true.
-
 The one place where a number and its uncertainty are rounded, for texts and for pages. What is
 written holds the interval that was stated: uncertainties are rounded up, and hold what rounding
 the value takes away; so none reads 0 beside a number that was rounded.
-
-Numbers as people read them: rounded to what is known, with real minus signs and powers.
 """
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -30,6 +24,19 @@ def counted(count: int, what: str, plural: str = "") -> str:
         Plain text.
     """
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns, each as wide as its widest cell; the last may end anywhere.
+
+    Args:
+        rows: At least one, all of as many cells.
+
+    Returns:
+        Lines without a trailing newline.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it
@@ -298,14 +305,25 @@ def span(low: float, high: float) -> str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} – {ends[1]}"
 
 
+def size(number: float) -> str:
+    """Bytes with a unit that suits them, such as "512 B", "3.20 MiB" or "1,024.0 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:,.{0 if unit == 'B' else 1 if number >= 10 else 2}f} {unit}"
+
+
 def duration(seconds: float) -> str:
-    """A time span such as "8 s", "2 min 05 s" or "1 h 20 min"."""
+    """A time span such as "8 s", "2 min 05 s", "1 h 20 min" or "3 days 4 h", rounded up."""
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} days {whole % 86400 // 3600} h"
 
 
 def now() -> str:

@@ -1,15 +1,20 @@
+import json
 import re
+import shlex
 import signal
+import subprocess
+import sys
 
 import pytest
 
 import hessview
 from helpers.emulated import payloads
 from helpers.shell_job import HESSVIEW, ShellJob, processes_of, ranks_of
-from hessview.cli import main
+from hessview.cli import _parser, main
 from hessview.record.log import EventLog
 
 TEXT_OF_3_BYTES = "abc"
+FORWARD_AND_FOURTH = {"hessian_forward", "hessian_fourth_order"}
 
 
 @pytest.fixture
@@ -126,6 +131,63 @@ def test_help_names_every_command(capsys):
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert all(command in printed for command in ("demo", "launch", "report"))
+
+
+COMMANDS = ["demo", "lab", "launch", "plan", "bench", "jobs", "dashboard", "report", "completion"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_ends_with_examples_that_can_be_parsed(capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    _, _, examples = capsys.readouterr().out.rpartition("example")
+    lines = [line.strip() for line in examples.splitlines()[1:] if line.strip()]
+    assert lines
+    for line in lines:
+        words = shlex.split(line.removeprefix('eval "$(').removesuffix(')"'))
+        assert words[:2] == ["hessview", command]
+        assert _parser().parse_known_args(words[1:])[0].command is not None
+
+
+def test_the_package_is_the_command_line(capfd):
+    asked = [sys.executable, "-m", "hessview", "--version"]
+    assert subprocess.run(asked, check=True).returncode == 0
+    assert capfd.readouterr().out == f"hessview {hessview.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["hessview", "la"], {"lab", "launch"}),
+        (["hessview", "launch", "--le"], {"--length"}),
+        (["hessview", "launch", "tiny", "--dtype", "f"], {"float32", "float64"}),
+        (["hessview", "bench", "tiny", "--operators", "hessian_fo"], FORWARD_AND_FOURTH),
+        (["hessview", "completion", ""], {"bash", "zsh"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_what_is_known(capsys, words, completed):
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    given = " ".join(map(shlex.quote, words))
+    ask = f"COMP_WORDS=({given}); COMP_CWORD={len(words) - 1}; _hessview; echo ${{COMPREPLY[*]}}"
+    bash = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True, check=True
+    )
+    assert set(bash.stdout.split()) == completed
+
+
+def test_jobs_as_json(run_dir, capsys):
+    assert main(["jobs", str(run_dir.parent), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["path"] == str(run_dir)
+    assert (entry["state"], entry["runs"]) == ("ended", 1)
+
+
+def test_json_goes_to_a_file_beside_the_text(run_dir, tmp_path, capsys):
+    file = tmp_path / "jobs.json"
+    assert main(["jobs", str(run_dir.parent), "--json", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(f"wrote {file}\n")
+    assert json.loads(file.read_text())[0]["runs"] == 1
 
 
 @pytest.mark.ranks

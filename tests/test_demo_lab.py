@@ -99,7 +99,8 @@ def test_a_wheel_brings_the_notebooks(tmp_path):
     (wheel,) = tmp_path.glob("hessview-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert f"hessview/_notebooks/{FIRST}" in names
-    assert "hessview/page/static/view.js" in names
+    assert {"hessview/page/static/loader.js", "hessview/page/static/page.js"} <= set(names)
+    assert not [name for name in names if "page/src/" in name or "node_modules" in name]
 
 
 @pytest.mark.browser

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from hessview import wording
-from hessview.wording import between, count, duration, measured, number, share, span
+from hessview.wording import aligned, between, count, duration, measured, number, share, size, span
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,12 @@ def test_spans_durations_and_counts():
     assert span(1.34e-4, 0.232) == "1.3×10⁻⁴ – 0.23"
     assert span(0.1, 0.1) == "0.10"
     assert [duration(s) for s in (7.2, 125, 4800)] == ["8 s", "2 min 05 s", "1 h 20 min"]
+    assert [duration(3600 * hours) for hours in (47, 50)] == ["47 h 00 min", "2 days 2 h"]
+
+
+def test_sizes_have_a_unit_that_suits_them():
+    sizes = (10, 999, 1000, 3.2 * 2**20, 2**40)
+    assert [size(n) for n in sizes] == ["10 B", "999 B", "0.98 KiB", "3.20 MiB", "1,024.0 GiB"]
     assert [count(n) for n in (4096, 134_515_008, 7e9)] == ["4,096", "135 M", "7 B"]
 
 
@@ -100,3 +106,9 @@ def test_the_least_and_largest_numbers_have_words(value):
         wording._RAISED
     )
     assert wording.measured(value, abs(value))[1].startswith("± ")
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    assert aligned([["a", "bb", "c"], ["long", "", "d"], ["", "b", ""]]) == (
+        "a     bb  c\nlong      d\n      b"
+    )

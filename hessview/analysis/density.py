@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from hessview.analysis.ritz import ritz
+from hessview.analysis.ritz import ritz, rules_of
 from hessview.errors import InputError
 from hessview.record.datasets import as_dataset
 from hessview.spectral import quadrature
@@ -67,7 +67,9 @@ def spectral_density(
     at = _points(eigenvalue) if eigenvalue is not None else quadrature.grid(nodes, sigma=width)
     at = np.unique(at)
     whole = found.isel(probe=found.finished.values)
-    rules = [_rule(whole, probe) for probe in range(whole.sizes["probe"])]
+    rules = [
+        ((rule.nodes, rule.weights), not (rule.residuals > 0).any()) for rule in rules_of(whole)
+    ]
     density, error = _mean([quadrature.density(*rule, at, sigma=width) for rule, _ in rules], at)
     moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(ORDERS))
     reach = stdtrit(max(len(rules) - 1, 1), (1 + level) / 2) * error
@@ -134,14 +136,6 @@ def _points(eigenvalue: ArrayLike) -> Array:
     return points
 
 
-def _rule(whole: xr.Dataset, probe: int) -> tuple[tuple[Array, Array], bool]:
-    """Nodes and weights of a probe, and whether its quadrature is exact for any moment."""
-    one = whole.isel(probe=probe)
-    there = np.isfinite(one.node.values)
-    broke_down = not (one.residual.values[there] > 0).any()
-    return (one.node.values[there], one.weight.values[there]), broke_down
-
-
 def _moments(rule: tuple[Array, Array], exact: bool) -> Array:
     # Gauss quadrature of m nodes is exact up to degree 2 m - 1.
     most = ORDERS[-1] if exact else 2 * len(rule[0]) - 1
@@ -158,4 +152,4 @@ def _mean(samples: list[Array], like: Array) -> tuple[Array, Array]:
     over = np.array(samples)
     if len(over) == 1:
         return over[0], nothing
-    return over.mean(axis=0), over.std(axis=0, ddof=1) / np.sqrt(len(over))
+    return over.mean(axis=0), quadrature.standard_error(over)

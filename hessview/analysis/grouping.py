@@ -1,9 +1,4 @@
-"""Which runs belong together, and one dataset of several.
-
-Runs that measured the same thing at other steps, and may be read as one.
-
-Sibling runs as one dataset over all their steps.
-"""
+"""Runs that measured the same thing at other epsilons, and one dataset over them all."""
 
 import dataclasses
 import json

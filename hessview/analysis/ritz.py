@@ -1,8 +1,7 @@
-"""Ritz values and quadrature weights of a run, and how they converge.
+"""Ritz values and quadrature weights of a density run, from the coefficients measured so far.
 
-The quadrature of a density run, from the coefficients that are measured so far.
-
-How the extreme Ritz values of a probe settle, step by step.
+`ritz` gives those of every probe, `convergence` how the extreme ones of a probe settle over the
+Lanczos steps; both refuse datasets whose numbers are no Lanczos run's any more.
 """
 
 import dataclasses
@@ -33,12 +32,13 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
         steps: Use only so many of the first steps; None uses all.
 
     Returns:
-        Variables weight and residual at the coordinate node, all over (probe, node), and over
-        (probe): steps, how many count, and finished, whether the probe is whole and may enter an
-        average. A probe is whole when it has all steps or broke down; of a run that ended before
-        it had a whole one, the longest are. Where old vectors were given up (a window, or no
-        reorthogonalisation), copies of an eigenvalue count once, with their weights added, and
-        copies over (probe, node) says how many each value stands for.
+        Variables weight and residual at the coordinate node, all over (probe, position), the
+        place of a Ritz value among its probe's, ascending; and over (probe): steps, how many
+        count, and finished, whether the probe is whole and may enter an average. A probe is whole
+        when it has all steps or broke down; of a run that ended before it had a whole one, the
+        longest are. Where old vectors were given up (a window, or no reorthogonalisation), copies
+        of an eigenvalue count once, with their weights added, and copies over (probe, position)
+        says how many each value stands for.
 
     Raises:
         InputError: steps is below 1.
@@ -69,7 +69,7 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
             columns[name][probe, : len(row)] = row
     variables = {
         name: (
-            ("probe", "node"),
+            ("probe", "position"),
             columns[name],
             {"units": units if name in ("node", "residual") else "1", "long_name": long_name},
         )
@@ -85,6 +85,24 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     }
     coords = {"probe": ds.probe, "node": variables.pop("node")}
     return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
+
+
+def rules_of(found: xr.Dataset) -> list[quadrature.Ritz]:
+    """The quadrature of each probe, without what pads those that got less far.
+
+    Args:
+        found: What `ritz` gave, or some of its probes.
+
+    Returns:
+        Of each probe, in order, one of as many nodes as it has Ritz values; 0 of one not begun.
+    """
+    columns = (found[name].values for name in ("node", "weight", "residual"))
+    rows = zip(*map(np.atleast_2d, columns), strict=True)
+    return [
+        quadrature.Ritz(*(row[known] for row in rows_of_one))
+        for rows_of_one in rows
+        for known in [np.isfinite(rows_of_one[0])]
+    ]
 
 
 def quadrature_of(

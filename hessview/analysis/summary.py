@@ -22,7 +22,9 @@ from hessview.analysis.headline import RESOLUTION, ends_of, headline, warn_of_ro
 from hessview.analysis.sweep import SETTINGS, apart_by, measured_settings, setting_of
 from hessview.analysis.training import history
 from hessview.errors import InputError, NotMeasuredError
+from hessview.extensions import named
 from hessview.record.datasets import as_dataset
+from hessview.record.measurements import MEASUREMENTS, command_in, measurement_in
 from hessview.record.validation import one_line
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
 from hessview.wording import NOT_NEGATIVE, alone, limits_of, measured, written
@@ -88,9 +90,9 @@ def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
 
     Args:
         runs: A dataset of any command, whole or still running; a `Run`; a leaf of the tree of
-            `hessview.open_runs`; what `hessview.join_training` gave; or several of these: the
-            tree, a session, or an iterable. `tree.map_over_datasets(hessview.summary)` gives a
-            tree of summaries.
+            `hessview.open_runs`; what `hessview.join_training` gave; a summary from a file; or
+            several of these: the tree, a session, or an iterable.
+            `tree.map_over_datasets(hessview.summary)` gives a tree of summaries.
         resolution: Of densities: mass nearer to zero than this share of the largest |node| is
             unresolved; between 0 and 1.
 
@@ -114,6 +116,8 @@ def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
         epsilon_sweep, fraction_sweep: see `analysis.sweep.distances`, of the settings that have a
             finished probe.
         benchmark: see `analysis.benchmark.benchmark`: ratios to a gradient of the same run.
+        Another package's measurement: what its `Measurement.summary` gives, or else how many
+            numbers there are of each variable, between which ends.
         A joined training: see `analysis.training.history`: value and the others of a density over
             (quantity, training_step).
 
@@ -188,6 +192,8 @@ def _or_reason(ds: xr.Dataset, resolution: float) -> Summary:
 def _kind(ds: xr.Dataset) -> str:
     """Which room calculates, by what the dataset holds: attributes may have been dropped."""
     held = set(ds)
+    if "alpha" not in held and _tables(ds, written):
+        return "summary"
     if {"response_norm", "disagreement"} <= held:
         return "coupling"
     if "orthogonalise_seconds" in held:
@@ -198,7 +204,8 @@ def _kind(ds: xr.Dataset) -> str:
         return "training"
     if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
         return "sweep"
-    return "density"
+    command = command_in(ds.attrs)
+    return "other" if command in MEASUREMENTS and command not in _OWN else "density"
 
 
 def _summary(ds: xr.Dataset, resolution: float) -> Summary:
@@ -207,11 +214,43 @@ def _summary(ds: xr.Dataset, resolution: float) -> Summary:
         "benchmark": benchmark,
         "coupling": coupling_summary,
         "density": lambda ds: headline(ds, resolution=resolution),
+        "other": _other,
+        "summary": lambda ds: ds,  # such as one that comes from a file, and prints itself again
         "sweep": _sweep,
         "training": history,
     }
     numbers = calculate[_kind(ds)](ds)
     return Summary(numbers.data_vars, numbers.coords, numbers.attrs)
+
+
+_OWN = ("accuracy", "benchmark", "coupling", "density", "epsilon_sweep", "fraction_sweep")
+
+
+def _other(ds: xr.Dataset) -> xr.Dataset:
+    """Another package's: what it makes of its numbers, or else which there are."""
+    if name := measurement_in(ds.attrs).summary:
+        found: xr.Dataset = named("summary", name, {})(ds)
+        return found
+    names = [name for name in ds.data_vars if ds[name].dtype.kind in "fiu"]
+    bases = [_extent(ds[name]) for name in names]
+    return xr.Dataset(
+        {
+            "value": ("quantity", np.full(len(names), np.nan)),
+            "uncertainty": ("quantity", np.full(len(names), np.nan)),
+            "basis": ("quantity", np.array(bases, dtype=object)),
+        },
+        {"quantity": np.array(list(map(str, names)), dtype=object)},
+        ds.attrs,
+    )
+
+
+def _extent(variable: xr.DataArray) -> str:
+    known = variable.values[np.isfinite(variable.values)]
+    if not known.size:
+        return "not measured yet"
+    ends = f"from {alone(float(known.min()), 4)} to {alone(float(known.max()), 4)}"
+    units = variable.attrs.get("units", "1")
+    return f"{known.size} of {variable.size} measured, {ends}{f' {units}' * (units != '1')}"
 
 
 def _accuracy(ds: xr.Dataset) -> xr.Dataset:

@@ -1,8 +1,7 @@
-"""Spectra over epsilon: their distances, and what a reader compares.
+"""Spectra over epsilon, or over parts of the data: how far they lie from that of a reference.
 
-How far spectra of a sweep lie apart.
-
-Spectra of a sweep that can be compared already, while others are still measured.
+`distances` tells Wasserstein distances with their intervals, `measured_settings` those that can be
+told while other settings are still measured.
 """
 
 import math
@@ -12,8 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.analysis.ritz import copies_in, ritz
-from hessview.analysis.trace import LEVEL, student
+from hessview.analysis.ritz import copies_in, ritz, rules_of
+from hessview.analysis.trace import LEVEL, reach
 from hessview.errors import InputError, NotMeasuredError, RecordError
 from hessview.record.datasets import as_dataset, as_run
 from hessview.spectral import quadrature
@@ -171,10 +170,7 @@ def distance(found: Spectra, base: Spectra) -> Distance:
         return Distance(over, np.nan, np.nan, np.nan)
     rough, _, _ = _estimates(_pairs(found[1], base[1], whole))
     resolution = abs(over - rough)
-    below, above = (
-        student(len(pairs), LEVEL) * float(samples.std(ddof=1)) / np.sqrt(len(pairs))
-        for samples in (under, each)
-    )
+    below, above = (reach(samples, LEVEL) for samples in (under, each))
     least = max(float(under.mean()), 0.0)
     return Distance(
         (over + least) / 2,
@@ -199,7 +195,8 @@ def _whole(found: xr.Dataset | None, base: xr.Dataset | None) -> list[int]:
 def _pairs(found: xr.Dataset | None, base: xr.Dataset | None, probes: list[int]) -> list[Pair]:
     if found is None or base is None:
         return []
-    return [(_rule(found, probe), _rule(base, probe)) for probe in probes]
+    one, other = rules_of(found), rules_of(base)
+    return [(one[probe], other[probe]) for probe in probes]
 
 
 def _estimates(pairs: list[Pair]) -> tuple[float, Array, Array]:
@@ -235,12 +232,6 @@ def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.Da
             f"reference={settings[len(settings) // 2]:g}, or sweep with error_every >= 1."
         )
     return int(np.nanargmin(errors.values))
-
-
-def _rule(found: xr.Dataset, probe: int) -> quadrature.Ritz:
-    node, weight, residual = (found[n].values[probe] for n in ("node", "weight", "residual"))
-    there = np.isfinite(node)
-    return quadrature.Ritz(node[there], weight[there], residual[there])
 
 
 def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:

@@ -1,8 +1,7 @@
-"""Trace and Frobenius norm with the intervals that hold them.
+"""Trace and Frobenius norm from the first step of every probe, with intervals that hold them.
 
-A number with the interval that holds it.
-
-Trace and Frobenius norm from the first Lanczos step of every probe, with their intervals.
+`Interval` is a number with such an interval, of whatever quantity; Student's t over probes, and
+what products err by, make its ends.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from scipy.special import stdtrit
 
 from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import JUMP, NOT_A_DERIVATIVE
+from hessview.spectral.quadrature import standard_error
 from hessview.wording import alone
 
 LEVEL = 0.95
@@ -65,6 +65,16 @@ def student(probes: int, level: float) -> float:
         level: How often it is to hold the mean, between 0 and 1.
     """
     return float(stdtrit(probes - 1, (1 + level) / 2))
+
+
+def reach(samples: Array, level: float) -> float:
+    """How far Student's t-interval of a mean reaches to either side.
+
+    Args:
+        samples: One a probe, >= 2, shape (probe,).
+        level: As of `student`.
+    """
+    return float(student(len(samples), level) * float(samples.std(ddof=1)) / np.sqrt(len(samples)))
 
 
 def say_student(probes: int, level: float) -> str:
@@ -187,15 +197,14 @@ def _trace(samples: Array, skewness: float, own: float, note: str) -> Interval:
     value, probes = float(samples.mean()), len(samples)
     if probes == 1:
         return without("1 probe: no spread, hence no interval", value)
-    reach = student(probes, LEVEL) * float(samples.std(ddof=1)) / np.sqrt(probes)
+    to_either_side = reach(samples, LEVEL)
     wider = SKEW * abs(skewness) / np.sqrt(probes)
     below, above = (1.0, 1 + wider) if skewness > 0 else (1 + wider, 1.0)
     basis = say_student(probes, LEVEL)
     if wider >= SKEWED:
         basis += f", wider {'above' if skewness > 0 else 'below'} as few eigenvalues carry it"
-    return Interval(
-        value, value - below * reach - own, value + above * reach + own, LEVEL, basis + note
-    )
+    low, high = value - below * to_either_side - own, value + above * to_either_side + own
+    return Interval(value, low, high, LEVEL, basis + note)
 
 
 def _norm(samples: Array, error: float, note: str) -> Interval:
@@ -203,7 +212,7 @@ def _norm(samples: Array, error: float, note: str) -> Interval:
     value = float(np.sqrt(square))
     if probes == 1:
         return without("1 probe: no spread, hence no interval", value)
-    spread = float(samples.std(ddof=1)) / np.sqrt(probes)
+    spread = float(standard_error(samples))
     low = max(square - student(probes, LEVEL) * spread, 0.0)
     with np.errstate(over="ignore"):
         share = student(probes, (1 + LEVEL) / 2) * spread / square if square else 0.0

@@ -1,8 +1,7 @@
-"""Spectra over a training: runs joined along training steps.
+"""Density runs joined along the training step, and what they tell over a training.
 
-Density runs at several steps of a training, as one dataset, and what they tell over it.
-
-Which density runs tell of which training.
+`join_training` makes one dataset of them and `run_at` takes one out again; `history` gives extremes
+and trace at each training step, and `trainings` says which runs belong to one training.
 """
 
 import json

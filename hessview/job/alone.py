@@ -16,9 +16,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from hessview.errors import HessviewError, JobError
 from hessview.job.job import Job
 from hessview.job.meeting import in_words
-from hessview.job.models import DTYPES, MODELS, Options, build
+from hessview.job.models import build
 from hessview.job.serve import interface_of_rank_0, shared_directory
 from hessview.job.status import Printed, starting, told
+from hessview.record.job_options import DTYPES, JobOptions, add_options, add_place, options_from
 from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
 
@@ -26,34 +27,6 @@ OWNER = "HESSVIEW_OWNER"
 """Environment variable that names the process with which the job ends: `Process`, as JSON."""
 
 _GRACE = 1.0  # seconds for rank 0 to say why the job ends
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a job holds to a command line."""
-    default = Options(model="")
-    parser.add_argument(
-        "--model",
-        required=True,
-        help=f"{', '.join(sorted(MODELS))}, a Hugging Face name or local folder of a causal "
-        "language model, or package.module:function that returns a hessview.Objective",
-    )
-    parser.add_argument("--text", help="UTF-8 text file (default: prose that ships with Python)")
-    parser.add_argument("--tokens", type=int, default=default.tokens, help="tokens over all ranks")
-    parser.add_argument("--length", type=int, default=default.length, help="tokens per sequence")
-    parser.add_argument("--batch", type=int, default=default.batch, help="sequences per batch")
-    parser.add_argument(
-        "--dtype",
-        default=default.dtype,
-        choices=sorted(DTYPES),
-        help="bfloat16 computes in it over float32 shards",
-    )
-    parser.add_argument("--seed", type=int, default=default.seed)
-
-
-def options_from(arguments: argparse.Namespace) -> Options:
-    """The options that a command line holds."""
-    names = Options.__dataclass_fields__
-    return Options(**{name: getattr(arguments, name) for name in names})
 
 
 def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = None) -> int:
@@ -71,14 +44,8 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
         prog="torchrun -m hessview.job",
         description="Serve a model that the ranks of a torchrun share to notebooks.",
     )
-    add_options(parser)
-    parser.add_argument("--run-dir", required=True, help="record and meeting point, made mode 0700")
-    parser.add_argument(
-        "--listen",
-        metavar="INTERFACE",
-        help="private network interface of rank 0's host, on which notebooks on other hosts can "
-        "attach (default: none, only those on rank 0's host can)",
-    )
+    add_options(parser, model="--model")
+    add_place(parser)
     arguments = parser.parse_args(argv)
     if "RANK" not in os.environ:
         parser.error(
@@ -89,17 +56,18 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
     directory: RunDirectory | None = None
     status = 0
     try:
+        options = JobOptions(model=arguments.model, **options_from(arguments))
         printed("joining the ranks")
         with contextlib.ExitStack() as stack:
-            device = stack.enter_context(_process_group(arguments.dtype))
+            device = stack.enter_context(_process_group(options.dtype))
             mesh = init_device_mesh(device, (dist.get_world_size(),), mesh_dim_names=("shard",))
             interface = interface_of_rank_0(arguments.listen)
             directory = shared_directory(arguments.run_dir)
             stack.enter_context(told(printed))
             if rank == 0:
                 stack.enter_context(told(directory.say_starting))
-            starting(f"loading {arguments.model}")
-            objective = build(options_from(arguments), mesh)
+            starting(f"loading {options.model}")
+            objective = build(options, mesh)
             with Job(objective, directory, listen=interface) as job:
                 if rank == 0:
                     print(f"hessview: ready; attach with hessview.attach({arguments.run_dir!r})")

@@ -1,8 +1,6 @@
-"""The fixed data set, and its digest.
+"""The fixed data set: token sequences from a text, and a digest by which data sets are told apart.
 
-A digest of contents: equal for equal data, on every rank and in every process.
-
-A fixed data set of token sequences from a text.
+The digest is equal for equal contents, on every rank and in every process.
 """
 
 import copyreg

@@ -1,10 +1,8 @@
-"""Checks of a module before it is measured.
+"""What must hold of a module before a number of it is believed.
 
-Tied parameters that came apart, which no derivative would show.
-
-Whether ranks that hold copies of a parameter hold, and do, the same.
-
-What must hold before a number is believed: one loss, twice the same, with its gradient.
+One loss, twice the same, and a gradient with the slope of the loss; ranks that hold copies of a
+parameter hold the same and do the same; tied parameters have not come apart, which no derivative
+would show.
 """
 
 import itertools

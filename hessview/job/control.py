@@ -1,12 +1,8 @@
-"""Ranks in step: ticks, agreement, reductions that carry the wish to stop.
+"""Ranks in step: sums that carry the wish to stop, agreement on errors, and ticks between runs.
 
-Sums over ranks, which carry the wish to stop along.
-
-Ranks agreeing on whether to go on, so that none waits for one that has stopped.
-
-Where a rank stands among its collectives, which all ranks have to call in one order.
-
-How ranks stay in step between the steps of a training loop.
+`Reduction` sums a few numbers and stops all ranks at one place; `agree` raises on all what one met;
+`standing` tells whether all have called the same collectives; `Control` brings rank 0's messages to
+the others between the steps of a training loop.
 """
 
 import contextlib
@@ -27,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hessview import interrupts
 from hessview.errors import HessviewError, JobError, RunCancelledError
+from hessview.job import meeting
 from hessview.job.meeting import Meeting
 from hessview.job.sharding import groups
 from hessview.record.events import RunEnded
@@ -182,8 +179,8 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
-        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._ranks = meeting.ranks()
+        self._rank = meeting.rank()
         self._group = (
             dist.new_group(backend="gloo", timeout=_IDLE_LIMIT) if self._ranks > 1 else None
         )

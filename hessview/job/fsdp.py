@@ -1,12 +1,8 @@
-"""A module borrowed from its training: states, hooks and wrappers of FSDP.
+"""A module borrowed from its training, and given back as it was found.
 
-Activation checkpointing of transformers' models, which they switch off in evaluation mode.
-
-A module, and what else a measurement may touch, in the state in which it was found.
-
-Switches of FSDP and DDP that are borrowed for a while and given back.
-
-Ways to spread a module over ranks that cannot be measured, refused by their names.
+Modes, buffers, random states, hooks, and the switches of FSDP and DDP; also activation
+checkpointing of transformers' models, which they leave off in evaluation mode. Ways to spread a
+module over ranks that cannot be measured are refused by their names.
 """
 
 import random

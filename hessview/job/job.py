@@ -1,10 +1,8 @@
-"""What is measured without being asked.
+"""A job that answers notebooks: from a script of its own, or from inside a training loop.
 
-What is measured without being asked.
-
-One job at a time on a module that several jobs of a process share.
-
-A job that answers notebooks: from a script of its own, or from inside a training loop.
+`Job` is polled by all ranks, takes commands, runs them by the `worker` and writes the record;
+`Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
+parameters of a module.
 """
 
 import contextlib
@@ -20,24 +18,24 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any
 
-import torch.distributed as dist
 from torch import nn
 
 from hessview import interrupts
 from hessview.errors import HessviewError, InputError, JobError, NotRestoredError, RecordError
+from hessview.job import meeting
 from hessview.job.control import Control, agree
 from hessview.job.meeting import in_words
 from hessview.job.objective import Objective
 from hessview.job.status import end_of_all, forget
 from hessview.job.worker import Worker
-from hessview.record.commands import Command, command_to_json
+from hessview.record.commands import Command
 from hessview.record.events import JobEnded, JobStarted, Payload, RunEnded
 from hessview.record.log import EventLog
 from hessview.record.measurements import MEASUREMENTS, command_from_json
 from hessview.transport.files import Failure, blame
 from hessview.transport.host import RpcHost
 from hessview.transport.interface import Interface
-from hessview.transport.mailbox import Mailbox
+from hessview.transport.mailbox import Mailbox, Queued
 from hessview.transport.run_directory import RunDirectory
 
 
@@ -146,7 +144,7 @@ class Job:
         evaluation: bool = False,
         listen: Interface | None = None,
     ) -> None:
-        self._rank = dist.get_rank() if dist.is_initialized() else 0
+        self._rank = meeting.rank()
         if directory is not None:
             directory.record_rank(self._rank)
         self._turn = turn(objective.module)
@@ -157,7 +155,7 @@ class Job:
         self._owed: list[tuple[RunEnded, str]] = []
         self._directory = directory
         self._listen = listen
-        self._ranks = dist.get_world_size() if dist.is_initialized() else 1
+        self._ranks = meeting.ranks()
         self._until: Callable[[], str] = lambda: ""
         self._interrupted = False  # whether a rank was in the latest run
         self.closed = False
@@ -217,11 +215,12 @@ class Job:
                     _log.warning("nothing is measured at step %s: %s", step, error)
         while not self.closed:
             message: dict[str, Any] = {}
+            taken: Queued | None = None
             wish = self._until()
             if self.mailbox is not None and wish:
                 message = {"close": wish}
             elif self.mailbox is not None and (taken := self._taken(wait)):
-                message = {"run": taken[0], "command": command_to_json(taken[1])}
+                message = {"run": taken.run, "command": taken.text}
             message = self._control.hear(message, step, patient=wait > 0, wish=wish)
             if not message:
                 return
@@ -229,7 +228,8 @@ class Job:
                 self._part(message["close"])
                 return
             self._interrupted = False
-            readings = self._readings(message["command"], step, caller, patient)
+            command = message["command"] if taken is None else taken.command
+            readings = self._readings(command, step, caller, patient)
             if self._await_turn(message["run"]):
                 try:
                     self._execute(message["run"], readings)
@@ -267,6 +267,9 @@ class Job:
         """Close the record and let attached kernels know; all ranks call it together.
 
         Closing twice is allowed.
+
+        Args:
+            reason: Why, in words, for the record and for whoever is attached.
         """
         with interrupts.held():
             if not self.closed:
@@ -317,7 +320,7 @@ class Job:
                 self._directory, self.mailbox, job=self.identity, listen=self._listen
             )
 
-    def _taken(self, wait: float) -> tuple[str, Command] | None:
+    def _taken(self, wait: float) -> Queued | None:
         """The next command, waited for as long as nobody is interrupted."""
         assert self.mailbox is not None, "only rank 0 takes commands"
         deadline = time.monotonic() + wait
@@ -329,7 +332,7 @@ class Job:
         return None
 
     def _readings(
-        self, command: dict[str, Any], step: int | None, caller: str, patient: bool
+        self, command: Command | str, step: int | None, caller: str, patient: bool
     ) -> Generator[Payload, None, None]:
         """What the ranks find, unless they may be at different moments of the training."""
         try:

@@ -1,13 +1,10 @@
 """How the processes of a job end: a rank, and torchrun when it is interrupted.
 
-The last step of a rank.
-
-Ends a job that torchrun was asked to stop in one line, in place of torchrun's own traceback.
-
 An interrupt of `torchrun -m hessview.job` is met by torchrun's process, in which no code of a job
 runs; it would print 25 lines. torchrun loads plug-ins that offer ways for hosts to find each
 other ("torchrun.handlers" among Python's entry points). hessview offers one that finds nobody,
-so that this module is loaded there; in torchruns of anything else it does nothing.
+so that this module is loaded there, and ends such a job in one line; in torchruns of anything
+else it does nothing.
 """
 
 import logging

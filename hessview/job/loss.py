@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed, reachable
-from hessview.job import sharding
+from hessview.job import meeting, sharding
 from hessview.job.control import agree
 from hessview.job.fsdp import accumulating
 from hessview.job.gathered import double_backward
@@ -325,8 +325,8 @@ class ShardedLoss(Passes):
         Returns:
             Which ranks' loss is not, or, where all are finite, that the gradient is not.
         """
-        flags = torch.zeros(dist.get_world_size() if dist.is_initialized() else 1)
-        flags[dist.get_rank() if dist.is_initialized() else 0] = not math.isfinite(share)
+        flags = torch.zeros(meeting.ranks())
+        flags[meeting.rank()] = not math.isfinite(share)
         found = self.space.reduce(flags.to(self.space.device, torch.float64)).nonzero().flatten()
         if not len(found):
             return "the gradient is not finite"

@@ -8,6 +8,16 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 from hessview.errors import JobError
 
 
+def rank() -> int:
+    """This process's rank, 0 of one that is alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def ranks() -> int:
+    """How many ranks there are, 1 of a process that is alone."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
 class Meeting:
     """A part of the store of a process group.
 

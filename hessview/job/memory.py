@@ -1,9 +1,4 @@
-"""What a rank can hold, and what a piece of work sends.
-
-What a rank can hold.
-
-What a piece of work sends through torch's process groups.
-"""
+"""What a rank can hold, and what a piece of work sends through torch's process groups."""
 
 import socket
 from typing import Any
@@ -16,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hessview.errors import InputError
 from hessview.job.control import agree
 from hessview.record.commands import Benchmark
+from hessview.wording import size
 
 
 def ranks_on_this_host() -> int:
@@ -54,9 +50,7 @@ def require_memory(device: torch.device, need: int, what: str, cure: str) -> Non
     free = free_memory(device, ranks_on_this_host())
     with agree():
         if need > free:
-            raise InputError(
-                f"{what}, {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; {cure}."
-            )
+            raise InputError(f"{what}, {size(need)}, and {size(free)} are free; {cure}.")
 
 
 class Collectives(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped

@@ -1,8 +1,7 @@
-"""Models by name: extension points, and small ones that come along.
+"""Models by name: each entry builds an objective on all ranks together.
 
-A GPT of under a million parameters, trained for some seconds on the bytes of a text.
-
-Models by name: each entry builds an objective on all ranks together.
+Causal language models of transformers, functions of the user's, and a GPT of under a million
+parameters that is trained for some seconds on the bytes of a text.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 from torch.distributed.device_mesh import DeviceMesh
 
 from hessview.errors import InputError
-from hessview.extensions import named
+from hessview.extensions import Registry, named
 from hessview.job import sharding
 from hessview.job.batches import (
     next_token_logits,
@@ -32,6 +31,8 @@ from hessview.job.control import agree
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
 from hessview.job.status import starting
+from hessview.record.job_options import JobOptions
+from hessview.wording import counted
 
 _WIDTH, _LAYERS, _HEADS, _CONTEXT = 128, 4, 4, 256
 _STEPS, _BATCH, _LENGTH = 150, 16, 64
@@ -114,29 +115,6 @@ DTYPES = {
 """Data types by name: of the shards, and of forward and backward where it is another."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user asks of a model; see `hessview launch --help`.
-
-    Attributes:
-        model: Name in MODELS, Hugging Face name, local folder, or "package.module:function".
-        text: Text file, None for Python's own prose.
-        tokens: Tokens of the data set, over all ranks.
-        length: Tokens per sequence.
-        batch: Sequences per batch.
-        dtype: Name in DTYPES.
-        seed: Seed of whatever is random in making the model.
-    """
-
-    model: str
-    text: str | None = None
-    tokens: int = 4096
-    length: int = 256
-    batch: int = 4
-    dtype: str = "float32"
-    seed: int = 0
-
-
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A causal language model on rank 0, before it is sharded.
@@ -152,7 +130,7 @@ class Source:
     revision: str
 
 
-def build(options: Options, mesh: DeviceMesh) -> Objective:
+def build(options: JobOptions, mesh: DeviceMesh) -> Objective:
     """Build the objective that the options name, on every rank of a mesh.
 
     Args:
@@ -165,17 +143,15 @@ def build(options: Options, mesh: DeviceMesh) -> Objective:
         ObjectiveError: A plain module that cannot be sharded; raised on all ranks alike.
     """
     with agree():
-        if options.dtype not in DTYPES:
-            raise InputError(f"dtype {options.dtype!r} is unknown; use one of {sorted(DTYPES)}.")
-        own = call(options.model) if ":" in options.model else None
+        own = call(options.model) if is_function(options.model) else None
     if own is not None:
         shard_plain(own)
         return own
-    return causal_lm(MODELS.get(options.model, _from_transformers), options, mesh)
+    return causal_lm(_LANGUAGE_MODELS.get(options.model, _from_transformers), options, mesh)
 
 
 def causal_lm(
-    source_of: Callable[[Options], Source], options: Options, mesh: DeviceMesh
+    source_of: Callable[[JobOptions], Source], options: JobOptions, mesh: DeviceMesh
 ) -> Objective:
     """Next-token loss of a causal language model that rank 0 loads and all ranks share.
 
@@ -198,7 +174,7 @@ def causal_lm(
             shared = [source.module.config, batches, source.revision]
     dist.broadcast_object_list(shared)
     config, batches, revision = shared
-    starting(f"sharding {options.model} over {mesh.size()} rank{'s' * (mesh.size() > 1)}")
+    starting(f"sharding {options.model} over {counted(mesh.size(), 'rank')}")
     module = _share(source, config, options, mesh)
     device = torch.device(mesh.device_type)
     return Objective(
@@ -224,7 +200,7 @@ def check_length(length: int, config: Any) -> None:
         )
 
 
-def _share(source: Source | None, config: Any, options: Options, mesh: DeviceMesh) -> nn.Module:
+def _share(source: Source | None, config: Any, options: JobOptions, mesh: DeviceMesh) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     dtype, compute_dtype = DTYPES[options.dtype]
@@ -245,7 +221,7 @@ def _share(source: Source | None, config: Any, options: Options, mesh: DeviceMes
     return module
 
 
-def _from_transformers(options: Options, gguf_file: str | None = None) -> Source:
+def _from_transformers(options: JobOptions, gguf_file: str | None = None) -> Source:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -309,27 +285,40 @@ def smollm2_file() -> pathlib.Path:
     return file
 
 
-def _smollm2(options: Options) -> Source:
+def _smollm2(options: JobOptions) -> Source:
     file = smollm2_file()
     return _from_transformers(dataclasses.replace(options, model=str(file.parent)), file.name)
 
 
-def _tiny(options: Options) -> Source:
+def _tiny(options: JobOptions) -> Source:
     module = train(read_text(options.text), seed=options.seed)
     return Source(module.to(DTYPES[options.dtype][0]), encode, f"trained, seed {options.seed}")
 
 
+_LANGUAGE_MODELS: dict[str, Callable[[JobOptions], Source]] = {"smollm2": _smollm2, "tiny": _tiny}
+"""Models that come with packages or are trained on the spot, by name."""
+
+MODELS: Registry[Callable[..., Any]] = Registry(
+    "model", "hessview.models", _LANGUAGE_MODELS, callable
+)
+"""These, and the functions of installed packages (entry points), which return an Objective."""
+
+
+def is_function(model: str) -> bool:
+    """Whether a model's name is that of a function which returns an Objective."""
+    return ":" in model or (model in MODELS and model not in _LANGUAGE_MODELS)
+
+
 def call(name: str) -> Objective:
-    """The objective that a function gives, by name: package.module:function."""
-    functions: dict[str, Callable[[], object]] = {}
-    objective = named("model", name, functions)()
+    """The objective that a function gives.
+
+    Args:
+        name: Of an installed package's model, or "package.module:function".
+    """
+    objective = named("model", name, MODELS)()
     if not isinstance(objective, Objective):
         raise InputError(
             f"model {name!r} returned a {type(objective).__name__}; it has to return a "
             "hessview.Objective."
         )
     return objective
-
-
-MODELS: dict[str, Callable[[Options], Source]] = {"smollm2": _smollm2, "tiny": _tiny}
-"""Models that come with packages or are trained on the spot, by name."""

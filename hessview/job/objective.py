@@ -1,10 +1,7 @@
-"""What is differentiated: module, loss, batches and blocks.
+"""What is differentiated: a module, a loss, a fixed data set, and the blocks of its parameters.
 
-One batch on its way through a model, seen as outputs and terms.
-
-Which parameters form the blocks of a job, or of one command.
-
-What is differentiated: a module, a loss, and a fixed data set.
+`Objective` holds them; `BatchPortion` is one batch on its way through the model, seen as outputs
+and terms; blocks and subsets are found by patterns of the parameters' names.
 """
 
 import dataclasses

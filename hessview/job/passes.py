@@ -1,8 +1,7 @@
-"""Forward and backward passes, and what the routers of experts choose in them.
+"""One rank's forward and backward passes over its share of the data, in step with the others.
 
-What the routers of a mixture of experts choose: where they change, nothing has a derivative.
-
-One rank's passes over its share of the data, in step with the other ranks.
+What the routers of a mixture of experts choose in them is noted: where that changes, nothing has a
+derivative.
 """
 
 import math
@@ -21,7 +20,7 @@ from hessview import interrupts
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed, reachable
 from hessview.job import control as in_step
-from hessview.job import sharding
+from hessview.job import meeting, sharding
 from hessview.job.fsdp import one_divisor, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.sharing import Sharing, sharing_of
@@ -128,7 +127,7 @@ class Passes:
         """
         self.sharing = sharing
         self._position, self._ranks = sharing.position, sharing.ranks
-        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        world = meeting.ranks()
         self._copies = world // self._ranks
         self._alone = world == 1
         self._spread = float(self._ranks)  # what is backpropagated, over the sum of gradients

@@ -26,10 +26,18 @@ from hessview.job import models as tiny
 from hessview.job.batches import next_token_logits, next_token_loss, next_token_terms, token_batches
 from hessview.job.loss import ShardedLoss
 from hessview.job.memory import Collectives
-from hessview.job.models import DTYPES, Options, call, cannot_load, check_length, smollm2_file
+from hessview.job.models import (
+    DTYPES,
+    call,
+    cannot_load,
+    check_length,
+    is_function,
+    smollm2_file,
+)
 from hessview.job.objective import Objective, job_blocks
 from hessview.job.plain import shard_plain
 from hessview.operators import facts_of_made, maker_of
+from hessview.record.job_options import JobOptions
 from hessview.record.operator_facts import OperatorFacts
 
 _KINDS = {  # of torch's trackers
@@ -85,7 +93,7 @@ class Rehearsal:
 
 
 def rehearse(
-    options: Options, *, ranks: int, operator: str, epsilon: float | Literal["auto"]
+    options: JobOptions, *, ranks: int, operator: str, epsilon: float | Literal["auto"]
 ) -> Rehearsal:
     """Go through a gradient as rank 0 of a job.
 
@@ -102,7 +110,7 @@ def rehearse(
         ObjectiveError: What a job would refuse.
         JobError: This process belongs to a job.
     """
-    own = ":" in options.model
+    own = is_function(options.model)
     fake = contextlib.nullcontext() if own else FakeTensorMode()
     with _missing(ranks) as mesh:
         objective = _called(options.model, ranks) if own else _language_model(options, mesh, fake)
@@ -145,7 +153,7 @@ def _missing(ranks: int) -> Iterator[DeviceMesh]:
         dist.destroy_process_group()
 
 
-def _language_model(options: Options, mesh: DeviceMesh, fake: Any) -> Objective:
+def _language_model(options: JobOptions, mesh: DeviceMesh, fake: Any) -> Objective:
     """As `models.causal_lm`, without weights, text and tokenizer."""
     from transformers import AutoModelForCausalLM
 

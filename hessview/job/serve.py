@@ -8,6 +8,7 @@ import sys
 import torch.distributed as dist
 
 from hessview import interrupts
+from hessview.job import meeting
 from hessview.job.control import agree
 from hessview.job.job import Job
 from hessview.job.objective import Objective
@@ -74,7 +75,7 @@ def interface_of_rank_0(listen: str | None) -> Interface | None:
     Raises:
         InputError: It is none, or public; raised on all ranks alike.
     """
-    rank = dist.get_rank() if dist.is_initialized() else 0
+    rank = meeting.rank()
     with agree():
         return private_interface(listen) if rank == 0 and listen is not None else None
 
@@ -87,7 +88,7 @@ def shared_directory(run_dir: str | os.PathLike[str]) -> RunDirectory:
         JobError: Another job lives in it; raised on all ranks alike.
     """
     directory: RunDirectory | None = None
-    rank = dist.get_rank() if dist.is_initialized() else 0
+    rank = meeting.rank()
     with agree():
         if rank == 0:
             directory = RunDirectory.create(run_dir)

@@ -1,9 +1,4 @@
-"""What this rank holds of each parameter.
-
-What this rank holds of each parameter.
-
-Which part of a module this rank holds; and how hessview shards one itself.
-"""
+"""Which part of each parameter this rank holds, and how hessview shards a plain module itself."""
 
 import hashlib
 import math
@@ -21,7 +16,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 from torch.distributed.tensor.placement_types import Placement
 
 from hessview.errors import ObjectiveError
-from hessview.job import sharding
+from hessview.job import meeting, sharding
 from hessview.spectral.vectors import Piece
 
 _PIPELINE = (
@@ -42,7 +37,7 @@ def pieces(module: nn.Module, *, data_ranks: int) -> list[Piece]:
             a part of the ranks only holds.
     """
     parameters = sharding.trainable(module)
-    ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+    ranks, rank = meeting.ranks(), meeting.rank()
     replica = sharding.distributed_data_parallel(module)
     if replica is not None:
         joined = dist.get_process_group_ranks(replica.process_group)
@@ -383,7 +378,7 @@ def copied_within(module: nn.Module) -> bool:
     group_of = _group_of(module)
     if distributed_data_parallel(module) is not None:
         return False
-    ranks = dist.get_world_size() if dist.is_initialized() else 1
+    ranks = meeting.ranks()
     for parameter in trainable(module).values():
         inner = inner_dimensions(parameter, group_of.get(id(parameter)))
         if any(size > 1 and place.is_replicate() for _, size, place in inner):

@@ -137,7 +137,7 @@ class _Place:
         parts, whole = surface.space.split(direction), surface.space.split(self._gradient)
         for index in indices:
             parts[index].copy_(whole[index])
-        norm = math.sqrt(float(surface.space.reduce(surface.space.squares(direction))[0]))
+        norm = surface.space.norm(direction)
         if not norm < math.inf:
             return _Found(norm, {}, "open")
         if norm <= self._floor:
@@ -175,7 +175,7 @@ class _Place:
         ahead, ahead_at = self._at(move, direction, distance)
         behind, behind_at = self._at(move, direction, -distance)
         moved = ahead_at.sub_(behind_at)
-        said = float(self._surface.space.products(moved[None], self._gradient)[0])
+        said = self._surface.space.dot(moved, self._gradient)
         return (ahead - behind) / said if said else math.nan
 
     def _at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:

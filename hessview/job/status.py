@@ -1,9 +1,4 @@
-"""What a job says of itself: how it starts, and how runs end.
-
-What a job is doing before it can be asked, told to whoever listens.
-
-How a run ends, in words: on a rank, and on all of them.
-"""
+"""What a job says of itself: what it is doing before it can be asked, and how its runs end."""
 
 import contextlib
 import gc

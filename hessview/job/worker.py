@@ -1,9 +1,4 @@
-"""A rank at work: refuses, measures, tells.
-
-Refusing a command before it is recorded: names that the job does not know.
-
-Executes commands, in step on all ranks.
-"""
+"""A rank at work: refuses commands that its objective cannot carry out, and executes the others."""
 
 import importlib
 import importlib.util
@@ -19,7 +14,7 @@ import torch.distributed as dist
 from hessview._version import __version__
 from hessview.errors import HessviewError, InputError, NotRestoredError
 from hessview.extensions import named
-from hessview.job import checks
+from hessview.job import checks, meeting
 from hessview.job import checks as copies
 from hessview.job.checks import untied
 from hessview.job.control import Reduction, agree
@@ -39,9 +34,10 @@ from hessview.operators.base import Operator
 from hessview.operators.exact import LARGEST
 from hessview.record.commands import Command, Coupling, LanczosCommand
 from hessview.record.events import JobStarted, Payload, Reading, RunEnded, RunStarted
-from hessview.record.measurements import MEASUREMENTS, command_from_json
+from hessview.record.measurements import MEASUREMENTS, command_from_text
 from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import did_you_mean
+from hessview.wording import size
 
 
 def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
@@ -175,7 +171,7 @@ class Worker:
             revision=objective.revision,
             parameters=surface.space.size,
             blocks={block: sum(sizes[n] for n in names) for block, names in self.blocks.items()},
-            world_size=dist.get_world_size() if dist.is_initialized() else 1,
+            world_size=meeting.ranks(),
             mesh=mesh_of(objective.module),
             data_ranks=surface.sharing.ranks,
             notes=self.notes,
@@ -212,7 +208,7 @@ class Worker:
 
     def execute(
         self,
-        command: Command | Mapping[str, Any],
+        command: Command | str,
         *,
         training_step: int | None = None,
         conclude: Conclude | None = None,
@@ -220,7 +216,7 @@ class Worker:
         """Run a command at the present weights, and leave everything as it was found.
 
         Args:
-            command: What to measure; also as JSON.
+            command: What to measure; as JSON text on ranks that another one tells.
             training_step: Step of the surrounding training loop, None outside of one.
             conclude: Called with how it ended on this rank, and the error, if there was one;
                 gives how it ended on all ranks, or raises the error. By default hessview's own
@@ -248,10 +244,10 @@ class Worker:
             yield end
 
     def _measured(
-        self, command: Command | Mapping[str, Any], training_step: int | None
+        self, command: Command | str, training_step: int | None
     ) -> Generator[Payload, None, str | None]:
-        if not isinstance(command, Command):
-            command = command_from_json(command)
+        with agree(on_all=True):  # a host may lack what another one measures
+            command = command_from_text(command) if isinstance(command, str) else command
         checks.check_mode(self.surface.objective.module)
         measurement = MEASUREMENTS[command.name]
         surface = self._restricted(command)
@@ -298,7 +294,7 @@ class Worker:
             fits = max(2, rows * free // need)
             raise InputError(
                 f"steps={command.steps} with reorthogonalize={command.reorthogonalize!r} keeps "
-                f"{rows} vectors, {need / 1e9:.1f} GB a rank, and {free / 1e9:.1f} GB are free; "
+                f"{rows} vectors, {size(need)} a rank, and {size(free)} are free; "
                 f"use steps <= {fits}, reorthogonalize={fits} (a window), or more ranks."
             )
 

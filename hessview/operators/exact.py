@@ -1,10 +1,8 @@
-"""Exact Hessian-vector products by autograd, and kernels through which it cannot see.
+"""Hessian-vector products by double backward on gathered parameters: the oracle for small models.
 
-The Hessian by double backward on gathered parameters: the oracle for small models.
-
-Backpropagation through a gradient, which fails aloud where torch would leave parts out.
-
-Whether double backward sees the same Hessian as differences of the gradient do.
+Backpropagation through a gradient fails aloud here where torch would leave parts out, and the first
+product is held against a difference of gradients, since autograd does not see through every
+kernel.
 """
 
 import math

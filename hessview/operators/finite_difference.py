@@ -1,12 +1,9 @@
-"""Hessian-vector products as differences of gradients, at parameters moved by epsilon.
+"""Hessian-vector products as differences of gradients, at parameters that are moved by epsilon.
 
-What all operators by finite differences share: trying a step, judging it, measuring D.
-
-Moving the parameters, and bringing them back bit by bit.
-
-The Hessian by differences of the gradient: central, of fourth order, and forward.
-
-The Hessian by central differences whose two gradients are summed over ranks at once.
+`displaced` moves them and brings them back bit by bit; `Differences` is what all such operators
+share: trying an epsilon, judging it, measuring the error D. The operators are central differences,
+those of fourth order, forward ones, and central ones whose two gradients are summed over ranks at
+once.
 """
 
 import abc
@@ -311,7 +308,7 @@ class Differences(abc.ABC):
         return along, math.sqrt(max(square, 0.0))
 
     def _norm(self, vector: Tensor) -> float:
-        return math.sqrt(float(self._surface.space.reduce(self._surface.space.squares(vector))))
+        return self._surface.space.norm(vector)
 
 
 def _ratio(change: float, norm: float) -> float:

@@ -163,4 +163,4 @@ def richardson(
 
 
 def _norm(surface: LossSurface, vector: Tensor) -> float:
-    return math.sqrt(float(surface.space.reduce(surface.space.squares(vector))))
+    return surface.space.norm(vector)

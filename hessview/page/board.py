@@ -1,9 +1,4 @@
-"""A dashboard's page: list, form, and the runs that are open.
-
-The form by which a dashboard's reader asks for a spectral density.
-
-What a dashboard shows, run by run, whatever shell shows it.
-"""
+"""A dashboard's page, whatever shell shows it: the list, the form, and the runs that are open."""
 
 import functools
 import itertools
@@ -15,12 +10,12 @@ import xarray as xr
 
 from hessview.analysis.grouping import siblings
 from hessview.page.card import card
+from hessview.page.contract import BoardHead, BoardMessage, Card, Change, Form, Notice, Part
 from hessview.page.live import (
     DETACHED,
     Actions,
     Asked,
     Live,
-    Notice,
     Pump,
     dataset_of,
     is_live,
@@ -29,7 +24,7 @@ from hessview.page.live import (
 )
 from hessview.page.looks import look_of
 from hessview.page.overviews import Overview, entry, overviews
-from hessview.page.state import Json, page_state
+from hessview.page.state import page_state
 from hessview.page.wire import change
 from hessview.record.commands import Density, EpsilonSweep
 from hessview.record.events import ENDED
@@ -38,7 +33,7 @@ from hessview.record.operator_facts import OPERATORS
 from hessview.views import theme
 
 
-def form() -> dict[str, Any]:
+def form() -> Form:
     """What the form offers.
 
     Returns:
@@ -54,7 +49,7 @@ def form() -> dict[str, Any]:
     }
 
 
-Tell = Callable[[Json], None]
+Tell = Callable[[BoardMessage], None]
 
 
 class Board:
@@ -72,9 +67,7 @@ class Board:
     """
 
     def __init__(self, session: Any = None, runs: Sequence[Live | xr.Dataset] = ()) -> None:
-        self.head: Json = {}
-        """All that is not about one run: theme, card, form, order of the runs, standing."""
-        self.parts: dict[str, Json] = {}
+        self.parts: dict[str, Part] = {}
         """Of each run, or siblings, by the name of the first, and of each overview: entry, and
         section if looked at."""
         self._session = session
@@ -96,6 +89,8 @@ class Board:
         self._watched: dict[str, Callable[[], None]] = {}
         self._pump = Pump(self._refresh)
         self._actions = Actions(self._session_for, self._answer)
+        self.head = self._made_head([], {})
+        """All that is not about one run: theme, card, form, order of the runs, standing."""
         self._refresh()
         for number, one in enumerate([session] if session is not None else self._sessions):
             self._watched[f"session {number}"] = one.on_change(self._pump.poke)
@@ -181,14 +176,14 @@ class Board:
         told = self._fold_parts(groups, self._looked_at | set(order[:1]), above)
         self._overviews = found
         head = self._made_head(order, groups)
-        message: Json = {}
+        message: BoardMessage = {}
         if head != self.head or wanted:
             self.head = message["head"] = head
         parts = self._answered({name or order[0] for name in wanted if order}) if wanted else {}
-        changes = {}
+        changes: dict[str, Change] = {}
         for name in told:
-            part, old = self.parts[name], before.get(name, {})
-            if old.keys() != part.keys():
+            part, old = self.parts[name], before.get(name)
+            if old is None or old.keys() != part.keys():
                 parts[name] = part
             else:
                 changes[name] = {
@@ -196,13 +191,15 @@ class Board:
                     "to": part["revision"],
                     "difference": change(old, part),
                 }
-        message |= {"parts": parts} if parts else {}
-        message |= {"changes": changes} if changes else {}
+        if parts:
+            message["parts"] = parts
+        if changes:
+            message["changes"] = changes
         if message:
             for tell in list(self._listeners):
                 tell(message)
 
-    def _answered(self, whole: set[str]) -> Json:
+    def _answered(self, whole: set[str]) -> dict[str, Part]:
         """What a page is told that was opened, or missed something: these runs, all entries."""
         return {
             name: part if name in whole or "section" not in part else {"entry": part["entry"]}
@@ -237,18 +234,18 @@ class Board:
         return ended or not is_live(self._runs[name])
 
     def _fold_parts(
-        self, groups: dict[str, list[xr.Dataset]], looked_at: set[str], above: dict[str, Json]
+        self, groups: dict[str, list[xr.Dataset]], looked_at: set[str], above: dict[str, Part]
     ) -> list[str]:
         """Make parts anew whose runs changed, and sections that are missed; gives their names."""
         told = [name for name, part in above.items() if part is not self.parts.get(name)]
-        parts = {}
+        parts: dict[str, Part] = {}
         sweeps = [ds for ds in self._datasets.values() if command_in(ds.attrs) == EpsilonSweep.name]
         swept = not _same(sweeps, self._sweeps)  # some pages show their spectra
         for name, group in groups.items():
-            part = self.parts.get(name, {})
+            part = self.parts.get(name)
             changed = not _same(group, self._groups.get(name, []))
             changed |= swept and look_of(group[0]).beside is not None
-            if changed or (name in looked_at and "section" not in part):
+            if part is None or changed or (name in looked_at and "section" not in part):
                 part = self._part(group, whole=name in looked_at)
                 part["revision"] = next(self._revisions)
                 told.append(name)
@@ -256,23 +253,22 @@ class Board:
         self.parts, self._groups, self._sweeps = {**parts, **above}, groups, sweeps
         return told
 
-    def _folded(self, found: dict[str, Overview], asked: set[str]) -> dict[str, Json]:
+    def _folded(self, found: dict[str, Overview], asked: set[str]) -> dict[str, Part]:
         """Parts of overviews; a page that looks at one that changed will ask for it again."""
-        parts = {}
+        parts: dict[str, Part] = {}
         for name, overview in found.items():
-            part = self.parts.get(name, {})
-            known = self._overviews.get(name)
+            part, known = self.parts.get(name), self._overviews.get(name)
             changed = known is None or not _same(overview.runs, known.runs)
-            if changed or (name in asked and "section" not in part):
+            if part is None or changed or (name in asked and "section" not in part):
                 revision = next(self._revisions)
-                edition = revision if changed else part["entry"]["edition"]
+                edition = revision if part is None or changed else part["entry"]["edition"]
                 part = {"entry": {**overview.entry, "edition": edition}, "revision": revision}
                 if name in asked:
                     part["section"] = overview.section()
             parts[name] = part
         return parts
 
-    def _part(self, group: list[xr.Dataset], *, whole: bool) -> Json:
+    def _part(self, group: list[xr.Dataset], *, whole: bool) -> Part:
         line = entry(group)
         if not whole:
             return {"entry": line}
@@ -284,7 +280,7 @@ class Board:
         section = {**section, "title": title, "subtitle": " · ".join(filter(None, about))}
         return {"entry": line, "section": section}
 
-    def _made_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> Json:
+    def _made_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> BoardHead:
         members = {str(ds.attrs.get("run")): name for name, group in groups.items() for ds in group}
         return {
             "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
@@ -311,7 +307,7 @@ class Board:
         self._pump.poke()
 
 
-def card_of(session: Any) -> Json | None:
+def card_of(session: Any) -> Card | None:
     """The card of a session, None if its record does not say what the job holds."""
     job = session.collector.job
     if job is None:

@@ -2,11 +2,11 @@
 
 import importlib.metadata
 import platform
-from typing import Any
 
 from markupsafe import Markup
 
 from hessview._version import __version__
+from hessview.page.contract import Card
 from hessview.record.events import JobStarted
 from hessview.wording import count, counted, now, number
 
@@ -32,7 +32,7 @@ _WARNING = Markup('<p style="margin:0 0 10px"><strong>{}</strong></p>')
 STATES = ("attached", "watching", "detached")  # any other is why the job is lost
 
 
-def card(job: JobStarted, state: str) -> dict[str, Any]:
+def card(job: JobStarted, state: str) -> Card:
     """What a job differentiates and where, and whether it can be asked.
 
     Args:
@@ -82,7 +82,7 @@ def session_card(job: JobStarted, state: str) -> str:
     return card_html(card(job, state))
 
 
-def card_html(made: dict[str, Any]) -> str:
+def card_html(made: Card) -> str:
     """What `card` made, as HTML for where no script runs; every name in it is escaped."""
     # What is stored stays, and the job does not.
     stand = made["message"] or f"{made['state']} at {now()}"

@@ -1,9 +1,4 @@
-"""Everything that a session measured and measures, on one page, also without scripts.
-
-The dashboard without scripts, for saved notebooks.
-
-Everything that a session measured and measures, on one page.
-"""
+"""Everything that a session measured and measures, on one page; without scripts, its newest run."""
 
 import os
 import threading
@@ -15,6 +10,7 @@ from markupsafe import Markup
 
 from hessview.page.board import Board
 from hessview.page.card import card_html
+from hessview.page.contract import BoardMessage, Sections
 from hessview.page.live import runs_of
 from hessview.page.module import drawing_page
 from hessview.page.static_html import fallback
@@ -48,7 +44,7 @@ def still(board: Board) -> str:
     card = Markup(card_html(board.head["card"])) if board.head["card"] else Markup("")
     newest = Markup("")
     if order:
-        state = {"sections": [board.parts[order[0]]["section"]]}
+        state: Sections = {"sections": [board.parts[order[0]]["section"]]}
         newest = fallback(board.datasets(order[0]), state)
     return str(card + listed + newest)
 
@@ -84,10 +80,14 @@ class Dashboard(Told):
         return self._told
 
     def take(self, message: object) -> None:
-        """Take a message to the board."""
+        """Take a message of the page to the board.
+
+        Args:
+            message: What the page's scripts sent, as JSON values.
+        """
         self.board.take(message)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: BoardMessage) -> None:
         with self._lock:  # numbers in the order in which they are sent
             self._told += 1
             self.send({**message, "told": self._told})

@@ -1,13 +1,4 @@
-"""A page that follows its runs: readings arrive, buttons act.
-
-Whether a page's sessions can be asked, and what they answered last.
-
-Doing something soon after it was asked for, and not too often.
-
-Whatever holds runs, as a list of datasets.
-
-What a page asks of a session, from its buttons and forms.
-"""
+"""A page that follows its runs: whatever holds some, as a list; readings arrive, buttons act."""
 
 import logging
 import threading
@@ -18,6 +9,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import xarray as xr
 
 from hessview.errors import HessviewError, InputError, JobLostError
+from hessview.page.contract import Notice, Standing
 from hessview.record.commands import Command
 from hessview.record.datasets import as_dataset, as_datasets
 from hessview.record.events import ENDED
@@ -179,7 +171,6 @@ def _walk(given: Any) -> Iterator[Live | xr.Dataset]:
         )
 
 
-Notice = dict[str, str]
 Answer = Callable[[Notice | None, Live | None], None]
 
 _log = logging.getLogger(__name__)
@@ -285,7 +276,7 @@ def _command(data: object) -> Command:
         raise InputError(f"command {dict(data)!r} cannot be read ({error}).") from error
 
 
-def standing(sessions: Sequence[Asked], notice: Notice | None) -> dict[str, Any]:
+def standing(sessions: Sequence[Asked], notice: Notice | None) -> Standing:
     """What a page's state says of asking.
 
     Args:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import xarray as xr
 
 from hessview.errors import RecordError
 from hessview.extensions import named
+from hessview.page.contract import FigureBody, Panel, PanelKind, TextBody, Tile
 from hessview.page.panels import (
     accuracy_panel,
     benchmark_panel,
@@ -29,7 +30,6 @@ from hessview.page.tables import (
     sweep_table,
 )
 from hessview.page.tiles import (
-    Tile,
     accuracy_tiles,
     benchmark_tiles,
     coupling_tiles,
@@ -40,27 +40,22 @@ from hessview.page.tiles import (
 from hessview.record.events import ENDED
 from hessview.record.measurements import measurement_in
 from hessview.views import figure_of
+from hessview.wording import aligned
 
-Json = dict[str, Any]
-Panel = Callable[[xr.Dataset], Json]
+Body = Callable[[xr.Dataset], Mapping[str, object]]
 
 
-def readings_panel(ds: xr.Dataset) -> Json:
+def readings_panel(ds: xr.Dataset) -> TextBody:
     """What is measured of each variable, as text.
 
     Args:
         ds: Dataset of a run.
     """
     table = readings_table(ds)
-    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (table.head, *table.rows)
-    ]
-    return {"text": "\n".join(lines)}
+    return {"text": aligned([table.head, *table.rows])}
 
 
-def view_panel(ds: xr.Dataset) -> Json:
+def view_panel(ds: xr.Dataset) -> FigureBody:
     """The figure of the command's view.
 
     Args:
@@ -84,7 +79,8 @@ class Look:
     """How a run of a command looks.
 
     Attributes:
-        kind: By which the page's scripts draw its panel, such as "figure" or "text".
+        kind: By which the page's scripts draw its panel, such as "figure" or "text"; see
+            `page.contract` for what each needs.
         panel: What the panel of this kind needs, from the dataset; it raises RecordError where
             nothing is measured yet.
         further: Panels below the first, which use its values: kind, title, and what it needs.
@@ -94,13 +90,13 @@ class Look:
         beside: What other runs add to the panel, from the dataset and theirs; None for nothing.
     """
 
-    kind: str
-    panel: Panel
-    further: tuple[tuple[str, str, Panel], ...] = ()
+    kind: PanelKind
+    panel: Body
+    further: tuple[tuple[PanelKind, str, Body], ...] = ()
     tiles: Callable[[xr.Dataset], list[Tile]] = readings_tiles
     table: Callable[[xr.Dataset], Table] = readings_table
     drawn: bool = False
-    beside: Callable[[xr.Dataset, Sequence[xr.Dataset]], Json] | None = None
+    beside: Callable[[xr.Dataset, Sequence[xr.Dataset]], Mapping[str, object] | None] | None = None
 
 
 READINGS = Look(kind="text", panel=readings_panel)
@@ -144,35 +140,33 @@ def look_of(ds: xr.Dataset) -> Look:
     return found
 
 
-def panels(ds: xr.Dataset) -> list[Json]:
+def panels(ds: xr.Dataset) -> list[Panel]:
     """The panels of a run.
 
     Args:
         ds: Dataset of the run, also one with nothing measured yet.
 
     Returns:
-        At least one, each a dict of JSON values (NaN is None): kind, by which `view.js` knows how
-        to draw it, title, subtitle, message (why there is nothing to draw, "" if there is), again
-        (the command that was asked for, as JSON, None if it is not known), shares (the place of
-        the panel whose values it uses as well, if any), and what its kind needs.
+        At least one, as `page.contract` has them; src/section.js draws each by its kind.
     """
     look = look_of(ds)
     made = [_first(ds, look)]
     if not made[0]["message"]:
         for kind, title, panel in look.further:
-            made.append({"kind": kind, "title": title, "shares": 0} | panel(ds))
+            head = {"kind": kind, "title": title, "message": "", "shares": 0}
+            made.append(cast(Panel, {**head, **panel(ds)}))
     return made
 
 
-def _first(ds: xr.Dataset, look: Look) -> Json:
+def _first(ds: xr.Dataset, look: Look) -> Panel:
     measurement = measurement_in(ds.attrs)
-    blank: Json = {"kind": look.kind, "title": measurement.title, "subtitle": "", "message": ""}
-    blank["again"] = json.loads(ds.attrs.get("asked", "null"))
+    again = json.loads(ds.attrs.get("asked", "null"))
+    blank = {"kind": look.kind, "title": measurement.title, "subtitle": "", "again": again}
     try:
-        return blank | look.panel(ds)
+        return cast(Panel, {**blank, "message": "", **look.panel(ds)})
     except RecordError:
         first, ended = measurement.first, ds.attrs.get("state") in ENDED
         message = (
             f"The run ended before its first {first}." if ended else f"No {first} is measured yet."
         )
-        return blank | {"message": message}
+        return cast(Panel, {**blank, "message": message})

@@ -1,32 +1,16 @@
-"""The page's ES module as one text, the same for every shell."""
+"""The page's JavaScript as it is served: the loader of each widget, and the page that all share.
+
+Both are built from `page/src` (`npm run build` in `hessview/page`), and the built files are
+committed, so that nobody needs node to install or to use hessview.
+"""
 
 import functools
 import gzip
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-PLOTS = (
-    "tridiagonal.js",
-    "broadening.js",
-    "density.js",
-    "curve_controls.js",
-    "density_panel.js",
-    "figure.js",
-    "spectrum.js",
-    "settings.js",
-    "sweep.js",
-    "coupling.js",
-    "coupling_panel.js",
-    "training.js",
-    "convergence.js",
-    "comparison.js",
-    "panels.js",
-)
-PAGE = ("controls.js", "asking.js", "card.js", "gone.js", "turns.js", "readings.js", "view.js")
-DASHBOARD = ("list.js", "form.js", "dashboard.js")
 
 # plotly.js is written for a page of its own: it leaves itself in window.Plotly, where Panel and
 # FigureWidget keep another version. Whatever was there before is put back.
@@ -39,39 +23,38 @@ const Plotly = ((module) => {{
   return module.exports;
 }})({{ exports: {{}} }});
 """
+EXPORTS = ("merged", "mount", "mountDashboard", "render", "shells")
+"""What the module exports, of what src/page.js offers; see there."""
 
 
 @functools.cache
-def module(*shells: str) -> str:
-    """Source of the module: a private plotly.js, the style, the panels, the page, and a shell.
-
-    Args:
-        *shells: Files of the shell that mounts the page; none for the page alone.
+def module() -> str:
+    """Source of the page as an ES module, with a plotly.js of its own.
 
     Returns:
-        JavaScript that exports `mount(element, state, { ask })`, and what the shell exports.
+        JavaScript that exports `EXPORTS`; `render` is what a component of Panel needs, and `shells`
+        what the loader does.
     """
-    plotly = (STATIC / "plotly-cartesian.min.js").read_text(encoding="utf-8")
-    return "\n".join([_PRIVATE_PLOTLY.format(source=plotly), _texts(*PLOTS, *PAGE, *shells)])
+    return "\n".join([_plotly(), page_without_plots()])
 
 
 @functools.cache
-def module_without_plots(*shells: str) -> str:
-    """Source of the module for cards, which is a hundredth as large: it knows no panels.
+def page_without_plots() -> str:
+    """The same for cards, a tenth as large: no plotly.js is there, and so no panel can be drawn."""
+    exports = [f"export const {name} = hessview.{name};" for name in EXPORTS]
+    return "\n".join([_built("page.js"), *exports])
 
-    Args:
-        *shells: Files of the shell that mounts the page.
 
-    Returns:
-        JavaScript as of `module`.
-    """
-    return "\n".join(["const PANELS = {};", _texts(*PAGE, *shells)])
+@functools.cache
+def report_script() -> str:
+    """The script of a report: the page, which mounts itself into the file's elements."""
+    return "\n".join([_plotly(), _built("page.js"), "hessview.report();"])
 
 
 @functools.cache
 def loader() -> str:
     """Source of the module that each widget brings along, and that loads the page of all."""
-    return (STATIC / "loader.js").read_text(encoding="utf-8")
+    return _built("loader.js")
 
 
 @dataclass(frozen=True)
@@ -79,7 +62,7 @@ class Source:
     """A page that a notebook's document loads once, whichever of its widgets asks for it.
 
     Args:
-        text: The module; it exports `shells`, see shells.js.
+        text: The module; it exports `shells`, see src/shells.js.
     """
 
     text: str
@@ -98,16 +81,18 @@ class Source:
 @functools.cache
 def drawing_page() -> Source:
     """The page of runs and dashboards in a notebook."""
-    return Source(module(*DASHBOARD, "shells.js", "notebook.js", "dashboard_widget.js"))
+    return Source(module())
 
 
 @functools.cache
 def card_page() -> Source:
     """The page of cards in a notebook."""
-    return Source(module_without_plots("shells.js", "notebook.js"))
+    return Source(page_without_plots())
 
 
-def _texts(*names: str) -> str:
-    style = json.dumps((STATIC / "view.css").read_text(encoding="utf-8"))
-    parts = [(STATIC / name).read_text(encoding="utf-8") for name in names]
-    return "\n".join([f"const STYLE = {style};", *parts])
+def _plotly() -> str:
+    return _PRIVATE_PLOTLY.format(source=_built("plotly-cartesian.min.js"))
+
+
+def _built(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")

@@ -1,21 +1,16 @@
-"""What a dashboard lists: runs, and what several tell together.
-
-A run as a line of the dashboard's list.
-
-What a dashboard lists besides runs: what several density runs tell together.
-"""
+"""What a dashboard lists: each run as a line, and what several density runs tell together."""
 
 import dataclasses
 import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import xarray as xr
 
 from hessview.analysis.compare import labels, measured
 from hessview.analysis.grouping import unite
 from hessview.analysis.training import trainings
+from hessview.page.contract import Entry, Section, Status
 from hessview.page.sections import comparison_sections, training_section
 from hessview.page.status import status
 from hessview.record.commands import Command
@@ -23,10 +18,8 @@ from hessview.record.measurements import MEASUREMENTS, measurement_in
 from hessview.record.operator_facts import facts_in
 from hessview.wording import number
 
-Json = dict[str, Any]
 
-
-def entry(group: Sequence[xr.Dataset]) -> Json:
+def entry(group: Sequence[xr.Dataset]) -> Entry:
     """What tells a run from the others of its kind.
 
     Args:
@@ -85,10 +78,10 @@ class Overview:
     """
 
     runs: list[xr.Dataset]
-    entry: Json
-    made: Callable[[], Json]
+    entry: Entry
+    made: Callable[[], Section]
 
-    def section(self) -> Json:
+    def section(self) -> Section:
         """Its section, under the title that its line has; it takes seconds of fifty runs."""
         title = f"{self.entry['kind']} · {self.entry['label']}"
         return {**self.made(), "title": title, "subtitle": self.entry["detail"]}
@@ -131,12 +124,20 @@ def _training(runs: list[xr.Dataset]) -> Overview:
     return Overview(runs, line, lambda: training_section(runs))
 
 
-def _entry(kind: str, label: str, detail: str) -> Json:
-    status = {"state": "done", "label": "", "message": "", "done": 0, "total": 0}
+def _entry(kind: str, label: str, detail: str) -> Entry:
+    status: Status = {
+        "state": "done",
+        "label": "",
+        "message": "",
+        "done": 0,
+        "total": 0,
+        "unit": "runs",
+        "left": "",
+    }
     return {
         "kind": kind,
         "place": PLACES[kind],
         "label": label,
         "detail": detail,
-        "status": status | {"unit": "runs", "left": ""},
+        "status": status,
     }

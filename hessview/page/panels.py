@@ -1,19 +1,4 @@
-"""Figures of a run's page.
-
-What a figure over settings says at each of them, as rows of text for the page's slider.
-
-What a page computes every spectrum from.
-
-Spectra at the settings of a figure: below the figure the page draws the one that is chosen.
-
-What the page needs to draw a density of any steps and probes by itself.
-
-What the page needs to draw how the extremes of any probe settle.
-
-What the page needs to draw a coupling, and any row of it, in either unit and on either scale.
-
-How each command's dataset becomes a panel of the page.
-"""
+"""Panels of a run's page: what each kind needs, as `page.contract` has it."""
 
 import math
 from collections.abc import Sequence
@@ -38,6 +23,25 @@ from hessview.analysis.ritz import (
 )
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of
 from hessview.errors import RecordError
+from hessview.page.contract import (
+    Coefficients,
+    ConvergenceBody,
+    CouplingBody,
+    CouplingView,
+    DensityBody,
+    Figure,
+    FigureBody,
+    Over,
+    Probe,
+    Rows,
+    SettingsBody,
+    Shared,
+    Spectra,
+    SpectrumAt,
+    SpectrumWithoutFigure,
+    SweepBody,
+    TextBody,
+)
 from hessview.page.wire import plain
 from hessview.record.commands import EpsilonSweep
 from hessview.record.events import ENDED
@@ -54,21 +58,15 @@ from hessview.views.sweep import describe as describe_sweep
 from hessview.views.sweep import sweep
 from hessview.wording import number
 
-Json = dict[str, Any]
-
 # What a slider moves over, by the setting: its label and whether it is logarithmic.
 _LABELS = {"epsilon": ("Step ε", True), "fraction": ("Part of the data", False)}
 
 
-def steps_over(ds: xr.Dataset) -> Json:
+def steps_over(ds: xr.Dataset) -> Over:
     """The steps of an accuracy run, and its numbers at each.
 
     Args:
         ds: Dataset of an accuracy run, also a half-done one.
-
-    Returns:
-        label, axis (of the figure), log, askable (whether another can be measured), values (the
-        measured settings, ascending), head, and rows: for each value a list of rows of text.
     """
     resolved = theory(ds).resolved
     places = np.flatnonzero(np.isfinite(ds.relative_error.values).any(axis=0)).tolist()
@@ -81,15 +79,12 @@ def steps_over(ds: xr.Dataset) -> Json:
     return _over("epsilon", "x", ds.epsilon.values[places], head, rows)
 
 
-def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Json:
+def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Over:
     """The settings of a sweep, and how far its spectra lie from the reference's.
 
     Args:
         part: Dataset of a sweep, its finished settings only.
         apart: Their distances, as `analysis.sweep.distances` gives them.
-
-    Returns:
-        As of `steps_over`.
     """
     setting = setting_of(part)
     rows = []
@@ -108,23 +103,24 @@ def _direction(one: xr.Dataset, resolved: bool) -> list[str]:
     return [str(one.direction.item()), error, *numbers, number(one.error.item(), 2)]
 
 
-def _over(setting: str, axis: str, values: Any, head: list[str], rows: list[Any]) -> Json:
+def _over(setting: str, axis: str, values: Any, head: list[str], rows: list[Rows]) -> Over:
     label, log = _LABELS[setting]
-    found = {"label": label, "axis": axis, "log": log, "askable": setting == "epsilon"}
-    exact = [float(f"{value:.10g}") for value in values]  # as the figure's own coordinates
-    return found | {"values": exact, "head": head, "rows": rows}
+    return {
+        "label": label,
+        "axis": axis,
+        "log": log,
+        "askable": setting == "epsilon",
+        "values": [float(f"{value:.10g}") for value in values],  # as the figure's coordinates
+        "head": head,
+        "rows": rows,
+    }
 
 
-def coefficients(ds: xr.Dataset) -> Json:
+def coefficients(ds: xr.Dataset) -> Coefficients:
     """Lanczos coefficients of every probe that is begun, in full precision.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: steps (asked of each probe), over (whether nothing more can
-        arrive), and probes: probe, alpha and beta of its leading steps, and, where old vectors
-        were given up, merged: which Ritz values are copies, as `analysis.ritz.merges_of` has it.
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -134,44 +130,39 @@ def coefficients(ds: xr.Dataset) -> Json:
     lengths = found.steps.values.tolist()
     alpha, beta = (rows[name].values for name in ("alpha", "beta"))
     full, epsilon = keeps_all(rows), machine_epsilon(rows)
-    return {
-        "steps": alpha.shape[1],
-        "over": ds.attrs.get("state") in ENDED,
-        "probes": [
+    probes: list[Probe] = []
+    for place, length in enumerate(lengths):
+        if not length:
+            continue
+        probes.append(
             {
-                "probe": probe,
+                "probe": found.probe.values[place].item(),
                 "alpha": alpha[place, :length].tolist(),
                 "beta": beta[place, :length].tolist(),
-                **({} if full else {"merged": merges_of(steps_of(rows, place, length), epsilon)}),
             }
-            for place, (probe, length) in enumerate(
-                zip(found.probe.values.tolist(), lengths, strict=True)
-            )
-            if length
-        ],
-    }
+        )
+        if not full:
+            probes[-1]["merged"] = merges_of(steps_of(rows, place, length), epsilon)
+    over = ds.attrs.get("state") in ENDED
+    return {"steps": alpha.shape[1], "over": over, "probes": probes}
 
 
-def sweep_spectra(part: xr.Dataset) -> Json:
+def sweep_spectra(part: xr.Dataset) -> Spectra:
     """The spectrum at each setting of a sweep.
 
     Args:
         part: Dataset of a sweep, those of its settings only that have a finished probe.
-
-    Returns:
-        density: what all have in common (figure), and spectra: at each setting, which stands in
-        `at`, the rest of a density's panel.
     """
     setting = setting_of(part)
     made = [density_panel(part.isel({setting: place})) for place in range(part.sizes[setting])]
     places = zip(part[setting].values.tolist(), made, strict=True)
     return {
         "density": {"figure": made[0]["figure"]},
-        "spectra": [{"at": at, **_without_figure(one)} for at, one in places],
+        "spectra": [{"at": at, **without_figure(one)} for at, one in places],
     }
 
 
-def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
+def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Spectra | None:
     """Spectra over the step of the matrix that a run measured, from other runs.
 
     Args:
@@ -179,16 +170,16 @@ def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
         among: Datasets of runs of any command, half-done ones too.
 
     Returns:
-        As of `spectra`, ascending; {} if none of the runs is a sweep over epsilon of the same
-        model at the same weights, with the same operator, subset and seed.
+        The spectra, ascending; None if none of the runs is a sweep over epsilon of the
+        same model at the same weights, with the same operator, subset and seed.
     """
     alike = [
         one
         for one in among
         if one.attrs.get("command") == EpsilonSweep.name and same_matrix(ds, one)
     ]
-    made: dict[float, Json] = {}
-    shared: Json = {}
+    made: dict[float, SpectrumAt] = {}
+    shared: Shared = {}
     for group in siblings(alike):
         try:
             part, _ = measured_settings(unite(group))
@@ -197,24 +188,30 @@ def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Json:
         found = sweep_spectra(part)
         shared = found["density"]
         made |= {one["at"]: one for one in found["spectra"]}
-    return {"density": shared, "spectra": [made[at] for at in np.sort(list(made))]} if made else {}
+    return {"density": shared, "spectra": [made[at] for at in sorted(made)]} if made else None
 
 
-def _without_figure(one: Json) -> Json:
-    return {key: value for key, value in one.items() if key != "figure"}
+def without_figure(one: DensityBody) -> SpectrumWithoutFigure:
+    """A density's panel without what it has in common with others.
+
+    Args:
+        one: What `density_panel` made.
+    """
+    return {
+        "subtitle": one["subtitle"],
+        "marks": one["marks"],
+        "all": one["all"],
+        "steps": one["steps"],
+        "over": one["over"],
+        "probes": one["probes"],
+    }
 
 
-def density_panel(ds: xr.Dataset) -> Json:
+def density_panel(ds: xr.Dataset) -> DensityBody:
     """Lanczos coefficients of every probe, and the figure without what is computed from them.
 
     Args:
         ds: Dataset of a density run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), marks (smallest
-        and largest eigenvalue of the whole run, each with its uncertainty), all (the probes that
-        were asked for), and what `page.panels` gives, in which Ritz values and weights are
-        computed.
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -223,7 +220,7 @@ def density_panel(ds: xr.Dataset) -> Json:
     return {
         "subtitle": describe_density(found),
         "figure": plain(density_recipe(ds.attrs)),
-        "marks": marks(ds, found),
+        "marks": [list(mark) for mark in marks(ds, found)],
         "all": found.probe.values.tolist(),
         **coefficients(ds),
     }
@@ -232,17 +229,11 @@ def density_panel(ds: xr.Dataset) -> Json:
 EXTREMES = 3  # the largest, and as many of the smallest: more lie on each other
 
 
-def convergence_panel(ds: xr.Dataset) -> Json:
+def convergence_panel(ds: xr.Dataset) -> ConvergenceBody:
     """The figure without what the page computes from the coefficients of the density's panel.
 
     Args:
         ds: Dataset of a density run in which something is measured.
-
-    Returns:
-        A dict of JSON values: subtitle, figure (traces without arrays, layout), extremes (how
-        many of each end), bounds (of the largest and the smallest, the products' errors
-        included, of each probe that has a step, by its name), and asymmetries (that of each
-        step, likewise; null where there is none).
 
     Raises:
         RecordError: Not a density, or nothing measured yet.
@@ -262,22 +253,11 @@ def convergence_panel(ds: xr.Dataset) -> Json:
     }
 
 
-_ARRAYS = ("frobenius", "frobenius_spread", "frobenius_noise", "coefficient_spread")
-
-
-def coupling_panel(ds: xr.Dataset) -> Json:
+def coupling_panel(ds: xr.Dataset) -> CouplingBody:
     """The numbers of all pairs of blocks, and the figures without what is made of these.
 
     Args:
         ds: Dataset of a coupling run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: subtitle, warning, blocks (their names), matrix (norms, their
-        spread and noise, the spread of coefficients, each as rows), words (the verdicts) and
-        verdict (of each cell, its place among the words), views (by "normalised log" and so on:
-        zmin, zmax and colorbar of the matrix, axis of a row), figure (the matrix, without the
-        arrays that the page makes), row (a row's figure, likewise), and errors (of each block,
-        what is said beside its row).
 
     Raises:
         RecordError: Not a coupling, or nothing measured yet.
@@ -291,7 +271,12 @@ def coupling_panel(ds: xr.Dataset) -> Json:
         "diagonal blocks",
         "warning": figure.layout.meta["warning"],
         "blocks": names,
-        "matrix": {name: _compact(found[name].values) for name in _ARRAYS},
+        "matrix": {
+            "frobenius": _compact(found.frobenius.values),
+            "frobenius_spread": _compact(found.frobenius_spread.values),
+            "frobenius_noise": _compact(found.frobenius_noise.values),
+            "coefficient_spread": _compact(found.coefficient_spread.values),
+        },
         "words": words,
         "verdict": [[words.index(word) for word in line] for line in found.verdict_of_cell.values],
         "views": {
@@ -305,10 +290,10 @@ def coupling_panel(ds: xr.Dataset) -> Json:
     }
 
 
-def _view(found: xr.Dataset, *, normalised: bool, scale: str) -> Json:
+def _view(found: xr.Dataset, *, normalised: bool, scale: str) -> CouplingView:
     on = shown(found, normalised=normalised, scale=scale)
     ends = dict(zip(("zmin", "zmax"), on.ends, strict=True))
-    made: Json = plain({**ends, "colorbar": on.colour_bar, "axis": on.axis})
+    made: CouplingView = plain({**ends, "colorbar": on.colour_bar, "axis": on.axis})
     return made
 
 
@@ -317,7 +302,7 @@ def _compact(values: Any) -> Any:
     return [[float(f"{x:.7g}") if np.isfinite(x) else None for x in line] for line in values]
 
 
-def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> Json:
+def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> Figure:
     """A figure without title, and without some arrays of the traces of a role."""
     traces = []
     for trace in figure.data:
@@ -328,31 +313,30 @@ def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> J
     return {"data": plain(traces), "layout": plain(kept)}
 
 
-def accuracy_panel(ds: xr.Dataset) -> Json:
+def accuracy_panel(ds: xr.Dataset) -> SettingsBody:
     """The V of an accuracy run, and its numbers at each step.
 
     Args:
         ds: Dataset of the run, also a half-done one.
 
-    Returns:
-        A dict of JSON values: subtitle, figure, warning, dark, and over, as of `steps_over`.
-
     Raises:
         RecordError: Nothing measured yet.
     """
-    return figure_panel(accuracy(ds), describe_accuracy(ds)) | {"over": steps_over(ds)}
+    made = figure_panel(accuracy(ds), describe_accuracy(ds))
+    return {
+        "subtitle": made["subtitle"],
+        "figure": made["figure"],
+        "warning": made["warning"],
+        "dark": made["dark"],
+        "over": steps_over(ds),
+    }
 
 
-def sweep_panel(ds: xr.Dataset) -> Json:
+def sweep_panel(ds: xr.Dataset) -> SweepBody:
     """The spectra of a sweep over each other, and how far they lie apart.
 
     Args:
         ds: Dataset of the run, also a half-done one.
-
-    Returns:
-        A dict of JSON values: subtitle, figure (curves without arrays), warning, dark (what the
-        curves' colours become on a dark ground), over, as of `settings_over`, reference (its
-        place among the settings), and what `sweep_spectra` gives.
 
     Raises:
         RecordError: No setting has a finished probe yet.
@@ -367,7 +351,8 @@ def sweep_panel(ds: xr.Dataset) -> Json:
     light = [curve["line"]["color"] for curve in curves]
     # The darkest shades of the scale are lost on a dark ground.
     dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
-    return made | {
+    return {
+        **made,
         "dark": dict(zip(light, dark, strict=True)),
         "over": settings_over(part, apart),
         "reference": part[setting_of(part)].values.tolist().index(reference),
@@ -375,7 +360,7 @@ def sweep_panel(ds: xr.Dataset) -> Json:
     }
 
 
-def benchmark_panel(ds: xr.Dataset) -> Json:
+def benchmark_panel(ds: xr.Dataset) -> TextBody:
     """The table of a benchmark run, as text.
 
     Args:
@@ -387,7 +372,7 @@ def benchmark_panel(ds: xr.Dataset) -> Json:
     return {"text": format_benchmark(benchmark(ds))}
 
 
-def figure_panel(figure: go.Figure, subtitle: str) -> Json:
+def figure_panel(figure: go.Figure, subtitle: str) -> FigureBody:
     """A figure as it is, but for its title, which the page writes as text.
 
     Args:

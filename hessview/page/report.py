@@ -11,8 +11,9 @@ import jinja2
 
 from hessview._version import __version__
 from hessview.errors import InputError
+from hessview.page.contract import Page
 from hessview.page.live import dataset_of, runs_of
-from hessview.page.module import STATIC, module
+from hessview.page.module import STATIC, report_script
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback
 from hessview.views import theme
@@ -68,8 +69,7 @@ def _template() -> jinja2.Template:
 
 @functools.cache
 def _script() -> str:
-    shell = (STATIC / "report.js").read_text(encoding="utf-8")
-    return f"{module()}\n{shell}".replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return report_script().replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _policy(script: str) -> str:
@@ -84,7 +84,7 @@ def _policy(script: str) -> str:
     )
 
 
-def _embedded(state: dict[str, Any]) -> str:
+def _embedded(state: Page) -> str:
     """JSON that cannot end its script element, nor a line within it."""
     text = json.dumps(state, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":

@@ -1,12 +1,6 @@
-"""Sections of a dashboard that tell of several runs: comparisons, trainings, sweeps.
-
-The section of a page that lays the spectra of its density runs over each other.
-
-The section of a page that tells of a whole training: spectra at two or more of its steps.
-"""
+"""Sections that tell of several runs: spectra over each other, and a whole training."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,9 +10,20 @@ from hessview.analysis.ritz import ritz, say_copies
 from hessview.analysis.training import each_run, history
 from hessview.analysis.training import join_training as join
 from hessview.errors import RecordError
+from hessview.page.contract import (
+    ComparedRun,
+    ComparisonPanel,
+    DensityBody,
+    NoSpectrum,
+    Section,
+    SpectrumOfRun,
+    Status,
+    Tile,
+    TrainingPanel,
+)
 from hessview.page.live import DETACHED
-from hessview.page.panels import coefficients, density_panel
-from hessview.page.tiles import Tile, missing, tile
+from hessview.page.panels import coefficients, density_panel, without_figure
+from hessview.page.tiles import missing, tile
 from hessview.page.wire import plain
 from hessview.record.commands import Density
 from hessview.record.events import ENDED
@@ -29,8 +34,6 @@ from hessview.views.compare import recipe as comparison_recipe
 from hessview.views.training import Spectrum, describe, spectra
 from hessview.views.training import recipe as training_recipe
 from hessview.wording import measured, number
-
-Json = dict[str, Any]
 
 HEAD = [
     "run",
@@ -44,7 +47,7 @@ HEAD = [
 
 def comparison_sections(
     runs: Sequence[xr.Dataset], *, places: Mapping[int, int] | None = None
-) -> list[Json]:
+) -> list[Section]:
     """The section, if there are two or more density runs and something is measured.
 
     Args:
@@ -53,10 +56,7 @@ def comparison_sections(
             the dataset; None if their sections are not there.
 
     Returns:
-        One section as of `page.state.page_state`, without record and provenance, or none. Its
-        panel holds the figure of `views.compare` without arrays, runs (label, and the place of
-        the section whose first panel holds its coefficients, or else the coefficients), head and
-        rows of a table, and dark (what the curves' colours become on a dark ground).
+        One section, without record and provenance, or none.
     """
     densities = [ds for ds in runs if command_in(ds.attrs) == Density.name]
     if len(densities) < 2:
@@ -69,13 +69,21 @@ def comparison_sections(
     note = f"{left} of them left out: nothing is measured" if left else ""
     parts = [f"{len(densities)} density runs", note, say_mixed(apart)]
     subtitle = " · ".join(filter(None, parts))
-    counts = {"done": len(there), "total": len(densities), "unit": "runs", "left": ""}
+    status: Status = {
+        "state": "done",
+        "label": "",
+        "message": "",
+        "done": len(there),
+        "total": len(densities),
+        "unit": "runs",
+        "left": "",
+    }
     return [
         {
             "id": "",
             "title": "Comparison",
             "subtitle": subtitle,
-            "status": {"state": "done", "label": "", "message": "", **counts},
+            "status": status,
             "tiles": [],
             "panels": [_comparison_panel(there, apart, places)],
             "provenance": [],
@@ -85,7 +93,7 @@ def comparison_sections(
 
 def _comparison_panel(
     there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int] | None
-) -> Json:
+) -> ComparisonPanel:
     figure = comparison_recipe(apart)
     # The page writes title and legend as text, which needs no room within the figure.
     written = ("title", "margin", "height")
@@ -101,13 +109,8 @@ def _comparison_panel(
         "figure": plain({"data": figure["data"], "layout": layout}),
         "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
         "runs": [
-            {
-                "label": label,
-                "coarse": bool(apart.coarse[place]),
-                "ends": ends(apart.isel(run=place), ritz(ds)),
-                **(coefficients(ds) if places is None else {"at": places[id(ds)]}),
-            }
-            for place, (label, ds) in enumerate(zip(labels, there, strict=True))
+            _compared(ds, apart.isel(run=place), None if places is None else places[id(ds)])
+            for place, ds in enumerate(there)
         ],
         "head": HEAD,
         "rows": [
@@ -115,6 +118,17 @@ def _comparison_panel(
             for place, label in enumerate(labels)
         ],
     }
+
+
+def _compared(ds: xr.Dataset, one: xr.Dataset, at: int | None) -> ComparedRun:
+    made: ComparedRun = {
+        "label": str(one.run.item()),
+        "coarse": bool(one.coarse),
+        "ends": list(ends(one, ritz(ds))),
+    }
+    if at is None:
+        return {**made, **coefficients(ds)}
+    return {**made, "at": at}
 
 
 def _row(label: str, one: xr.Dataset, reference: str) -> list[str]:
@@ -143,17 +157,14 @@ def _distance(one: xr.Dataset, is_reference: bool) -> str:
 LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
 
 
-def training_section(runs: Sequence[xr.Dataset]) -> Json:
+def training_section(runs: Sequence[xr.Dataset]) -> Section:
     """The section of a training of which there are densities at two or more steps.
 
     Args:
         runs: Datasets of its density runs, half-done ones too, as `analysis.training` groups them.
 
     Returns:
-        A section as of `page.state.page_state`, but without record and provenance, which stand
-        with the runs. The panel holds the figure of `views.training` without what the page
-        computes, steps (of the training, ascending), density (what all spectra have in
-        common), and spectra (at each step, the rest of a density's panel, or a message).
+        A section without record and provenance, which stand with the runs.
 
     Raises:
         RecordError: No run carries a training step, or no probe is whole yet.
@@ -166,22 +177,29 @@ def training_section(runs: Sequence[xr.Dataset]) -> Json:
     state = str(ds.attrs["state"])
     if DETACHED in states and states <= ENDED | {DETACHED}:
         state = DETACHED
-    status = {"state": state, "label": {"running": "streaming"}.get(state, state), "message": ""}
-    counts = {"done": there, "total": len(steps), "unit": "training steps", "left": ""}
+    status: Status = {
+        "state": state,
+        "label": {"running": "streaming"}.get(state, state),
+        "message": "",
+        "done": there,
+        "total": len(steps),
+        "unit": "training steps",
+        "left": "",
+    }
     return {
         "id": "",
         "title": f"{ds.attrs.get('model', 'hessview')}, in training",
         "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
-        "status": {**status, **counts},
+        "status": status,
         "tiles": _tiles(ds),
         "panels": [_training_panel(ds, found)],
         "provenance": [],
     }
 
 
-def _training_panel(ds: xr.Dataset, found: list[Spectrum | None]) -> Json:
-    below = [_spectrum(run) for run in each_run(ds)]
-    shared = next(one["figure"] for one in below if "figure" in one)
+def _training_panel(ds: xr.Dataset, found: list[Spectrum | None]) -> TrainingPanel:
+    below = [_density(run) for run in each_run(ds)]
+    shared = next(one["figure"] for one in below if one is not None)
     return {
         "kind": "training",
         "title": "Curvature during training",
@@ -191,15 +209,21 @@ def _training_panel(ds: xr.Dataset, found: list[Spectrum | None]) -> Json:
         "figure": plain(training_recipe(ds)),
         "steps": ds.training_step.values.tolist(),
         "density": {"figure": shared},
-        "spectra": [{k: v for k, v in one.items() if k != "figure"} for one in below],
+        "spectra": [_spectrum(one) for one in below],
     }
 
 
-def _spectrum(run: xr.Dataset) -> Json:
+def _density(run: xr.Dataset) -> DensityBody | None:
     try:
-        return {"message": "", **density_panel(run)}
+        return density_panel(run)
     except RecordError:
+        return None
+
+
+def _spectrum(one: DensityBody | None) -> SpectrumOfRun | NoSpectrum:
+    if one is None:
         return {"message": "Nothing is measured at this training step yet.", "subtitle": ""}
+    return {"message": "", **without_figure(one)}
 
 
 def _tiles(ds: xr.Dataset) -> list[Tile]:

@@ -13,7 +13,8 @@ from panel.custom import JSComponent
 
 from hessview.errors import InputError
 from hessview.page.board import Board
-from hessview.page.module import DASHBOARD, module
+from hessview.page.contract import BoardMessage
+from hessview.page.module import module
 
 ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
 
@@ -25,14 +26,14 @@ class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped he
         board: What it shows, shared by all pages.
     """
 
-    _esm = module(*DASHBOARD, "dashboard_served.js")
+    _esm = module()
 
     def __init__(self, board: Board) -> None:
         super().__init__(sizing_mode="stretch_width")
         self._board = board
         self.close: Callable[[], None] = board.listen(self._tell)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: BoardMessage) -> None:
         panel.state.execute(lambda: self._send_msg(message))
 
     def _handle_msg(self, data: Any) -> None:

@@ -1,19 +1,15 @@
-"""The state of a page: what it shows of runs, and what made them.
-
-Where a run's numbers come from, as rows of a table.
-
-What a page shows, as one JSON-safe value: the widget, the report and tests read the same.
-"""
+"""What a page shows of runs and of what made them, as one JSON-safe value that all shells read."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import xarray as xr
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import trainings
+from hessview.page.contract import Page, Panel, Readings, Section
 from hessview.page.looks import look_of
 from hessview.page.looks import panels as panels_of
 from hessview.page.sections import comparison_sections, training_section
@@ -132,16 +128,13 @@ def _nested(name: str, value: str) -> str:
     return ", ".join(f"{key} {entry}" for key, entry in entries.items())
 
 
-Json = dict[str, Any]
-
-
 def page_state(
     runs: Sequence[xr.Dataset],
     *,
     among: Sequence[xr.Dataset] = (),
     final: bool = False,
     panels: bool = True,
-) -> Json:
+) -> Page:
     """The state of a page over some runs.
 
     Args:
@@ -153,16 +146,9 @@ def page_state(
         panels: Whether it draws; a card does not.
 
     Returns:
-        A dict of JSON values (NaN is None):
-        title: Name of the model.
-        theme: The two palettes and the font.
-        sections: One per run, or one for several that measured the same thing at other steps
-            (`analysis.grouping`): id, title, subtitle, status (state, label, message, done, total,
-            unit, left), tiles, panels (see `page.looks`), provenance, and record if final.
-        comparisons: Likewise, of two or more density runs that are of no such training (see
-            `page.sections`); one at most, on top.
-        trainings: Sections likewise, for each training of which there are spectra at several
-            steps (see `page.sections`); they stand above those of runs.
+        JSON values: sections of runs (or of several that measured the same thing at other steps,
+        see `analysis.grouping`) with their panels (`page.looks`), and above them sections of
+        trainings and a comparison (`page.sections`).
     """
     groups = siblings(runs)
     followed = trainings(runs) if panels else []
@@ -190,11 +176,11 @@ def _section(
     final: bool,
     panels: bool,
     alone: bool,
-) -> Json:
+) -> Section:
     ds = unite(group)
     look = look_of(ds)
     run = str(ds.attrs.get("run", ""))
-    section: Json = {
+    section: Section = {
         "id": run,
         "title": str(ds.attrs.get("model", "hessview")),
         "subtitle": _subtitle(ds) + (f" · run {run}" if run and not alone else ""),
@@ -203,8 +189,9 @@ def _section(
         "panels": panels_of(ds) if panels else [],
         "provenance": provenance(ds),
     }
-    if panels and look.beside is not None:
-        section["panels"][0] |= look.beside(ds, runs)
+    if panels and look.beside is not None and not section["panels"][0]["message"]:
+        more = look.beside(ds, runs) or {}
+        section["panels"][0] = cast(Panel, {**section["panels"][0], **more})
     if final:
         section["record"] = _record(ds)
     return section
@@ -229,7 +216,7 @@ def _subtitle(ds: xr.Dataset) -> str:
     return " · ".join(parts)
 
 
-def _record(ds: xr.Dataset) -> Json:
+def _record(ds: xr.Dataset) -> Readings:
     """Every reading in full precision, with its place along the dims, and the provenance."""
     return {
         "coords": {str(dim): ds[dim].values.tolist() for dim in ds.dims},

@@ -1,13 +1,8 @@
-"""Pages without scripts: figures as SVG, numbers as tables.
-
-A density figure as SVG, for where no script runs.
-
-The page without scripts: a drawing and tables, for saved notebooks and careful readers.
-"""
+"""The page without scripts, for saved notebooks: a density as SVG, numbers as tables."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,6 +11,7 @@ from markupsafe import Markup
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import join_training, trainings
+from hessview.page.contract import ComparisonPanel, Section, Sections, TextPanel, Tile
 from hessview.page.looks import look_of
 from hessview.page.tables import Table, training_table
 from hessview.views import figure_of, theme
@@ -141,7 +137,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def fallback(runs: Sequence[xr.Dataset], state: dict[str, Any]) -> Markup:
+def fallback(runs: Sequence[xr.Dataset], state: Sections) -> Markup:
     """HTML that shows a page's state without scripts.
 
     Args:
@@ -182,7 +178,7 @@ _ROW = Markup(
 )
 
 
-def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
+def _section(ds: xr.Dataset, section: Section) -> Markup:
     status = section["status"]
     stand = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
     if status["state"] in ("queued", "running"):  # what is stored stays, and the run does not
@@ -200,18 +196,18 @@ def _section(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     )
 
 
-def _compared(section: dict[str, Any]) -> Markup:
-    panel = section["panels"][0]
+def _compared(section: Section) -> Markup:
+    panel = cast(ComparisonPanel, section["panels"][0])
     table = _grid(Table(panel["title"], panel["head"], panel["rows"]))
     return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
 
 
-def _followed(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
+def _followed(ds: xr.Dataset, section: Section) -> Markup:
     table = _grid(training_table(ds))
     return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
 
 
-def _value(tile: dict[str, str]) -> str:
+def _value(tile: Tile) -> str:
     value, note = tile["value"], tile["note"]
     verdict = f", {tile['verdict']}" if tile["verdict"] else ""
     return f"{value} {note}{verdict}" if note[:1] in ("±", "(") else f"{value} ({note}{verdict})"
@@ -222,7 +218,7 @@ def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
     return _TABLE.format(caption, body)
 
 
-def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
+def _shown(ds: xr.Dataset, section: Section) -> Markup:
     """What the panels draw, as a drawing or a table; or why there is nothing to draw."""
     panel = section["panels"][0]
     warning = panel.get("warning")
@@ -231,7 +227,9 @@ def _shown(ds: xr.Dataset, section: dict[str, Any]) -> Markup:
     if panel["message"]:
         return Markup("<p>{}</p>").format(panel["message"])
     if panel["kind"] == "text":
-        return Markup('<pre style="overflow-x:auto">{}</pre>').format(panel["text"])
+        return Markup('<pre style="overflow-x:auto">{}</pre>').format(
+            cast(TextPanel, panel)["text"]
+        )
     if look.drawn:
         lead = drawing(figure_of(ds))
     return lead + _grid(look.table(ds))

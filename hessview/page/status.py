@@ -1,12 +1,12 @@
 """Where a run stands: its state, how far it is, how long it will take."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from hessview.analysis.ritz import keeps_all
+from hessview.page.contract import Status
 from hessview.record.commands import Density
 from hessview.record.events import ENDED
 from hessview.record.measurements import measurement_in
@@ -18,9 +18,7 @@ UNFINISHED = (
 )
 
 
-def status(
-    ds: xr.Dataset, *, parts: Sequence[xr.Dataset] = (), final: bool = False
-) -> dict[str, Any]:
+def status(ds: xr.Dataset, *, parts: Sequence[xr.Dataset] = (), final: bool = False) -> Status:
     """Status of a run, as the page shows it.
 
     Args:

@@ -1,19 +1,4 @@
-"""The numbers at the head of a run's page.
-
-A headline number with what it is worth, as plain text.
-
-Tiles of a density run: what is read off the spectrum.
-
-Tiles of an accuracy run: what the automatic step is worth in each direction.
-
-Tiles of a sweep: how far the spectra lie apart, and which of them are noise.
-
-Tiles of a coupling run: the block-diagonal product, and whether noise makes it worthless.
-
-Tiles of a benchmark: what products cost, in gradients.
-
-The headline numbers of a run, each with what it is worth.
-"""
+"""The headline numbers of a run as plain text, each with what it is worth."""
 
 import math
 from typing import Any
@@ -34,6 +19,7 @@ from hessview.analysis.coupling import (
 from hessview.analysis.headline import ends_of, headline, rounding, worst_effect
 from hessview.analysis.sweep import measured_settings, setting_of
 from hessview.errors import RecordError
+from hessview.page.contract import Tile
 from hessview.page.status import progress
 from hessview.record.operator_facts import facts_in
 from hessview.spectral.bounds import NOT_A_DERIVATIVE
@@ -48,8 +34,6 @@ from hessview.wording import (
     share,
     span,
 )
-
-Tile = dict[str, str]
 
 TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
 
@@ -67,8 +51,15 @@ def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: st
     Returns:
         A dict of these texts, and tone: the colour of the verdict, as `views.theme` names it.
     """
-    words = {"label": label, "value": value, "note": note, "basis": basis}
-    return words | {"verdict": verdict, "tone": TONES.get(verdict, "")}
+    tone = TONES.get(verdict, "")
+    return {
+        "label": label,
+        "value": value,
+        "note": note,
+        "basis": basis,
+        "verdict": verdict,
+        "tone": tone,
+    }
 
 
 def missing(label: str) -> Tile:

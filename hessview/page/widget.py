@@ -1,14 +1,6 @@
-"""Widgets of a notebook: a run, a session's dashboard, and the page they share.
+"""Widgets of a notebook: a run's page, its card, and the session's card.
 
-Hearing a page while the kernel runs a cell.
-
-Widgets of a notebook that share one page, and that know whether it hears them.
-
-The live page in a notebook.
-
-A run in a few lines: how far it is, and what it has found.
-
-The session's card in a notebook, which follows whether the job can be asked.
+They share one page, know whether it hears them, and hear it while the kernel runs a cell.
 """
 
 import contextlib
@@ -22,11 +14,11 @@ import traitlets
 import xarray as xr
 
 from hessview.page.card import card, session_card
+from hessview.page.contract import Notice, Page
 from hessview.page.live import (
     Actions,
     Asked,
     Live,
-    Notice,
     Pump,
     dataset_of,
     is_live,
@@ -184,11 +176,11 @@ class View(Told):
         found = [session_of(run) for run in self._runs]
         return list({id(one): one for one in found if one is not None}.values())
 
-    def _fold(self) -> dict[str, Any]:
+    def _fold(self) -> Page:
         state = self._page([dataset_of(run) for run in self._runs])
-        return state | standing(self._sessions, self._notice)
+        return {**state, **standing(self._sessions, self._notice)}
 
-    def _page(self, datasets: list[xr.Dataset]) -> dict[str, Any]:
+    def _page(self, datasets: list[xr.Dataset]) -> Page:
         return page_state(datasets)
 
     def _refresh(self) -> None:
@@ -204,7 +196,7 @@ class View(Told):
             self._store()
             self._over.set()
 
-    def _tell(self, state: dict[str, Any]) -> None:
+    def _tell(self, state: Page) -> None:
         if state != self.state:
             with self.hold_sync():  # the page takes a state and its number at once
                 self.state, self.words = state, _words(state)
@@ -241,7 +233,7 @@ class View(Told):
         state = self._fold()
         return {**data, "text/html": self._still(state), "text/plain": _words(state)}, metadata
 
-    def _still(self, state: dict[str, Any]) -> str:
+    def _still(self, state: Page) -> str:
         return str(fallback([dataset_of(run) for run in self._runs], state))
 
     def _ipython_display_(self) -> None:
@@ -252,7 +244,7 @@ class View(Told):
         self._display = display(data, metadata=metadata, raw=True, display_id=True)
 
 
-def _words(state: dict[str, Any]) -> str:
+def _words(state: Page) -> str:
     runs = ", ".join(f"{one['title']}: {one['status']['label']}" for one in state["sections"])
     return f"hessview of {runs}"
 
@@ -283,7 +275,7 @@ class RunCard(View):
 
     source = card_page()
 
-    def _page(self, datasets: list[xr.Dataset]) -> dict[str, Any]:
+    def _page(self, datasets: list[xr.Dataset]) -> Page:
         return page_state(datasets, panels=False)
 
 
@@ -312,7 +304,7 @@ class SessionCard(Told):
         self._pump.close()
         super().close()
 
-    def _fold(self) -> dict[str, Any]:
+    def _fold(self) -> Page:
         self._shown = self._session.state
         return {
             "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},

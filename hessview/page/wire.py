@@ -1,9 +1,4 @@
-"""What travels to the page: plain JSON values, and differences between states.
-
-Values as they cross to the page: plain JSON, with the digits that a picture needs.
-
-What became different between two JSON values, so that only that crosses to a page.
-"""
+"""What travels to the page: plain JSON, with the digits that a picture needs; differences."""
 
 import base64
 import math
@@ -47,7 +42,7 @@ def _unpacked(packed: dict[str, Any]) -> Any:
 
 
 def change(old: Any, new: Any) -> Any:
-    """The difference that makes `new` of `old`; `changed` in dashboard.js applies it.
+    """The difference that makes `new` of `old`; `changed` in src/board.js applies it.
 
     Args:
         old: A JSON value.

@@ -1,4 +1,7 @@
-"""What a model needs on so many ranks, before anybody books them."""
+"""What a measurement needs of memory, time and network, before anybody books the ranks.
+
+It may import `session`, `job` and what lies below, and offers `make.plan` and `planned.Plan`.
+"""
 
 from hessview.planning.make import plan as plan
 from hessview.planning.planned import Plan as Plan

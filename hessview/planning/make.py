@@ -1,43 +1,31 @@
-"""Planning a measurement: what it needs, and advice.
+"""Plans a spectral density of a model without any ranks: what it needs, and whether that fits."""
 
-Plans a spectral density of a model without any ranks.
-
-Whether a plan fits, and what would.
-"""
-
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from hessview.errors import InputError
-from hessview.planning.planned import Plan, gradients_of, memory_of, moved_by, say_size
+from hessview.planning.planned import Plan, gradients_of, memory_of, moved_by
 from hessview.record.commands import Density
-from hessview.record.validation import positive
-from hessview.session.launch import job_arguments
-
-if TYPE_CHECKING:
-    from hessview.job.models import Options
-    from hessview.job.rehearsal import Rehearsal
-import math
-from typing import TYPE_CHECKING
-
-from hessview.wording import counted
+from hessview.record.job_options import JobOptions, job_options
+from hessview.record.validation import positive, whole
+from hessview.wording import counted, size
 
 if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
 
-
-_OPTIONS = ("tokens", "length", "batch", "dtype")
+GIB = 2**30
+_MOST_RANKS = 1 << 16
 
 
 def plan(
     model: str,
     *,
     ranks: int,
-    steps: int = 64,
-    probes: int = 4,
+    steps: int = Density.steps,
+    probes: int = Density.probes,
     operator: str = Density.operator,
-    epsilon: float | Literal["auto"] = "auto",
-    reorthogonalize: int | Literal["full", "none"] = "full",
-    error_every: int = 16,
+    epsilon: float | Literal["auto"] = Density.epsilon,
+    reorthogonalize: int | Literal["full", "none"] = Density.reorthogonalize,
+    error_every: int = Density.error_every,
     memory: float | None = None,
     gradient_seconds: float | None = None,
     **options: Any,
@@ -49,17 +37,26 @@ def plan(
     is gone through as rank 0 of the job; the rest is counted.
 
     Args:
-        model: As in `launch`.
-        ranks: How many processes share the model.
-        steps: See `Density`, also for the following.
-        probes: Random probes.
-        operator: Whose spectrum.
-        epsilon: Step, or "auto".
-        reorthogonalize: Which vectors are kept.
-        error_every: How often D is measured.
-        memory: GiB that a rank has, for advice.
-        gradient_seconds: Time of a gradient of this model and data on these ranks, for times.
-        **options: Further options of the job: tokens, length, batch, dtype.
+        model: "smollm2", "tiny", a Hugging Face name or local folder of a causal language model,
+            or "package.module:function", which returns a `hessview.Objective`.
+        ranks: How many processes are to share the model, >= 1.
+        steps: Lanczos steps per probe, from 1 to the number of parameters.
+        probes: Random probe vectors, >= 1.
+        operator: Name of the matrix whose spectrum is asked for, one of `hessview.operators`, or
+            "package.module:name".
+        epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto", whose rule costs
+            some gradients more.
+        reorthogonalize: Which Lanczos vectors are kept in memory: "full" (all), "none" (two), or
+            how many of the latest, >= 1.
+        error_every: Lanczos steps from one second product, which measures the error D of the
+            first, to the next; 0 measures none.
+        memory: GiB that a rank has, > 0, for advice; None gives none.
+        gradient_seconds: Seconds that a gradient of this model and data takes on these ranks, > 0,
+            from which times follow; None tells none.
+        **options: Further options of a language model's job by which a plan differs: tokens (of
+            the data set over all ranks, 4096), length (tokens per sequence, >= 2, 256), batch
+            (sequences per batch, 4) and dtype ("float32", "float64", or "bfloat16" over float32
+            shards).
 
     Returns:
         Memory, work, and advice.
@@ -69,9 +66,8 @@ def plan(
         ObjectiveError: A job would refuse the model.
         JobError: This process belongs to a job.
     """
-    if unknown := sorted(set(options) - {*_OPTIONS}):
-        raise InputError(f"plan has no {unknown}; its further options are {list(_OPTIONS)}.")
-    job_arguments(model, ranks=ranks, **options)  # checks them
+    settings = job_options(model, options, asked="plan", planned=True)
+    ranks = whole("ranks", ranks, 1)
     for name, value in (("memory", memory), ("gradient_seconds", gradient_seconds)):
         if value is not None:
             positive(name, value, ", or None")
@@ -83,11 +79,8 @@ def plan(
         reorthogonalize=reorthogonalize,
         error_every=error_every,
     )
-    from hessview.job.models import Options
     from hessview.job.rehearsal import rehearse
 
-    given = {name: value for name, value in options.items() if value is not None}
-    settings = Options(model=model, **given)
     seen = rehearse(settings, ranks=ranks, operator=operator, epsilon=epsilon)
     density.check(seen.parameters)
     held = memory_of(density, seen)
@@ -112,8 +105,8 @@ def plan(
     )
 
 
-def _notes(options: "Options", density: Density, seen: "Rehearsal") -> tuple[str, ...]:
-    from hessview.job.models import DTYPES
+def _notes(options: JobOptions, density: Density, seen: "Rehearsal") -> tuple[str, ...]:
+    from hessview.job.models import DTYPES, is_function
 
     notes = [
         "torch itself, its communication buffers, and what an allocator keeps: leave a fifth free",
@@ -121,26 +114,22 @@ def _notes(options: "Options", density: Density, seen: "Rehearsal") -> tuple[str
     ]
     if seen.operator.holds:
         notes.append(f"{seen.operator.holds}, which {density.operator} holds")
-    if ":" not in options.model:
-        whole = say_size(seen.module_size * DTYPES[options.dtype][0].itemsize)
+    if not is_function(options.model):
+        whole = size(seen.module_size * DTYPES[options.dtype][0].itemsize)
         notes.append(f"all weights, {whole}, on rank 0's host while it shares them out")
     return tuple(notes)
-
-
-GIB = 2**30
-_MOST_RANKS = 1 << 16
 
 
 def advise(
     density: Density, seen: "Rehearsal", held: dict[str, int], available: int, ranks: int
 ) -> str:
     """Whether a plan fits, and what to change if not."""
-    size, row = available / GIB, seen.shard * seen.itemsize
+    room, row = available / GIB, seen.shard * seen.itemsize
     rest = sum(held.values()) - held["basis"]
     most = min((available - rest) // row, seen.parameters)
     if rest + held["basis"] <= available:
         what = "steps" if density.reorthogonalize == "full" else "vectors kept"
-        return f"fits in {size:g} GiB a rank, with up to {most:,} {what}."
+        return f"fits in {room:g} GiB a rank, with up to {most:,} {what}."
     cures = []
     if most >= 2:
         cures = [f"steps <= {most:,}", f"reorthogonalize={most} (a window)"]
@@ -148,7 +137,7 @@ def advise(
         cures.append(counted(enough, "rank"))
     if not cures:
         cures = ["a smaller batch or length: what is not shared by ranks is too much by itself"]
-    return f"does not fit in {size:g} GiB a rank; use {', or '.join(cures)}."
+    return f"does not fit in {room:g} GiB a rank; use {', or '.join(cures)}."
 
 
 def _enough_ranks(

@@ -1,15 +1,4 @@
-"""A plan: memory, time and network of a measurement, and how it prints.
-
-Sizes of memory in words.
-
-Times of a plan, from what a benchmark measured.
-
-What a run needs, counted from one gradient that was gone through.
-
-What a spectral density needs, as numbers and as a table.
-
-A plan in words.
-"""
+"""A plan: memory, time and network of a spectral density, counted, and how it prints."""
 
 import dataclasses
 import json
@@ -23,19 +12,10 @@ from hessview.record.commands import Density
 from hessview.record.files import read_text
 from hessview.record.operator_facts import OPERATORS
 from hessview.record.validation import shown
+from hessview.wording import counted, duration, size
 
 if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
-from hessview.wording import counted
-
-
-def say_size(number: float) -> str:
-    """Bytes with a unit that suits them."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1000 or unit == "GiB":
-            break
-        number /= 1024
-    return f"{number:,.{0 if unit == 'B' else 1 if number >= 10 else 2}f} {unit}"
 
 
 _ANEW = (3, 5)  # products along an extreme Ritz vector: at the step, twice and half, and beyond
@@ -224,10 +204,7 @@ def table(plan: "Plan") -> str:
         f"up to {plan.shard:,} a rank",
         "",
         "memory of the largest rank at its peak:",
-        *(
-            f"  {text:<36}{say_size(number):>10}"
-            for text, number in [*rows, ("in all", plan.total)]
-        ),
+        *(f"  {text:<36}{size(number):>10}" for text, number in [*rows, ("in all", plan.total)]),
         "",
         f"work of {counted(density.probes, 'probe')} of {counted(density.steps, 'step')}: "
         f"{_span(f'{least:,.0f}', f'{most:,.0f}')} gradients, each over "
@@ -235,10 +212,10 @@ def table(plan: "Plan") -> str:
     ]
     if plan.collectives is not None and plan.received is not None:
         calls = ", ".join(f"{number:,} {kind}" for kind, number in plan.collectives.items())
-        moved = say_size(sum(plan.received.values()))
+        moved = size(sum(plan.received.values()))
         lines.append(f"  a product: {calls}; each rank receives {moved}")
     if plan.seconds is not None:
-        time = _span(*map(_time, plan.seconds))
+        time = _span(*map(duration, plan.seconds))
         lines.append(f"  at {plan.gradient_seconds:.3g} s a gradient: {time}, Gram-Schmidt aside")
     if plan.advice:
         lines += ["", plan.advice]
@@ -247,10 +224,3 @@ def table(plan: "Plan") -> str:
 
 def _span(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
-
-
-def _time(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.3g} s"

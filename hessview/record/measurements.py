@@ -8,6 +8,7 @@ another package is one such entry more: an entry point of group "hessview.measur
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,6 +57,9 @@ class Measurement:
             the dataset; "" if it has none.
         look: Its page, as "package.module:NAME" of a `page.looks.Look`; "" shows the view, or else
             the numbers.
+        summary: What `hessview.summary` gives of it, as "package.module:function" of the dataset;
+            value, uncertainty and basis over quantity print themselves as a table. hessview's
+            own are told apart by what they hold, and leave it "".
         over_epsilon: Whether it holds products at several epsilons against each other, so that
             its operator must have one.
         of_a_spectrum: Whether it tells the spectrum of the matrix alone, so that exact products
@@ -74,6 +78,7 @@ class Measurement:
     )
     view: str = ""
     look: str = ""
+    summary: str = ""
     over_epsilon: bool = False
     of_a_spectrum: bool = False
 
@@ -234,6 +239,19 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
             f"{name} cannot be made of {shown(fields)} ({type(error).__name__}: {error}); use "
             "numbers, words, and lists of these."
         ) from error
+
+
+def command_from_text(text: str) -> Command:
+    """Command from its JSON text.
+
+    Raises:
+        InputError: No JSON, or as of `command_from_json`.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"a command came as {shown(text)}, which is no JSON ({error}).") from error
+    return command_from_json(data)
 
 
 def _tupled(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hessview.extensions import Registry
 from hessview.record.validation import one_line
+from hessview.wording import aligned
 
 HESSIAN = "Hessian"
 
@@ -215,10 +216,7 @@ class OperatorTable(Mapping[str, OperatorFacts]):
         return len(self._facts)
 
     def __repr__(self) -> str:
-        rows = [self._HEAD, *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-        return "\n".join(lines)
+        return aligned([self._HEAD, *self._rows()])
 
     def _repr_html_(self) -> str:
         style = 'style="text-align:left;padding-right:1em"'

@@ -1,8 +1,6 @@
-"""Reading a command's arguments and JSON objects that anything may have been written into.
+"""Reading what anything may have been written into; every refusal says what came and what may.
 
-Dataclasses from JSON objects that anything may have been written into.
-
-What values a command's fields may have; every refusal says what came and what may.
+Values of a command's fields, and dataclasses from JSON objects.
 """
 
 import dataclasses

@@ -1,11 +1,4 @@
-"""Reaching a job: attach to it, watch its record, or run one in this process.
-
-Attaching to a job that somebody started.
-
-Following a job without asking it for anything.
-
-The same worker, in this process: one device, no torchrun, no RPC.
-"""
+"""Reaching a job: attach to one that was started, watch its record, or run one in this process."""
 
 import os
 import pathlib

@@ -14,6 +14,7 @@ from hessview.record.validation import one_line
 from hessview.transport.diagnosis import living_job, still_starting
 from hessview.transport.files import Starting
 from hessview.transport.run_directory import RunDirectory
+from hessview.wording import aligned
 
 _COLUMNS = ("run directory", "state", "model", "ranks", "runs", "last event", "attached")
 _WIDEST = 2_000  # characters of a cell
@@ -88,10 +89,7 @@ def format_jobs(entries: Iterable[JobEntry]) -> str:
         )
         for entry in entries
     ]
-    printed = [tuple(one_line(cell, _WIDEST) for cell in row) for row in [_COLUMNS, *rows]]
-    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in printed)
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned([[one_line(cell, _WIDEST) for cell in row] for row in [_COLUMNS, *rows]])
 
 
 def _entry(path: pathlib.Path) -> JobEntry:

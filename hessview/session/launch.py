@@ -17,7 +17,8 @@ import psutil
 from hessview import errors
 from hessview.errors import HessviewError, InputError, JobError, RunDirectoryError
 from hessview.record.files import create_regular, read_end
-from hessview.record.validation import did_you_mean, one_line, whole
+from hessview.record.job_options import RANKS, job_options
+from hessview.record.validation import one_line, whole
 from hessview.session.connect import attach_to
 from hessview.session.session import Session
 from hessview.transport.files import Starting, blame
@@ -34,9 +35,6 @@ _READ = 1 << 20  # bytes at the end of the job's output that are looked through
 _LONGEST = 2_000  # characters of a line that says why there is no job
 _WIDTH = 150  # and of others that are quoted
 _TAIL = 15  # lines of the job's output that an error quotes
-_COUNTS = {"tokens": 1, "length": 2, "batch": 1, "seed": 0}  # options, with the least allowed
-_NAMES = ("text", "dtype")
-_DTYPES = ("float32", "float64", "bfloat16")
 
 _launched: weakref.WeakValueDictionary[tuple[str, ...], Session] = weakref.WeakValueDictionary()
 """Sessions that `launch` gave, by the real path of their run directory and torchrun's arguments."""
@@ -45,7 +43,7 @@ _launched: weakref.WeakValueDictionary[tuple[str, ...], Session] = weakref.WeakV
 def launch(
     model: str,
     *,
-    ranks: int = 2,
+    ranks: int = RANKS,
     run_dir: str | os.PathLike[str] | None = None,
     timeout: float = 600.0,
     **options: Any,
@@ -57,11 +55,17 @@ def launch(
     gives the session that is there.
 
     Args:
-        model: "smollm2", "tiny", a Hugging Face name or folder, or "package.module:function".
-        ranks: How many processes share the model.
-        run_dir: Where the record goes; None makes runs/<model>-<time> in the current folder.
-        timeout: Seconds until the job must be ready.
-        **options: Further options of the job: text, tokens, length, batch, dtype, seed.
+        model: "smollm2", "tiny", a Hugging Face name or local folder of a causal language model,
+            or "package.module:function", which returns a `hessview.Objective`.
+        ranks: How many processes share the model, >= 1; one a GPU where there are GPUs.
+        run_dir: Where the record goes, a folder that is new or holds an earlier job's; None makes
+            runs/<model>-<time> in the current folder.
+        timeout: Seconds until the job must be ready, after which it is stopped.
+        **options: Further options of a language model's job, by name: text (a UTF-8 text file;
+            None for prose that ships with Python), tokens (of the data set over all ranks, 4096),
+            length (tokens per sequence, >= 2, 256), batch (sequences per batch, 4), dtype
+            ("float32", "float64", or "bfloat16" over float32 shards) and seed (of whatever is
+            random in making the model, 0).
 
     Returns:
         The session; close it to end the job.
@@ -145,30 +149,12 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         InputError: An argument is outside what is allowed.
         JobError: torchrun is missing.
     """
-    if not isinstance(model, str):
-        raise InputError(
-            f"model is a {type(model).__name__}; torchrun needs a name: give "
-            '"package.module:function" that returns the Objective, or use hessview.local.'
-        )
+    found = job_options(model, options, asked="launch")
     ranks = whole("ranks", ranks, 1)
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
-    if unknown := sorted(set(options) - {*_COUNTS, *_NAMES}):
-        raise InputError(
-            f"launch has no {unknown}{did_you_mean(unknown[0], [*_COUNTS, *_NAMES])}; its options "
-            f"are {[*_COUNTS, *_NAMES]}."
-        )
-    for name, least in _COUNTS.items():
-        if (value := options.get(name)) is not None:
-            options[name] = whole(name, value, least)
-    if (dtype := options.get("dtype")) not in (None, *_DTYPES):
-        raise InputError(f"dtype={dtype!r} is not allowed; use one of {sorted(_DTYPES)}.")
-    arguments = ["--standalone", "--nproc-per-node", str(ranks)]
-    arguments += ["-m", "hessview.job", "--model", model]
-    for name, value in options.items():
-        if value is not None:
-            arguments += [f"--{name}", str(value)]
-    return arguments
+    torchrun = ["--standalone", "--nproc-per-node", str(ranks)]
+    return [*torchrun, "-m", "hessview.job", *found.arguments()]
 
 
 def job_environment() -> dict[str, str]:

@@ -259,3 +259,16 @@ def mass_below(alpha: ArrayLike, beta: ArrayLike, x: float) -> tuple[float, floa
     weights = vectors[0] ** 2
     least = float(weights[:near].sum())
     return least, least + float(weights[near]), vectors[:-1, near]
+
+
+def standard_error(samples: ArrayLike) -> Array:
+    """Standard error of the mean over probes.
+
+    Args:
+        samples: One a probe, two or more, shape (probe, ...).
+
+    Returns:
+        Shape (...).
+    """
+    over = np.asarray(samples, dtype=np.float64)
+    return np.asarray(over.std(axis=0, ddof=1) / np.sqrt(len(over)))

@@ -1,17 +1,13 @@
-"""The RPC agent of torch, and what it may unpickle.
+"""This process's RPC agent, open only while a kernel and a job talk; and what it may unpickle.
 
-An unpickler that makes nothing but the few objects which calls between kernel and job need.
-
-This process's RPC agent: at most one, in a group of two, open only while they talk.
-
-On one host the two share memory. Between hosts the job listens on the interface that its user
-named; the kernel only calls, and its own end, which TensorPipe wants, is on the loopback.
-
-This is the only file that names torch.distributed.rpc, public or private.
+At most one, in a group of two. On one host the two share memory. Between hosts the job listens on
+the interface that its user named; the kernel only calls, and its own end, which TensorPipe wants,
+is on the loopback. This is the only file that names torch.distributed.rpc, public or private.
 
 The RPC layer itself does not ask who calls. What protects the job is the run directory, which
-only its user can read; the token and the unpickler's list are a second line of defence, and
-stop no one who can already write to the job's shared memory, or reach its port.
+only its user can read; the token and the unpickler's list (nothing but the few objects which calls
+between kernel and job need) are a second line of defence, and stop no one who can already write to
+the job's shared memory, or reach its port.
 """
 
 import concurrent.futures

@@ -1,8 +1,6 @@
-"""How a kernel hears a job: over RPC, or by watching its record.
+"""How a kernel hears a job: what it can ask whatever lies between, and a line that only listens.
 
-What a kernel can ask of a job, whatever lies between them.
-
-A line that only listens: it tails the record, and no job learns of it.
+The latter tails the record, and no job learns of it; the line over RPC is in `transport.rpc`.
 """
 
 import pathlib

@@ -1,13 +1,4 @@
-"""Small files of a run directory: who runs the job, who holds it, how it starts and fails.
-
-A kernel's claim on a job.
-
-What ranks died of.
-
-starting.json: what a job that is not ready yet is doing.
-
-job.json: what a run directory says about its job.
-"""
+"""Small files of a run directory: who runs the job, who holds it, how it starts and fails."""
 
 import dataclasses
 import json

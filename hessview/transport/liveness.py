@@ -1,14 +1,7 @@
-"""Whether a process lives, and whether a file changed: pulses, deaths, changes.
+"""Whether a process lives, and whether a file changed, at little cost and on any host.
 
-Which process somebody is, and whether it still lives.
-
-Signs of life between hosts, where nobody can look after the other's process.
-
-Notices at once, and at no cost, that a process of this host has ended.
-
-Notices at little cost that something changed in a run directory.
-
-How often to look: often while somebody is about, seldom while nothing happens.
+`Process` says which process somebody is; deaths on this host are noticed at once, signs of life go
+between hosts where nobody can look after the other's process, and a pace says how often to look.
 """
 
 import contextlib

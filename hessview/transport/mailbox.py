@@ -1,16 +1,11 @@
-"""Commands that wait for the ranks, and what answers calls.
-
-Rank 0's counter, where commands are left and events are picked up; safe from any thread.
-
-Where calls from a kernel are answered, whatever carried them.
-"""
+"""Rank 0's counter, where commands are left and events are picked up, whatever carried the call."""
 
 import collections
 import hmac
 import json
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from hessview.errors import HessviewError, InputError, JobError
 from hessview.record.commands import Command, Coupling, command_to_json
@@ -18,6 +13,20 @@ from hessview.record.events import Event, JobStarted, Payload, RunEnded, RunQueu
 from hessview.record.log import LONGEST_LINE, EventLog
 from hessview.record.measurements import command_from_json
 from hessview.record.validation import shown
+
+
+class Queued(NamedTuple):
+    """A command that waits for the ranks.
+
+    Attributes:
+        run: Identity of its run.
+        command: The command.
+        text: The command as JSON, in which form other ranks get it.
+    """
+
+    run: str
+    command: Command
+    text: str
 
 
 class Mailbox:
@@ -35,7 +44,7 @@ class Mailbox:
         self._log = log
         self._accept = accept
         self._changed = threading.Condition()
-        self._waiting: collections.deque[tuple[str, Command]] = collections.deque()
+        self._waiting: collections.deque[Queued] = collections.deque()
         self._known = {event.run for event in log.events if event.run}
         self._cancelled: set[str] = set()
 
@@ -55,9 +64,10 @@ class Mailbox:
             if self._accept is not None:
                 self._accept(command)
             blocks = self._blocks() if isinstance(command, Coupling) and not command.blocks else []
-            self._write(RunQueued(command=command_to_json(command), blocks=blocks), run)
+            fields = command_to_json(command)
+            self._write(RunQueued(command=fields, blocks=blocks), run)
             self._known.add(run)  # not before: what the disk has no room for may come again
-            self._waiting.append((run, command))
+            self._waiting.append(Queued(run, command, json.dumps(fields)))
 
     def events(self, after: int, wait: float) -> list[Event]:
         """Events with a sequence number above `after`, waiting up to `wait` seconds for one."""
@@ -69,14 +79,14 @@ class Mailbox:
         """Drop a queued run, or mark a running one to stop at its next safe point."""
         with self._changed:
             for entry in self._waiting:
-                if entry[0] == run:
+                if entry.run == run:
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
                     self._waiting.remove(entry)
                     return
             if run in self._known:
                 self._cancelled.add(run)
 
-    def take(self, wait: float = 0.0) -> tuple[str, Command] | None:
+    def take(self, wait: float = 0.0) -> Queued | None:
         """The next queued command, or None if none came within `wait` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting), timeout=wait)

@@ -1,18 +1,14 @@
-"""The kernel's side of torch.distributed.rpc: claiming a job, calling it, hearing it.
+"""The kernel's end of the link to rank 0: how it claims a job, calls it and hears it.
 
-How a kernel becomes the one that a job serves.
-
-A kernel's end of the link to rank 0; the other one is in `hessview.transport.host`.
-
-Events come down through the record, which both hosts see. Commands go up over RPC, in
-talks: each opens a fresh group of two members, "job" and "kernel", which meet through a file in
-the run directory, and closes it after one call. Nothing of an earlier group, whatever became of
-its kernel, can stand in the way of the next, and nothing listens while nobody talks: TensorPipe
-waits in shared memory by spinning, and an open link costs each side a core (on two cores it
-made gradients 1.8 times slower). On another host than the job's, each side touches a file as a
-sign of life, and a call that does not get through is made again: the network between may fail
-while the job goes on, and its events still come. How a link is opened, and what it trusts, is in
-`hessview.transport.agent`.
+The other end is in `hessview.transport.host`. Events come down through the record, which both hosts
+see. Commands go up over RPC, in talks: each opens a fresh group of two members, "job" and "kernel",
+which meet through a file in the run directory, and closes it after one call. Nothing of an earlier
+group, whatever became of its kernel, can stand in the way of the next, and nothing listens while
+nobody talks: TensorPipe waits in shared memory by spinning, and an open link costs each side a core
+(on two cores it made gradients 1.8 times slower). On another host than the job's, each side touches
+a file as a sign of life, and a call that does not get through is made again: the network between
+may fail while the job goes on, and its events still come. How a link is opened, and what it trusts,
+is in `hessview.transport.agent`.
 """
 
 import atexit

@@ -1,11 +1,9 @@
-"""The run directory: where a job keeps its record and says where it is found.
-
-The run directory: where a job leaves its record and says how it can be reached.
+"""The run directory: where a job leaves its record and says how it can be reached.
 
     events.jsonl        the record, see `hessview.record.log`
     starting.json       what a job that is not ready yet is doing, see `hessview.transport.files`
     job.json            the job's state, replaced as a whole, see `hessview.transport.files`
-    job.lock            locked by rank 0 as long as it lives
+    job.lock            locked by rank 0 as long as its process lives
     claim-<epoch>       the one kernel that the job serves in this epoch
     release-<claim>     that kernel leaves, or another one takes over
     knock-<claim>       that kernel wants to talk; holds the name of the talk
@@ -15,8 +13,6 @@ The run directory: where a job leaves its record and says how it can be reached.
 
 The directory belongs to one user and nobody else can look into it (mode 0700): whoever
 can read job.json can run code in the job.
-
-The lock on a run directory that a job holds as long as its process lives.
 """
 
 import contextlib

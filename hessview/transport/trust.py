@@ -1,11 +1,7 @@
-"""What a path is, and whether it may be trusted as a run directory.
+"""What a path is, and whether it may be trusted as a run directory: one wording for each case.
 
-What a path is, where a run directory is wanted: one wording for each case.
-
-What may lie in a run directory: nothing into which others can look, and nothing unread.
-
-Whatever was damaged, is of a newer version, or was put there by somebody is refused in words,
-within bounded time and memory.
+Nothing into which others can look, and nothing unread: whatever was damaged, is of a newer version,
+or was put there by somebody is refused in words, within bounded time and memory.
 """
 
 import collections

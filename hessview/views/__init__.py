@@ -1,4 +1,8 @@
-"""Figures: each a function of a dataset."""
+"""Figures: each a function of a dataset, of Plotly.
+
+It may import `analysis` and what lies below, and no torch. It offers a view for each command, by
+name in `VIEWS`, and those of several runs (`compare`, `training`).
+"""
 
 from collections.abc import Callable
 from typing import Any

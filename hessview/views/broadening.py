@@ -1,7 +1,7 @@
 """From Ritz nodes to a curve: the axis' coordinate, the points, the Gaussian kernel.
 
-The page repeats this file in `page/static/broadening.js`, so that a slider needs no
-kernel; a browser test holds the two equal.
+The page repeats this file in `page/src/broadening.js`, so that a slider needs no
+kernel; a test holds the two equal.
 """
 
 import dataclasses

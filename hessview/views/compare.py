@@ -1,9 +1,4 @@
-"""Two spectra or more, one above the other or over each other.
-
-Spectra of several density runs on one figure.
-
-Spectra over each other: the curve of each, and a density axis that shows all.
-"""
+"""Spectra of several density runs over each other, with one kernel width and one density axis."""
 
 import html
 import math
@@ -16,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.analysis.compare import comparison
-from hessview.analysis.ritz import ritz, say_copies
+from hessview.analysis.ritz import ritz, rules_of, say_copies
 from hessview.views import broadening
 from hessview.views.theme import BAR, LINE, SERIES, heading, strip, template
 from hessview.wording import counted, written
@@ -63,7 +58,7 @@ def compare(
     broadening.check_sigma(sigma)
     there, apart = comparison(runs, reference=reference)
     spectra = [ritz(ds) for ds in there]
-    nodes = np.concatenate([found.node.values[np.isfinite(found.node.values)] for found in spectra])
+    nodes = np.concatenate([rule.nodes for found in spectra for rule in rules_of(found)])
     on = broadening.axis(axis, nodes)
     own = [
         broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
@@ -199,7 +194,7 @@ def shown(found: xr.Dataset) -> xr.Dataset:
     """The probes that make a spectrum's curve: the whole ones, else the longest.
 
     Args:
-        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it.
+        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it.
 
     Returns:
         The same of these probes only.
@@ -213,7 +208,7 @@ def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Arr
     """Mean density over all probes of a quadrature.
 
     Args:
-        found: Quadrature over (probe, node), as `shown` gives it.
+        found: Quadrature over (probe, position), as `shown` gives it.
         on: The axis.
         at: Coordinates along it, shape (point,).
         sigma: Kernel width in units of the eigenvalue.
@@ -221,10 +216,7 @@ def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Arr
     Returns:
         Density per unit of eigenvalue at each coordinate, shape (point,).
     """
-    rows = []
-    for node, weight in zip(found.node.values, found.weight.values, strict=True):
-        there = np.isfinite(node)
-        rows.append(broadening.broaden(on, node[there], weight[there], at, sigma))
+    rows = [broadening.broaden(on, rule.nodes, rule.weights, at, sigma) for rule in rules_of(found)]
     return np.asarray(np.mean(rows, axis=0))
 
 
@@ -232,8 +224,8 @@ def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, floa
     """The smallest and the largest Ritz value, each with its residual bound.
 
     Args:
-        found: Quadrature over (probe, node), as `analysis.ritz.ritz` gives it. Where several probes
-            found one value, the least of their bounds counts.
+        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it. Where several
+            probes found one value, the least of their bounds counts.
     """
     nodes, residuals = found.node.values, found.residual.values
     ends = float(np.nanmin(nodes)), float(np.nanmax(nodes))

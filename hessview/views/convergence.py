@@ -255,6 +255,8 @@ def _layout() -> dict[str, Any]:
     fixed = {"automargin": False, "tickfont": {"size": 10}}
     hidden = {**fixed, "showticklabels": False, "matches": "x3", "title": {"text": ""}}
     return {
+        "height": HEIGHT,  # and that of a title above it, where there is one
+        "margin": {"t": 0},
         "template": template(),
         "xaxis": {**hidden, "anchor": "y"},
         "xaxis2": {**hidden, "anchor": "y2"},

@@ -1,8 +1,6 @@
-"""One block's coupling with all others, and the scale of its colours.
+"""How strongly one block responds to each other: a row of the coupling matrix, as bars with errors.
 
-How strongly one block responds to each: a row of the coupling matrix, with its error bars.
-
-What is drawn of a coupling run, and on which scale: the matrix and its rows share both.
+Also what is drawn of a coupling run, and on which scale, which the matrix and its rows share.
 """
 
 import dataclasses

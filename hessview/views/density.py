@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hessview.analysis.extremes import extremes
-from hessview.analysis.ritz import copies_in, ritz, say_copies
+from hessview.analysis.ritz import copies_in, ritz, rules_of, say_copies
 from hessview.errors import InputError
 from hessview.record.datasets import as_dataset
 from hessview.record.events import ENDED
@@ -250,8 +250,10 @@ def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
     """The band's two edges, the mean, and the probe in progress; empty where there is none."""
     whole, partial = _whole_and_partial(found)
     at = broadening.grid(on, found.node.values, sigma)
+    rules = rules_of(found)
     values = {
-        probe: broadening.broaden(on, *_rule(found, probe), at, sigma) for probe in whole + partial
+        probe: broadening.broaden(on, rules[probe].nodes, rules[probe].weights, at, sigma)
+        for probe in whole + partial
     }
     over = np.array([values[probe] for probe in whole]).reshape(-1, len(at))
     band = over if len(whole) > 1 else over[:, :0]
@@ -381,12 +383,6 @@ def _limits(curves: list[dict[str, Any]], heads: list[dict[str, Any]]) -> tuple[
     lowest = float(heights.min(initial=top * 1e-4))
     bottom = max(lowest / 4, top * ROUNDING)
     return bottom, top * (top / bottom) ** 0.06
-
-
-def _rule(found: xr.Dataset, probe: int) -> tuple[Array, Array]:
-    node, weight = found.node.values[probe], found.weight.values[probe]
-    there = np.isfinite(node)
-    return node[there], weight[there]
 
 
 def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:

@@ -1,11 +1,4 @@
-"""How every figure looks: colours, fonts, headings, names of operators.
-
-One look for every figure and page: a light and a dark palette, the type, the Plotly template.
-
-What stands above a figure: its title, of what it is, and what was measured how.
-
-What an operator is called where people read.
-"""
+"""How every figure looks: a light and a dark palette, type, Plotly's template, and headings."""
 
 import html
 import json

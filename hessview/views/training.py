@@ -1,9 +1,4 @@
-"""Spectra and extremes over a training.
-
-Spectra over the training step: their common rows and colours, as a heatmap.
-
-Curvature during training: spectra over the training step, and what the extremes do.
-"""
+"""Curvature during training: spectra over the training step, and what the extremes do."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,7 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from numpy.typing import NDArray
 
-from hessview.analysis.ritz import copies_in, ritz, say_copies
+from hessview.analysis.ritz import copies_in, ritz, rules_of, say_copies
 from hessview.analysis.training import each_run, history
 from hessview.errors import RecordError
 from hessview.record.datasets import as_dataset
@@ -112,14 +107,13 @@ def _spectrum(ds: xr.Dataset) -> Spectrum | None:
         found = ritz(ds)
     except RecordError:
         return None
-    nodes, weights = [], []
+    nodes, weights, rules = [], [], rules_of(found)
     whole = found.isel(probe=np.flatnonzero(found.finished.values))
     if not whole.sizes["probe"]:
         return None
     for probe in np.flatnonzero(found.finished.values):
-        there = np.isfinite(found.node.values[probe])
-        nodes.append(found.node.values[probe][there])
-        weights.append(found.weight.values[probe][there])
+        nodes.append(rules[probe].nodes)
+        weights.append(rules[probe].weights)
     return Spectrum(nodes, weights, int(whole.steps.min()), copies_in(whole))
 
 
@@ -332,6 +326,8 @@ def _layout(steps: Array) -> dict[str, Any]:
     label = {"showticklabels": False, "title": {"text": ""}}
     ends = _ends(steps)
     return {
+        "height": HEIGHT,  # and that of a title above it, where there is one
+        "margin": {"t": 0},
         "template": template(),
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
         "xaxis2": {**label, "matches": "x", "range": ends, "anchor": "y2"},

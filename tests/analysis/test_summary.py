@@ -35,7 +35,7 @@ def row(found, name):
 def test_ritz_is_the_quadrature_of_each_probe(density, matrix):
     ds = density(matrix, steps=8, probes=3)
     found = ritz(ds)
-    assert found.weight.dims == found.residual.dims == found.node.dims == ("probe", "node")
+    assert found.weight.dims == found.residual.dims == found.node.dims == ("probe", "position")
     for probe in range(3):
         one = quadrature.ritz(ds.alpha.sel(probe=probe), ds.beta.sel(probe=probe))
         np.testing.assert_array_equal(found.node.sel(probe=probe), one.nodes)
@@ -56,16 +56,16 @@ def test_the_first_steps_are_those_of_a_shorter_run(density, matrix):
 
 def test_a_running_probe_is_padded_and_not_finished(density, matrix):
     found = ritz(density(matrix, steps=8, probes=3, stop=11, end=""))
-    assert np.isfinite(found.node).sum("node").values.tolist() == [8, 3, 0]
+    assert np.isfinite(found.node).sum("position").values.tolist() == [8, 3, 0]
     assert found.finished.values.tolist() == [True, False, False]
-    np.testing.assert_allclose(found.weight.sum("node"), [1, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(found.weight.sum("position"), [1, 1, 0], atol=1e-12)
 
 
 def test_only_steps_before_a_gap_count(density, matrix):
     ds = density(matrix, steps=8, probes=2)
     ds.beta[0, 3] = np.nan
     found = ritz(ds)
-    assert np.isfinite(found.node).sum("node").values.tolist() == [3, 8]
+    assert np.isfinite(found.node).sum("position").values.tolist() == [3, 8]
     assert found.finished.values.tolist() == [False, True]
 
 
@@ -85,7 +85,7 @@ def test_a_longer_probe_cut_short_does_not_join_one_that_broke_down(density, mat
     ds = by_hand(density(matrix, steps=6, probes=2, stop=10, end="failed"))
     ds.beta[0, 1] = 0.0
     found = ritz(ds)
-    assert np.isfinite(found.node).sum("node").values.tolist() == [2, 4]
+    assert np.isfinite(found.node).sum("position").values.tolist() == [2, 4]
     assert found.finished.values.tolist() == [True, False]
 
 
@@ -235,7 +235,7 @@ def test_a_probe_cut_short_does_not_join_whole_ones(density, matrix):
 
 def test_the_product_error_is_that_of_the_probe(density, matrix):
     ds = by_hand(density(matrix, steps=5, probes=2))
-    best = int(ritz(ds).node.max("node").values.argmax())
+    best = int(ritz(ds).node.max("position").values.argmax())
     ds.error[best] = [1e-3, 2e-3, 2e-3, 1e-3, 2e-3]
     ds.error[1 - best] = 0.2
     value, uncertainty, basis = row(summary(ds), "largest")

@@ -1,5 +1,6 @@
 """`hessview.summary` of whatever holds runs: which numbers, and how they read."""
 
+import dataclasses
 import functools
 import html
 import math
@@ -12,6 +13,7 @@ import pytest
 import xarray as xr
 
 import hessview
+from helpers import emulated
 from helpers.emulated import dataset as density_dataset
 from helpers.every_command import dataset_of
 from hessview.analysis.accuracy import theory
@@ -21,6 +23,7 @@ from hessview.analysis.headline import headline
 from hessview.analysis.summary import Summaries, Summary
 from hessview.analysis.sweep import measured_settings
 from hessview.errors import InputError, NotMeasuredError, RecordError
+from hessview.record.measurements import MEASUREMENTS
 
 NAMES = ("accuracy", "benchmark", "coupling", "density", "epsilon_sweep", "fraction_sweep")
 NUMBERS = {
@@ -227,3 +230,40 @@ def test_a_withheld_ratio_keeps_its_reason():
     one = found.assign(reason=("work", np.array(["", "withheld: a disturbance"], object)))
     assert "withheld: a disturbance" in repr(one)
     assert math.isfinite(found.ratio[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_summary_from_a_file_prints_itself_again(name, tmp_path):
+    found = hessview.summary(measured(name))
+    with xr.open_dataset(hessview.to_netcdf(found, tmp_path / "summary.nc")) as opened:
+        again = hessview.summary(opened.load())
+    assert repr(again) == repr(found)
+    assert again.identical(found)
+
+
+def test_a_measurement_of_another_package_names_its_own_summary(monkeypatch):
+    own = dataclasses.replace(
+        MEASUREMENTS["density"], summary="helpers.emulated:summary_from_outside"
+    )
+    monkeypatch.setitem(MEASUREMENTS._own, "weighing", own)
+    ds = xr.Dataset({"weight": ("probe", [1.0, 2.0])}, attrs={"command": "weighing"})
+    monkeypatch.setattr(emulated, "summary_from_outside", weighed, raising=False)
+    found = hessview.summary(ds)
+    assert float(found.value[0]) == 1.5
+    assert "weight  1.50 ± 0.50  both probes" in repr(found)
+    monkeypatch.setitem(MEASUREMENTS._own, "weighing", dataclasses.replace(own, summary=""))
+    assert "2 of 2 measured, from 1 to 2" in repr(hessview.summary(ds))
+    assert "2 of 2 measured" in repr(hessview.summary({"a": ds, "b": measured("density")}))
+
+
+def weighed(ds):
+    names = np.array(["weight"], object)
+    return xr.Dataset(
+        {
+            "value": ("quantity", [float(ds.weight.mean())]),
+            "uncertainty": ("quantity", [float(np.ptp(ds.weight.values)) / 2]),
+            "basis": ("quantity", np.array(["both probes"], object)),
+        },
+        {"quantity": names},
+        ds.attrs,
+    )

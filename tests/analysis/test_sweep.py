@@ -44,7 +44,7 @@ def spectra(eigenvalues, starts, steps):
     for start in starts:
         alpha, beta = np.array(list(lanczos(eigenvalues, start, steps))).T
         rules.append(quadrature.ritz(alpha, beta))
-    dims = ("probe", "node")
+    dims = ("probe", "position")
     data = {
         "weight": (dims, np.array([rule.weights for rule in rules])),
         "residual": (dims, np.array([rule.residuals for rule in rules])),

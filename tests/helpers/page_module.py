@@ -1,4 +1,4 @@
-"""What the page's module computes in Chromium: scripts for `exports`, and what they must give."""
+"""What the page's module computes: scripts for `node`, and what they must give."""
 
 import numpy as np
 import pytest

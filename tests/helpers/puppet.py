@@ -101,7 +101,7 @@ class Job:
             taken = self.mailbox.take(1.0)
             if taken is None:
                 continue
-            run, command = taken
+            run, command, _ = taken
             self.mailbox.append(RunStarted(training_step=None, loss=1.0, gradient_norm=1.0), run)
             for probe, step in itertools.product(range(command.probes), range(command.steps)):
                 time.sleep(self.pause)

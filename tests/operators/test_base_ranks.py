@@ -187,9 +187,9 @@ def test_a_run_on_a_subset_says_so(results):
         "a pass that is to come": "ObjectiveError: 'the module' waits for another backward pass, "
         "so that stale copies of parameters would be used; call set_is_last_backward(True) first.",
         "one reduction": "InputError: operator 'hessian_one_reduction' holds the whole gradient on "
-        'each rank, 0.0 GB, and 0.0 GB are free; use operator="hessian", which holds shards only.',
-        "exact": "InputError: operator 'exact' gathers all parameters on each rank, 0.0 GB, and "
-        '0.0 GB are free; use operator="hessian", and measure its error.',
+        'each rank, 11.0 KiB, and 0.98 KiB are free; use operator="hessian", which holds',
+        "exact": "InputError: operator 'exact' gathers all parameters on each rank, 66.0 KiB, and "
+        '0.98 KiB are free; use operator="hessian", and measure its error.',
     }.items(),
 )
 def test_all_ranks_refuse_alike(results, case, text):

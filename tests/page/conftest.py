@@ -1,8 +1,11 @@
-"""Reports in Chromium, and jobs for dashboards."""
+"""Reports in Chromium, the page's functions in node, and jobs for dashboards."""
+
+import shutil
 
 import pytest
 
 import hessview
+from helpers.node_page import Node, require_node
 from helpers.shell_job import HESSVIEW, ShellJob
 from hessview.page.module import module
 from hessview.page.report import report
@@ -59,6 +62,22 @@ def session():
     """The same job in this process, for one test."""
     with hessview.local(small.slow()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def program_node():
+    """The node program of the system."""
+    return require_node(
+        shutil.which("node"), "there is no node; install it, such as with apt-get install nodejs"
+    )
+
+
+@pytest.fixture(scope="session")
+def node(program_node):
+    """The page's functions, see `Node`."""
+    made = Node(program_node)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from helpers.overlaps import OVERLAPS
 from helpers.trained import run_of
 from hessview.analysis.training import join_training as join
 from hessview.page.board import Board
-from hessview.page.module import DASHBOARD, module
+from hessview.page.module import module
 from hessview.views.compare import compare
 from hessview.views.training import training
 
@@ -46,7 +46,7 @@ def shown(new_context):
         page.set_content("<!doctype html><title>Dashboard</title>")
         page.expose_function("toBoard", board.take)
         state = {"head": board.head, "parts": board.parts}
-        page.evaluate(MOUNT, [module(*DASHBOARD), state])
+        page.evaluate(MOUNT, [module(), state])
 
         def until(condition):
             deadline = time.monotonic() + 60

@@ -14,7 +14,6 @@ SYMBOLS = """() => Object.fromEntries(document.querySelectorAll(".hess-plot")[1]
   (trace) => [trace.meta.role, trace.marker?.symbol]))"""
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(
     ("options", "probe"),
     [
@@ -25,10 +24,10 @@ SYMBOLS = """() => Object.fromEntries(document.querySelectorAll(".hess-plot")[1]
         ({"probes": 1, "steps": 90}, 0),
     ],
 )
-def test_the_page_computes_what_numpy_computes(exports, options, probe):
+def test_the_page_computes_what_numpy_computes(node, options, probe):
     ds = dataset(**options)
     (section,) = page_state([ds])["sections"]
-    computed = exports.evaluate(CONVERGENCE, [section["panels"], probe])
+    computed = node.evaluate(CONVERGENCE, [section["panels"], probe])
     compare_convergence(computed, convergence(ds, probe=probe))
 
 

@@ -61,16 +61,15 @@ def test_what_is_whole_has_no_copies_and_says_nothing_of_them():
 ROWS = "([panel, steps]) => page.drawnRows(panel, { steps }).rows"
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("steps", [40, 37, 20, 2])
-def test_the_page_merges_what_python_merges(exports, kept, steps):
+def test_the_page_merges_what_python_merges(node, kept, steps):
     ds = with_copies(reorthogonalize=kept)
     found = ritz(ds, steps=steps)
     assert (copies_in(found) > 20) == (steps > 20)  # there are copies, or nothing is tried
-    rows = exports.evaluate(ROWS, [panel(ds), steps])
+    rows = node.evaluate(ROWS, [panel(ds), steps])
     for place, row in enumerate(rows):
-        one = found.isel(probe=place).dropna("node")
+        one = found.isel(probe=place).dropna("position")
         for name, values, atol in (
             ("nodes", one.node, 1e-11),
             ("weights", one.weight, 1e-12),
@@ -84,7 +83,6 @@ def test_the_page_merges_what_python_merges(exports, kept, steps):
         assert abs(quadrature.ritz(ds.alpha[0], ds.beta[0]).nodes[-2] - OUTLIERS[0]) < 1e-6
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize(
     ("stop", "end", "steps", "probes"),
@@ -96,15 +94,15 @@ def test_the_page_merges_what_python_merges(exports, kept, steps):
         (35, "failed", None, None),
     ],
 )
-def test_a_density_has_each_eigenvalue_once(exports, axis, stop, end, steps, probes):
+def test_a_density_has_each_eigenvalue_once(node, axis, stop, end, steps, probes):
     ds = with_copies(stop=stop, end=end)
     given = panel(ds)
     out = [one for one in range(3) if probes is not None and one not in probes]
     asked = [axis, steps, out]
-    computed = exports.evaluate(DENSITY, [given, *asked])
+    computed = node.evaluate(DENSITY, [given, *asked])
     figure = density(ds, steps=steps, probes=probes, axis=axis)
     compare_density(computed, figure)
-    before = exports.evaluate(DENSITY, [raw(given), *asked])
+    before = node.evaluate(DENSITY, [raw(given), *asked])
     stems = [len(one["traces"]["stems"]["x"]) for one in (computed, before)]
     assert stems[0] < stems[1]
     said = [*figure.data[5].customdata[:, 5], *figure.data[6].customdata[:, 5]]
@@ -116,55 +114,51 @@ HEADS = """([panel]) => Object.values(page.arrays(page.drawnRows(panel),
   .flatMap(({ customdata }) => (customdata ?? []).filter((one) => one.length === 6))"""
 
 
-@pytest.mark.browser
-def test_hovering_a_head_tells_how_many_it_stands_for(exports):
+def test_hovering_a_head_tells_how_many_it_stands_for(node):
     ds = with_copies()
     figure = density(ds)
-    own = exports.evaluate(HEADS, [panel(ds)])
+    own = node.evaluate(HEADS, [panel(ds)])
     expected = [row for trace in figure.data[5:7] for row in trace.customdata.tolist()]
     assert sorted(row[5] for row in own) == sorted(row[5] for row in expected)
     assert "3 copies merged" in " ".join(row[5] for row in own)
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("probe", [0, 1])
-def test_extremes_settle_without_copies(exports, kept, probe):
+def test_extremes_settle_without_copies(node, kept, probe):
     ds = with_copies(reorthogonalize=kept, stop=70, end="cancelled")
     panels = page_state([ds])["sections"][0]["panels"]
-    computed = exports.evaluate(CONVERGENCE, [panels, probe])
+    computed = node.evaluate(CONVERGENCE, [panels, probe])
     compare_convergence(computed, convergence(ds, probe=probe), rounding=ALIKE)
-    before = exports.evaluate(CONVERGENCE, [[raw(panels[0]), panels[1]], probe])
+    before = node.evaluate(CONVERGENCE, [[raw(panels[0]), panels[1]], probe])
     if probe == 0:
         assert before["largest"]["y"] != computed["largest"]["y"]
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("name", ["epsilon_sweep", "fraction_sweep"])
-def test_a_sweep_has_each_eigenvalue_once(exports, axis, name):
+def test_a_sweep_has_each_eigenvalue_once(node, axis, name):
     ds = dataset_of(name, steps=40, reorthogonalize="none")
     given = panel(ds)
     figure = sweep(ds, axis=axis)
-    computed = exports.evaluate(SWEEP, [given, axis, None])
+    computed = node.evaluate(SWEEP, [given, axis, None])
     curves = [trace for trace in figure.data if trace.meta["role"] == "density"]
     for own, trace in zip(computed["curves"], curves, strict=True):
         np.testing.assert_allclose(own["x"], trace.x, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6)
     before = {**given, "spectra": [raw(one) for one in given["spectra"]]}
-    others = exports.evaluate(SWEEP, [before, axis, None])["curves"]
+    others = node.evaluate(SWEEP, [before, axis, None])["curves"]
     assert any(one["y"] != own["y"] for one, own in zip(others, computed["curves"], strict=True))
     assert "copies merged" in given["subtitle"]
     assert "copies merged" in fallback([ds], page_state([ds]))
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
-def test_a_comparison_and_a_training_have_each_eigenvalue_once(exports, axis):
+def test_a_comparison_and_a_training_have_each_eigenvalue_once(node, axis):
     runs = [with_copies(run="a"), with_copies(run="b", seed=2, stop=100, end="failed")]
     (section,) = comparison_sections(runs)
     asked = [section["panels"][0], axis, None, []]
-    computed = exports.evaluate(COMPARISON, asked)
+    computed = node.evaluate(COMPARISON, asked)
     figure = compare(runs, axis=axis)
     for own, trace in zip(computed["traces"], figure.data, strict=True):
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6)
@@ -174,7 +168,7 @@ def test_a_comparison_and_a_training_have_each_eigenvalue_once(exports, axis):
     runs.append(run_of(20, steps=40))
     (section,) = page_state(runs)["trainings"]
     given = section["panels"][0]
-    computed = exports.evaluate(TRAINING, [given["spectra"], axis, None])
+    computed = node.evaluate(TRAINING, [given["spectra"], axis, None])
     heat = training(join(runs), axis=axis).data[0]
     np.testing.assert_allclose(np.array(computed["z"], dtype=float), heat.z, atol=1e-6)
     assert "copies merged" in given["subtitle"]

@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import eigh_tridiagonal
 
 from helpers.emulated import dataset
+from helpers.jacobi import rules
 from helpers.overlaps import OVERLAPS
 from helpers.page_module import DENSITY, compare_density, mounted
 from helpers.report_page import drawn, move
@@ -14,33 +15,9 @@ from hessview.views import broadening
 from hessview.views.density import density
 
 
-def rules():
-    """Jacobi matrices, easy and hard: (alpha, beta) by name."""
-    random = np.random.default_rng(3)
-    wide = dataset(probes=1, steps=48)
-    clustered = 1 + 1e-9 * random.standard_normal(30)
-    wilkinson = np.abs(np.arange(21) - 10.0)  # pairs of eigenvalues that agree to 14 digits
-    return {
-        "one step": (np.array([-0.3]), np.array([0.7])),
-        "two steps": (np.array([1.0, 1.0]), np.array([1e-3, 2.0])),
-        "a network's": (wide.alpha.values[0], wide.beta.values[0]),
-        "a long run": (random.standard_normal(200), 1 + random.uniform(size=200)),
-        "clustered": (clustered, 1e-10 * random.uniform(0.5, 1, 30)),
-        "Wilkinson's": (wilkinson, np.ones(21)),
-        "tiny couplings": (np.linspace(-1, 5, 25), 10.0 ** -np.arange(0, 25)),
-        "graded": (10.0 ** -np.arange(0, 25), 10.0 ** -np.arange(1, 26)),
-        "breakdown": (np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.25, 0.0])),
-        "a coupling of 0": (np.array([3.0, 1.0, 2.0, 2.0]), np.array([0.5, 0.0, 0.25, 1.0])),
-        "zeros": (np.zeros(4), np.zeros(4)),
-        "huge": (1e150 * random.standard_normal(20), 1e150 * np.ones(20)),
-        "small": (1e-150 * random.standard_normal(20), 1e-150 * np.ones(20)),
-    }
-
-
-@pytest.mark.browser
-def test_the_pages_quadrature_is_scipys(exports):
+def test_the_pages_quadrature_is_scipys(node):
     for name, (alpha, beta) in rules().items():
-        own = exports.evaluate(
+        own = node.evaluate(
             "([alpha, beta]) => page.quadrature(alpha, beta)", [alpha.tolist(), beta.tolist()]
         )
         nodes, vectors = eigh_tridiagonal(alpha, beta[:-1])
@@ -62,7 +39,6 @@ def test_the_pages_quadrature_is_scipys(exports):
             )
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize(
     ("stop", "end", "steps", "probes"),
@@ -78,12 +54,12 @@ def test_the_pages_quadrature_is_scipys(exports):
         (17, "failed", 9, [0]),
     ],
 )
-def test_a_part_is_what_numpy_draws_of_it(exports, axis, stop, end, steps, probes):
+def test_a_part_is_what_numpy_draws_of_it(node, axis, stop, end, steps, probes):
     ds = dataset(probes=4, steps=24, stop=stop, end=end)
     (section,) = page_state([ds])["sections"]
     panel = section["panels"][0]
     out = [one for one in range(4) if probes is not None and one not in probes]
-    computed = exports.evaluate(DENSITY, [panel, axis, steps, out])
+    computed = node.evaluate(DENSITY, [panel, axis, steps, out])
     expected = density(ds, steps=steps, probes=probes, axis=axis)
     compare_density(computed, expected)
 

@@ -131,7 +131,7 @@ def assert_spectrum(page, one):
           return [Array.from(mean.x), Array.from(mean.y)]; }"""
     )
     found = ritz(one)
-    sigma = quadrature.default_sigma(found.node.values, found.sizes["node"])
+    sigma = quadrature.default_sigma(found.node.values, found.sizes["position"])
     rules = zip(found.node.values, found.weight.values, strict=True)
     expected = np.mean([quadrature.density(*rule, np.array(x), sigma=sigma) for rule in rules], 0)
     seen = np.array(y) > min(y) * 1.001

@@ -21,17 +21,16 @@ def panel(ds):
     return page_state([ds])["sections"][0]["panels"][0]
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.317])  # round ones part eigenvalues at ties
-def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
+def test_the_page_computes_what_numpy_computes(node, axis, sigma):
     uneven = by_hand(dataset_of("epsilon_sweep")).assign_coords(epsilon=np.logspace(-5, -1.7, 4))
     for ds in (dataset_of("epsilon_sweep"), uneven, dataset_of("fraction_sweep", stop=130, end="")):
         given = panel(ds)
         part = ds.isel({ds.alpha.dims[0]: slice(len(given["spectra"]))})
         reference = given["spectra"][given["reference"]]["at"]
         figure = sweep(part, axis=axis, sigma=sigma, reference=reference)
-        computed = exports.evaluate(SWEEP, [given, axis, sigma])
+        computed = node.evaluate(SWEEP, [given, axis, sigma])
         curves = [trace for trace in figure.data if trace.meta["role"] == "density"]
         for own, trace in zip(computed["curves"], curves, strict=True):
             np.testing.assert_allclose(own["x"], trace.x, rtol=1e-6, atol=1e-9)

@@ -14,7 +14,7 @@ from helpers.overlaps import OVERLAPS
 from helpers.report_page import drawn, move
 from hessview.analysis.ritz import ritz
 from hessview.errors import InputError
-from hessview.page.module import module
+from hessview.page.module import report_script
 from hessview.page.report import report
 from hessview.spectral import quadrature
 from hessview.views.density import density
@@ -193,7 +193,7 @@ def test_the_file_is_small_and_carries_its_policy(tmp_path):
     assert path.is_absolute()
     assert len(text.encode()) < 2_000_000
     assert "default-src 'none'; script-src 'sha256-" in html.unescape(text)
-    assert not re.search(r"(src|href)=.?https?:", text.replace(module(), ""))
+    assert not re.search(r"(src|href)=.?https?:", text.replace(report_script(), ""))
     assert "<title>Curvature of SmolLM2-135M-Instruct</title>" in text
 
 

@@ -30,12 +30,11 @@ def panel(given):
     return found
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.3])
-def test_the_page_computes_what_numpy_computes(exports, axis, sigma):
+def test_the_page_computes_what_numpy_computes(node, axis, sigma):
     given = runs()
-    computed = exports.evaluate(COMPARISON, [panel(given), axis, sigma, []])
+    computed = node.evaluate(COMPARISON, [panel(given), axis, sigma, []])
     figure = compare(given, axis=axis, sigma=sigma)
     for own, trace in zip(computed["traces"], figure.data, strict=True):
         np.testing.assert_allclose(own["x"], trace.x, rtol=1e-6, atol=1e-9)

@@ -99,13 +99,12 @@ def assert_spectrum(page, step):
     np.testing.assert_allclose(y[seen], expected(step, at)[seen], rtol=1e-6)
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("axis", broadening.AXES)
 @pytest.mark.parametrize("sigma", [None, 0.05])
-def test_the_page_computes_the_heatmap_that_numpy_computes(exports, axis, sigma):
+def test_the_page_computes_the_heatmap_that_numpy_computes(node, axis, sigma):
     given = [*runs(), run_of(300, stop=5, end=""), run_of(400, probes=1, steps=9)]
     (made,) = page_state(given)["trainings"]
-    computed = exports.evaluate(TRAINING, [made["panels"][0]["spectra"], axis, sigma])
+    computed = node.evaluate(TRAINING, [made["panels"][0]["spectra"], axis, sigma])
     figure = training(join(given), axis=axis, sigma=sigma)
     heat = figure.data[0]
     np.testing.assert_allclose(computed["y"], heat.y, rtol=1e-6, atol=1e-9)

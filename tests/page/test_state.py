@@ -7,11 +7,16 @@ import pytest
 
 from helpers.emulated import by_hand, dataset
 from helpers.every_command import dataset_of
+from helpers.trained import run_of
 from hessview.analysis.summary import summary
+from hessview.analysis.training import join_training
 from hessview.errors import AccuracyWarning
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback
 from hessview.page.status import progress
+from hessview.views import figure_of
+from hessview.views.convergence import convergence
+from hessview.views.training import training
 from hessview.wording import between, measured
 
 
@@ -43,6 +48,35 @@ def test_every_stage_of_a_run_is_valid_json_that_holds_what_was_measured(stop, e
     alpha = np.array(found["record"]["variables"]["alpha"]["values"], dtype=float)
     np.testing.assert_array_equal(alpha, ds.alpha.values.ravel())
     assert np.isfinite(alpha).sum() == count
+
+
+HEIGHT = 400
+"""Of a figure that states none, as src/figure.js draws it."""
+
+
+def below_title(layout):
+    return layout.get("height", HEIGHT + layout.get("margin", {}).get("t", 0)) - (
+        layout.get("margin", {}).get("t", 0)
+    )
+
+
+def test_a_page_draws_figures_as_high_as_they_stand_alone():
+    density_run, trained = dataset(probes=2, steps=12), [run_of(step) for step in (0, 100)]
+    state = page_state([density_run, dataset_of("epsilon_sweep"), *trained])
+    panels = state["trainings"][0]["panels"] + [
+        panel for section in state["sections"][:2] for panel in section["panels"]
+    ]
+    figures = [
+        training(join_training(trained)),
+        figure_of(density_run),
+        convergence(density_run),
+        figure_of(dataset_of("epsilon_sweep")),
+    ]
+    kinds = [panel["kind"] for panel in panels]
+    assert kinds == ["training", "density", "convergence", "sweep"]
+    for panel, figure in zip(panels, figures, strict=True):
+        alone = figure.layout.to_plotly_json()
+        assert below_title(panel["figure"]["layout"]) == below_title(alone), panel["kind"]
 
 
 def test_a_streaming_state_is_small():

@@ -149,7 +149,7 @@ def test_a_function_is_called_as_rank_0_of_many(monkeypatch):
         ({"tokens": 10}, "tokens=10 is less than one batch of 4 x 256 = 1024"),
         ({"operator": "newton"}, "operator 'newton' is unknown; use one of"),
         ({"memory": 0}, "memory=0 is not allowed; use a finite number > 0, or None."),
-        ({"text": "a"}, r"plan has no \['text'\]; its further options are"),
+        ({"text": "a"}, r"plan has no \['text'\]; its options are"),
         ({"model": "no/such folder"}, "model 'no/such folder' cannot be loaded"),
         ({"model": "no_such_module:build"}, "model 'no_such_module:build' cannot be found"),
     ],

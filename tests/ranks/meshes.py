@@ -18,12 +18,13 @@ from helpers import meshes, toys
 from hessview.errors import HessviewError
 from hessview.job import sharding
 from hessview.job.leaving import leave
-from hessview.job.models import Options, build
+from hessview.job.models import build
 from hessview.job.objective import Objective
 from hessview.job.plain import shard_plain
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
 from hessview.record.commands import Density
+from hessview.record.job_options import JobOptions
 from jobs import small
 from ranks.numerics import whole
 
@@ -505,7 +506,7 @@ class Unsharded(nn.Module):
 
 @case(only=2)
 def plain_by_the_name_of_a_function():
-    objective = build(Options(model="__main__:plain_objective"), line())
+    objective = build(JobOptions(model="__main__:plain_objective"), line())
     assert isinstance(objective.module.net[0].weight, DTensor)
     expected = plain_objective()
     return measured(objective, meshes.dense(expected.module, small.loss, expected.batches))

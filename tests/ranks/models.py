@@ -19,8 +19,9 @@ from transformers import (
 
 from hessview.errors import HessviewError
 from hessview.job.leaving import leave
-from hessview.job.models import Options, Source, build, causal_lm
+from hessview.job.models import Source, build, causal_lm
 from hessview.job.worker import Worker
+from hessview.record.job_options import JobOptions
 
 VOCABULARY = 40
 
@@ -98,7 +99,7 @@ def make_folders(root):
 
 def options(root, model="good", **change):
     fields = {"text": str(root / "text"), "tokens": 128, "length": 16, "batch": 2, **change}
-    return Options(model=str(root / model) if model in FOLDERS else model, **fields)
+    return JobOptions(model=str(root / model) if model in FOLDERS else model, **fields)
 
 
 FOLDERS = ("good", "bare", "pickled", "with code", "cut", "lacking", "narrow")
@@ -171,14 +172,14 @@ def main(path, root):
         "tokens": options(root, tokens=10**6),
         "context": options(root, length=64),
         "no text": options(root, text=str(root / "nowhere")),
-        "dtype": options(root, dtype="float8"),
+        "dtype": lambda: options(root, dtype="float8"),
         "function": options(root, "math:nothing"),
         "module": options(root, "no_such_module:build"),
         "no objective": options(root, "os:getpid"),
     }.items():
         text = "nothing was refused"
         try:
-            build(asked, mesh)
+            build(asked() if callable(asked) else asked, mesh)
         except HessviewError as error:
             text = str(error)
         texts = [""] * dist.get_world_size()

@@ -12,10 +12,11 @@ from hessview.job.estimators.benchmark import _peak_memory
 from hessview.job.estimators.density import density
 from hessview.job.leaving import leave
 from hessview.job.memory import Collectives
-from hessview.job.models import Options, Source, causal_lm
+from hessview.job.models import Source, causal_lm
 from hessview.job.worker import Worker
 from hessview.operators import OPERATORS
 from hessview.record.commands import Density
+from hessview.record.job_options import JobOptions
 from hessview.spectral.vectors import Space
 
 OPERATORS_SEEN = ("hessian", "hessian_one_reduction", "hessian_fourth_order", "gauss_newton")
@@ -29,7 +30,7 @@ def worker(folder, mesh, sizes):
     config = AutoConfig.from_pretrained(folder)
     torch.manual_seed(0)
     source = Source(AutoModelForCausalLM.from_config(config).eval(), ord_of, "made here")
-    return Worker(causal_lm(lambda _: source, Options(model=folder, **sizes), mesh))
+    return Worker(causal_lm(lambda _: source, JobOptions(model=folder, **sizes), mesh))
 
 
 def ord_of(text):

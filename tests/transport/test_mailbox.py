@@ -6,6 +6,7 @@ import pytest
 from helpers.emulated import payloads
 from hessview.record.commands import Coupling, Density, command_to_json
 from hessview.record.log import EventLog
+from hessview.record.measurements import command_from_text
 from hessview.transport.mailbox import Desk, Mailbox
 
 
@@ -28,7 +29,9 @@ def ask(desk, operation, token="right", **body):
 def test_it_hands_commands_in(desk, mailbox):
     command = Density(steps=2)
     assert ask(desk, "submit", run="a", command=command_to_json(command)) == {"value": None}
-    assert mailbox.take() == ("a", command)
+    queued = mailbox.take()
+    assert queued[:2] == ("a", command)
+    assert command_from_text(queued.text) == command
     (event,) = mailbox.events(0, 0)
     assert event.payload.command == command_to_json(command)
     assert ask(desk, "ping") == {"value": None}

@@ -172,7 +172,7 @@ class _Measurements:
 
     def inner(self, a: Tensor, b: Tensor) -> float:
         """Inner product over all ranks, in float64."""
-        return float(self._surface.space.products(a.double()[None], b.double())[0])
+        return self._surface.space.dot(a.double(), b.double())
 
     def _vector_at(self, direction: Tensor) -> Callable[[float], Tensor | None]:
         def at(step: float) -> Tensor | None:

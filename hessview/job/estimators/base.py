@@ -1,9 +1,4 @@
-"""What every estimator needs: its operator, and words for where it failed.
-
-An operator by name, of hessview or of the user.
-
-Saying at which place of a measurement it failed.
-"""
+"""What every estimator needs: its operator by name, and errors that say where it failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,9 +1,4 @@
-"""Whether a quantity has settled over the probes that are done.
-
-Whether a quantity has settled over the probes that are done.
-
-Readings of a spectral density: Lanczos coefficients, probe by probe.
-"""
+"""Readings of a spectral density, probe by probe, until all are done or a quantity settled."""
 
 import dataclasses
 import itertools
@@ -23,6 +18,7 @@ from hessview.record.commands import Density
 from hessview.record.events import Reading
 from hessview.spectral.bounds import ENDS, End, Extreme, Pair, Steps, blind, extreme, furthest
 from hessview.spectral.lanczos import LanczosStep, lanczos
+from hessview.spectral.quadrature import standard_error
 
 FEWEST = 4
 """Probes before a spread is believed: that of two is below half its expectation one time in
@@ -96,7 +92,7 @@ def _extreme(probes: Sequence[Probe], end: End) -> tuple[float, float]:
 
 
 def _mean(samples: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(samples)), float(np.std(samples, ddof=1) / math.sqrt(len(samples)))
+    return float(np.mean(samples)), float(standard_error(samples))
 
 
 def density(

@@ -86,11 +86,11 @@ def _pair(
         unknown = math.nan, math.nan, math.nan
         found = _Found(made.vector, made.error, *unknown, made.epsilon, made.rho)
         product, gradients = made.vector, float(made.gradients)
-    value = float(space.products(vector[None], product)[0])
+    value = space.dot(vector, product)
     left = product.sub_(vector, alpha=value)
     return {
         "pair_value": value,
-        "pair_residual": math.sqrt(float(space.reduce(space.squares(left)))),
+        "pair_residual": space.norm(left),
         "pair_error": found.error,
         "pair_doubt": found.doubt,
         "pair_change": found.change,
@@ -241,7 +241,7 @@ class _Ladder:
 
     def _size(self, weights: Mapping[int, float]) -> float:
         space = self._surface.space
-        return math.sqrt(float(space.reduce(space.squares(self._sum(weights)))))
+        return space.norm(self._sum(weights))
 
     def _scaled(self, chosen: Estimate) -> list[float]:
         """Changes along the vector at nearer steps, as rounding has them at the chosen one.
@@ -253,7 +253,7 @@ class _Ladder:
         for place in range(1, chosen.place):
             moved = self._sum({place: 1.0, place - 1: -1.0})
             share = self._steps[place] / self._steps[chosen.place]
-            found.append(abs(float(space.products(self._vector[None], moved)[0])) * share)
+            found.append(abs(space.dot(self._vector, moved)) * share)
         return found
 
     def best(self) -> _Found:
@@ -270,9 +270,9 @@ class _Ladder:
         chosen = min(sizes, key=lambda each: sizes[each])
         space = self._surface.space
         delta = self._sum(dict(enumerate(chosen.change)))
-        along = abs(float(space.products(self._vector[None], delta)[0]))
+        along = abs(space.dot(self._vector, delta))
         change = max([along, *self._scaled(chosen)])
-        spread = math.sqrt(float(space.reduce(space.squares(delta.mul_(self._vector)))))
+        spread = space.norm(delta.mul_(self._vector))
         del delta
         own = self._steps.index(self._step)
         other = own + 1 if own + 1 < len(self._steps) else own - 1

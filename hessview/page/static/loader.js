@@ -1,68 +1,74 @@
-// What every widget brings along (anywidget's _esm). It returns at once, says in a line how its runs stand, and lets the
-// page, a hundred times as large, be loaded once for all widgets of a document: from a kernel, without a network.
-//
-// anywidget 0.11 gives a module two seconds from the making of its model. After that it shows the widget but lets nothing
-// reach it that the kernel tells, for good: see `mend`.
+// Built from hessview/page/src by `npm run build`; do not edit.
 
-const PAGES = Symbol.for("hessview pages"); // of the document, whatever versions of hessview its kernels have
-const MS_OF_PATIENCE = 5000; // before the page is asked for anew, then twice as long, and so on
-const MS_OF_SILENCE = 4000; // before the widget says that it waits
-const MS_OF_QUIET = 300; // without another widget beginning: the page takes the browser for as long
-const NOT_FOUND = "Error displaying widget: model not found", VIEW = "application/vnd.jupyter.widget-view+json"; // of JupyterLab
-const WAITING = "The page is drawn as soon as the kernel answers, which is busy or has gone. If it has gone, run the notebook's cells again.";
-const ALONE = "No kernel: this is how it was stored. Run the notebook's cells to follow what goes on.";
-
-const shared = (document[PAGES] ??= { entries: new Map(), begun: 0, last: Promise.resolve() });
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-/** The one entry of a page in this document: its module, a promise; and take, which is given what a kernel sent. */
+// src/loader.js
+var PAGES = /* @__PURE__ */ Symbol.for("hessview pages");
+var MS_OF_PATIENCE = 5e3;
+var MS_OF_SILENCE = 4e3;
+var MS_OF_QUIET = 300;
+var NOT_FOUND = "Error displaying widget: model not found";
+var VIEW = "application/vnd.jupyter.widget-view+json";
+var WAITING = "The page is drawn as soon as the kernel answers, which is busy or has gone. If it has gone, run the notebook's cells again.";
+var ALONE = "No kernel: this is how it was stored. Run the notebook's cells to follow what goes on.";
+var shared = (
+  /** @type {any} */
+  document[PAGES] ??= { entries: /* @__PURE__ */ new Map(), begun: 0, last: Promise.resolve() }
+);
+var pause = (ms) => new Promise((resolve) => {
+  setTimeout(resolve, ms);
+});
 function entryOf(digest) {
-  if (shared.entries.has(digest)) return shared.entries.get(digest);
-  const entry = { asked: -Infinity, patience: MS_OF_PATIENCE, taken: false };
-  entry.module = new Promise((resolve, reject) => {
-    entry.take = (packed) => {
+  const known = shared.entries.get(digest);
+  if (known) return known;
+  let take = () => {
+  };
+  const module = new Promise((resolve, reject) => {
+    take = (packed) => {
       if (entry.taken) return;
       entry.taken = true;
       imported(packed).then(resolve, (error) => {
-        shared.entries.delete(digest); // the next widget tries again
+        shared.entries.delete(digest);
         reject(error);
       });
     };
   });
-  entry.module.catch(() => {}); // each widget that waits tells of it
+  module.catch(() => {
+  });
+  const entry = { module, take, asked: -Infinity, patience: MS_OF_PATIENCE, taken: false };
   shared.entries.set(digest, entry);
   return entry;
 }
-
 async function imported(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const url = URL.createObjectURL(new Blob([await new Response(stream).arrayBuffer()], { type: "text/javascript" }));
-  for (let i = 0; i < 40 && performance.now() - shared.begun < MS_OF_QUIET; i++) await pause(50); // let others be in time
+  for (let i = 0; i < 40 && performance.now() - shared.begun < MS_OF_QUIET; i++) await pause(50);
   try {
-    return await import(/* webpackIgnore: true */ url);
+    return await import(
+      /* webpackIgnore: true */
+      url
+    );
   } finally {
     URL.revokeObjectURL(url);
   }
 }
-
-/** The module of a model's page, asked for at its kernel unless it is here, or on its way to another widget. */
 async function pageOf(model) {
   const digest = model.get("page");
   const entry = entryOf(digest);
-  const onMessage = (message, buffers) => { if (message.page === digest) entry.take(buffers[0]); };
+  const onMessage = (message, buffers) => {
+    if (message.page === digest) entry.take(buffers[0]);
+  };
   function ask() {
     const now = performance.now();
     if (entry.taken || now - entry.asked < entry.patience) return;
     try {
       model.send({ action: "page" });
     } catch {
-      return; // its kernel has gone; another widget's may not have
+      return;
     }
-    entry.patience *= entry.asked > 0 ? 2 : 1; // a slow line is not to be filled with answers
+    entry.patience *= entry.asked > 0 ? 2 : 1;
     entry.asked = now;
   }
   model.on("msg:custom", onMessage);
-  const timer = setInterval(ask, 1000);
+  const timer = setInterval(ask, 1e3);
   ask();
   try {
     return await entry.module;
@@ -71,11 +77,6 @@ async function pageOf(model) {
     model.off("msg:custom", onMessage);
   }
 }
-
-/**
- * Let a model hear its kernel where anywidget has given it up, and ask for what it missed.
- * Its handler waits for a promise that was rejected; that of ipywidgets, which it wraps, does not.
- */
 async function mend(model) {
   try {
     const own = await model.widget_manager.get_model(model.get("name"));
@@ -86,16 +87,11 @@ async function mend(model) {
       own.comm.on_msg((message) => handle.call(own, message));
       own.comm.send({ method: "request_state" }, own.callbacks());
     });
-  } catch {} // another front end: the page says so if it is not told anything
+  } catch {
+  }
 }
-
-/**
- * Let JupyterLab show a widget again that it did not find. After a reload it looks for the model every tenth of a second,
- * two seconds long, but not once more when they are over: where the browser is busy as they end, with what makes the
- * models, it says "model not found" of models that are there, and leaves it at that.
- */
 async function showAgain(model, isShown) {
-  for (const ms of [1000, 2000, 4000, 8000, 16000, 32000]) {
+  for (const ms of [1e3, 2e3, 4e3, 8e3, 16e3, 32e3]) {
     await pause(ms);
     const lost = [...document.querySelectorAll(".jupyter-widgets")].some((node) => node.textContent === NOT_FOUND);
     if (isShown()) return;
@@ -107,11 +103,10 @@ async function showAgain(model, isShown) {
           if (output.data[VIEW]?.model_id === model.get("name")) outputs.set(i, output.toJSON());
         }
       }
-    } catch {} // another version of JupyterLab: its words stay
+    } catch {
+    }
   }
 }
-
-/** Whether a model has nobody to ask: a notebook that was stored with its widgets. */
 async function isAlone(model) {
   try {
     const own = await model.widget_manager.get_model(model.get("name"));
@@ -120,32 +115,38 @@ async function isAlone(model) {
     return false;
   }
 }
-
-/** How its runs stand, in words that follow, and the stored page while there is no other; returns how to end that. */
 function waiting(model, el) {
   const line = document.createElement("p"), reason = document.createElement("p"), still = document.createElement("div");
   line.setAttribute("role", "status");
   line.style.cssText = reason.style.cssText = "margin:10px 20px;font:14px/1.5 system-ui,sans-serif";
   reason.hidden = true;
   el.replaceChildren(line, reason, still);
-  const tell = () => { line.textContent = model.get("words"); };
+  const tell = () => {
+    line.textContent = model.get("words");
+  };
   function show(text) {
     reason.textContent = text;
     reason.hidden = false;
-    still.innerHTML = model.get("still"); // of page/static_html.py: names are escaped there
+    still.innerHTML = model.get("still");
   }
   tell();
   model.on("change:words", tell);
   const timer = setTimeout(show, MS_OF_SILENCE, WAITING);
-  isAlone(model).then((alone) => { if (alone && el.contains(still)) show(ALONE); });
+  isAlone(model).then((alone) => {
+    if (alone && el.contains(still)) show(ALONE);
+  });
   return {
-    fail(error) { show(`The page cannot be shown: ${error}`); },
-    end() { clearTimeout(timer); model.off("change:words", tell); },
+    fail(error) {
+      show(`The page cannot be shown: ${error}`);
+    },
+    end() {
+      clearTimeout(timer);
+      model.off("change:words", tell);
+    }
   };
 }
-
-export default () => {
-  let shell = null; // a promise of what the page has for this model
+var loader_default = () => {
+  let shell;
   let shown = false;
   return {
     initialize({ model }) {
@@ -162,14 +163,24 @@ export default () => {
     render({ model, el }) {
       shown = true;
       const before = waiting(model, el);
-      let over = false, dispose = () => {};
+      let over = false, dispose = () => {
+      };
       const draw = async (made) => {
-        await pause(0); // one widget a task: the others are not kept from hearing
+        await pause(0);
         before.end();
         if (!over) dispose = made.render({ model, el }) ?? dispose;
       };
-      shell.then((made) => { shared.last = shared.last.then(() => draw(made)).catch(before.fail); }, before.fail);
-      return () => { over = true; before.end(); dispose(); };
-    },
+      shell.then((made) => {
+        shared.last = shared.last.then(() => draw(made)).catch(before.fail);
+      }, before.fail);
+      return () => {
+        over = true;
+        before.end();
+        dispose();
+      };
+    }
   };
+};
+export {
+  loader_default as default
 };
