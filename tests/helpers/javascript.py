@@ -32,7 +32,7 @@ class Function:
         node = shutil.which("node")
         if node is None:
             cure = "there is no node; install it, such as with apt-get install nodejs"
-            if os.environ.get("HESSVIEW_REQUIRE_BROWSER") == "1":
+            if os.environ.get("HESSVIEW_REQUIRE_NODE") == "1":
                 pytest.fail(cure)
             pytest.skip(cure)
         script = f"{source(name)}\nconst called = {name};\n(async () => {{{LOOP}}})();"
