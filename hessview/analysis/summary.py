@@ -205,7 +205,7 @@ def _kind(ds: xr.Dataset) -> str:
     if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
         return "sweep"
     command = command_in(ds.attrs)
-    return "other" if command in MEASUREMENTS and command not in _OWN else "density"
+    return "other" if command in MEASUREMENTS and command not in MEASUREMENTS.own else "density"
 
 
 def _summary(ds: xr.Dataset, resolution: float) -> Summary:
@@ -221,9 +221,6 @@ def _summary(ds: xr.Dataset, resolution: float) -> Summary:
     }
     numbers = calculate[_kind(ds)](ds)
     return Summary(numbers.data_vars, numbers.coords, numbers.attrs)
-
-
-_OWN = ("accuracy", "benchmark", "coupling", "density", "epsilon_sweep", "fraction_sweep")
 
 
 def _other(ds: xr.Dataset) -> xr.Dataset:

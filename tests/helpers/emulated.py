@@ -185,12 +185,6 @@ class LiveRun:
     def go_on(self) -> None:
         self._go_on.set()
 
-    def arrive(self, count: int = 1) -> None:
-        """Take in so many events at once, of a run that was not started."""
-        for _ in range(count):
-            self._collector.add(self._events.pop(0))
-        self._tell()
-
     def join(self) -> None:
         self._thread.join()
 
