@@ -9,7 +9,8 @@ import xarray as xr
 
 from hessview.errors import InputError, RecordError
 from hessview.extensions import named
-from hessview.page.contract import FigureBody, Panel, PanelKind, TextBody, Tile
+from hessview.page.contract import Tile
+from hessview.page.panel_contract import FigureBody, Panel, PanelKind, TextBody
 from hessview.page.panels import (
     accuracy_panel,
     benchmark_panel,

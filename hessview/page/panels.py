@@ -23,7 +23,7 @@ from hessview.analysis.ritz import (
 )
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of
 from hessview.errors import RecordError
-from hessview.page.contract import (
+from hessview.page.panel_contract import (
     Coefficients,
     ConvergenceBody,
     CouplingBody,

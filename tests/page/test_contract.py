@@ -22,7 +22,7 @@ from helpers.every_command import dataset_of
 from helpers.folders import ROOT
 from helpers.trained import run_of
 from hessview.errors import InputError
-from hessview.page import contract
+from hessview.page import contract, panel_contract
 from hessview.page.board import Board
 from hessview.page.looks import Look, readings_panel
 from hessview.page.state import page_state
@@ -126,7 +126,7 @@ def test_the_page_draws_every_kind():
     source = (ROOT / "hessview" / "page" / "src" / "section.js").read_text()
     table = source[source.index("const PANELS = {") :]
     drawn = re.findall(r"^  (\w+):", table[: table.index("};")], re.MULTILINE)
-    kinds = {kind for form in get_args(contract.Panel) for kind in _kinds(form)}
+    kinds = {kind for form in get_args(panel_contract.Panel) for kind in _kinds(form)}
     assert set(drawn) == kinds
 
 
