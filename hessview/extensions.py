@@ -72,6 +72,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
         return take_out
 
+    @property
+    def own(self) -> list[str]:
+        """Names of the entries that come with hessview."""
+        return list(self._own)
+
     def why_missing(self, name: str) -> str:
         """Why an installed package's entry is left out, "" if there is no such."""
         self._load()

@@ -134,11 +134,12 @@ FILES = {
 }
 
 WALK = """
-import json, logging, sys
+import dataclasses, json, logging, sys
 import hessview
 light = not {"torch", "plotly", "toy_facts"} & sys.modules.keys()
 from hessview.page.board import form
 from hessview.page.state import page_state
+from hessview.record.measurements import MEASUREMENTS
 from hessview.record.operator_facts import OPERATORS
 from hessview.views.theme import operator_name
 run_dir, html = sys.argv[1:]
@@ -148,16 +149,24 @@ with hessview.local(build(), run_dir=run_dir) as session:
     ds = session.toy_norms(probes=3, operator="toy_doubling").wait()
     spectrum = session.density(steps=2, probes=1, operator="toy_doubling").wait()
     try:
+        astray = dataclasses.replace(MEASUREMENTS["toy_norms"], estimator="toy_work:nothing")
+        MEASUREMENTS._installed["toy_norms"] = astray
+        session.toy_norms(probes=3).wait()
+    except hessview.errors.RunFailedError as error:
+        failure = str(error)
+    again_there = session.density(steps=1, probes=1).wait().sizes["step"]
+    try:
         session.toy_norms(probs=3)
     except hessview.errors.InputError as error:
         refusal = str(error)
 tree = hessview.open_runs(run_dir)
-(again,) = (leaf.to_dataset() for leaf in tree.leaves if leaf.attrs["command"] == "toy_norms")
+(again,) = (leaf.to_dataset() for leaf in tree.leaves if leaf.attrs["command"] == "toy_norms"
+    and leaf.attrs["state"] == "done")
 (section,) = page_state([again])["sections"]
 from hessview.page.overviews import entry
 from hessview.cli import main
 print(json.dumps({
-    "light": light, "asked": asked, "refusal": refusal,
+    "light": light, "asked": asked, "failure": failure, "after": again_there, "refusal": refusal,
     "norms": ds.norm.values.tolist(), "units": ds.norm.attrs["units"],
     "about": ds.attrs["about_operator"], "replayed": bool((ds == again).all().norm),
     "alpha": spectrum.alpha.values[0, :1].tolist(), "matrix": operator_name(ds.attrs),
@@ -203,6 +212,8 @@ def test_an_installed_package_adds_an_operator_and_a_measurement_by_one_entry_ea
     assert seen["light"]
     assert seen["asked"] == ["toy_norms"]
     assert "toy_norms has no ['probs']" in seen["refusal"]
+    assert "estimator 'toy_work:nothing' cannot be found (module 'toy_work'" in seen["failure"]
+    assert seen["after"] == 1  # the job lives
     assert seen["norms"] == pytest.approx([2.0] * 3, rel=1e-14)
     assert seen["units"] == "loss"
     assert seen["replayed"]

@@ -204,9 +204,8 @@ def _kind(ds: xr.Dataset) -> str:
         return "training"
     if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
         return "sweep"
-    known = MEASUREMENTS.get(command_in(ds.attrs))
-    ours = known is None or known.command.__module__.startswith("hessview.")
-    return "density" if ours else "other"
+    command = command_in(ds.attrs)
+    return "other" if command in MEASUREMENTS and command not in MEASUREMENTS.own else "density"
 
 
 def _summary(ds: xr.Dataset, resolution: float) -> Summary:

@@ -286,8 +286,7 @@ class Worker:
         if not isinstance(command, LanczosCommand):
             return
         space = surface.space
-        kept = {"full": command.steps, "none": 2}.get(str(command.reorthogonalize))
-        rows = min(command.steps, kept or int(command.reorthogonalize))
+        rows = command.vectors_kept
         need = rows * space.local_size * space.dtype.itemsize
         free = free_memory(space.device, self._neighbours)
         if need > free:

@@ -25,12 +25,6 @@ _LADDER = (3, 17)  # products to calibrate the step with: the fewest and the mos
 _VECTORS, _SECOND, _CALIBRATING = 3, 1, 7
 
 
-def rows_kept(density: Density) -> int:
-    """How many vectors the Lanczos basis holds at its largest."""
-    kept = {"full": density.steps, "none": 2}.get(str(density.reorthogonalize))
-    return min(density.steps, kept or max(2, int(density.reorthogonalize)))
-
-
 def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
     """Bytes of the largest rank at its peak, by kind."""
     vectors = _VECTORS - 1
@@ -42,7 +36,7 @@ def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
     row = seen.shard * seen.itemsize
     return {
         **seen.memory,
-        "basis": rows_kept(density) * row,
+        "basis": density.vectors_kept * row,
         "vectors": vectors * row,
         "operator": seen.asked,
     }
@@ -51,7 +45,7 @@ def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
 def gradients_of(density: Density, seen: "Rehearsal") -> tuple[float, float]:
     """How many gradients a run takes, at the least and at the most."""
     products = density.steps * density.probes
-    anew = density.probes * min(2, density.steps) if rows_kept(density) == density.steps else 0
+    anew = density.probes * min(2, density.steps) if density.vectors_kept == density.steps else 0
     least, most = 0, 0
     if density.error_every and not seen.operator.has_epsilon:
         products += anew
@@ -192,7 +186,7 @@ def table(plan: "Plan") -> str:
         "gathered": "parameters gathered at once",
         "gradients": "gradients at once",
         "activations": "activations of a batch",
-        "basis": f"Lanczos basis, {rows_kept(density):,} vectors",
+        "basis": f"Lanczos basis, {density.vectors_kept:,} vectors",
         "vectors": "other vectors of a product",
         "operator": f"what {density.operator} holds besides",
     }

@@ -169,6 +169,12 @@ class LanczosCommand(Command):
         super().check_size()
 
     @property
+    def vectors_kept(self) -> int:
+        """How many Lanczos vectors are held at the most; a step needs the two latest."""
+        kept = {"full": self.steps, "none": 2}.get(str(self.reorthogonalize))
+        return min(self.steps, kept or max(2, int(self.reorthogonalize)))
+
+    @property
     def total(self) -> int:
         """Number of readings that a full run gives."""
         return self.steps * self.probes

@@ -17,6 +17,7 @@ from hessview.record.validation import did_you_mean, shown
 from hessview.session.asking import Asking
 from hessview.session.run import Run, call_all
 from hessview.transport.channel import Channel
+from hessview.wording import counted
 
 _POLL = 2.0  # seconds that the job may hold a request for events
 _FIRST = 30.0  # seconds for the first events, which a job has before it can be attached to
@@ -188,8 +189,8 @@ class Session(Asking):
     def __repr__(self) -> str:
         job, runs = self.job, len(self.collector.runs)
         return (
-            f"<hessview.Session {job.model}: {job.parameters:,} parameters on {job.world_size} "
-            f"rank{'s' * (job.world_size != 1)}, {runs} run{'s' * (runs != 1)}, {self.state}>"
+            f"<hessview.Session {job.model}: {job.parameters:,} parameters on "
+            f"{counted(job.world_size, 'rank')}, {counted(runs, 'run')}, {self.state}>"
         )
 
     def _repr_html_(self) -> str:

@@ -9,7 +9,7 @@ from helpers.every_command import dataset_of
 from hessview.errors import InputError, RecordError
 from hessview.extensions import named
 from hessview.page.looks import Look, look_of
-from hessview.record.commands import command_to_json
+from hessview.record.commands import Density, command_to_json
 from hessview.record.measurements import (
     MEASUREMENTS,
     command_from_json,
@@ -77,3 +77,11 @@ def test_commands_cross_as_text_unchanged():
         asked = dataset_of(name).attrs["asked"]
         command = command_from_text(asked)
         assert json.loads(asked) == json.loads(json.dumps(command_to_json(command)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "reorthogonalize", "kept"),
+    [(64, "full", 64), (64, "none", 2), (64, 9, 9), (64, 1, 2), (5, 9, 5), (1, "none", 1)],
+)
+def test_a_basis_holds_at_least_the_two_vectors_of_the_recurrence(steps, reorthogonalize, kept):
+    assert Density(steps=steps, reorthogonalize=reorthogonalize).vectors_kept == kept
