@@ -33,6 +33,10 @@ def test_ranks_out_of_step_are_named_on_all(guards, case, told):
         assert rank[case][0] == f"JobError: ranks are out of step: {told}{CURE}"
 
 
+def test_a_collective_that_is_none_of_hessviews_is_told(guards):
+    assert guards[0]["another_collective"][0].startswith("JobError: ranks are at different calls")
+
+
 def test_a_rank_that_does_not_come_is_named_twice_and_given_up(guards):
     text, seconds = guards[0]["never_comes"]
     told = (

@@ -16,7 +16,7 @@ from hessview.record.log import EventLog
 
 BOKEH = ("log: [bokeh", "log: Bokeh items", "info: [bokeh")  # what its library says of itself
 
-pytestmark = [pytest.mark.browser, pytest.mark.ranks]
+pytestmark = [pytest.mark.browser, pytest.mark.ranks, pytest.mark.alone]
 
 
 @pytest.fixture
