@@ -46,7 +46,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
             "bend; pass the dataset of an accuracy run."
         )
     as_run(ds, "relative_error", ("direction", "epsilon"))
-    at = (
+    grid = (
         ds.epsilon
         if epsilons is None
         else xr.DataArray(np.asarray(epsilons, dtype=np.float64), dims="epsilon")
@@ -54,7 +54,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
     order = ds.order
     optimum = (ds.noise / (order * ds.bend)) ** (1 / (order + 1))
     found = {
-        "predicted": _error(ds, at).transpose("direction", "epsilon"),
+        "predicted": _error(ds, grid).transpose("direction", "epsilon"),
         "optimum": optimum,
         "floor": _error(ds, optimum),
     }
@@ -63,7 +63,7 @@ def theory(ds: xr.Dataset, *, epsilons: ArrayLike | None = None) -> xr.Dataset:
         found["auto_resolved"] = ds.auto_relative_error > RESOLVED * ds.reference_error
     for name, words in _DESCRIPTIONS.items():
         found[name].attrs = {"units": "1", "long_name": words}
-    return xr.Dataset(found, {"epsilon": at.values}, {**ds.attrs, "comment": COMMENT})
+    return xr.Dataset(found, {"epsilon": grid.values}, {**ds.attrs, "comment": COMMENT})
 
 
 _DESCRIPTIONS = {

@@ -76,26 +76,30 @@ def comparison(
     Reference: Wasserstein distances as in `hessview.analysis.sweep.distances`.
     """
     found = [ds for ds in as_datasets(runs) if _is_density(ds)]
-    there = measured(found)
-    if not there:
+    measured_runs = measured(found)
+    if not measured_runs:
         raise RecordError(
             f"of {counted(len(found), 'density run')} none has a measured step; pass density runs, "
             "and wait for their first readings."
         )
-    spectra = [ritz(ds) for ds in there]
-    halves = [ritz(ds, steps=max(ds.sizes["step"] // 2, 1)) for ds in there]
-    for ds in there:
+    spectra = [ritz(ds) for ds in measured_runs]
+    halves = [ritz(ds, steps=max(ds.sizes["step"] // 2, 1)) for ds in measured_runs]
+    for ds in measured_runs:
         warn_of_rounding(ds)
-    names = labels(there)
+    names = labels(measured_runs)
     widths = [quadrature.default_sigma(one.node.values, int(one.steps.max())) for one in spectra]
     coarse = [width > COARSE * min(widths) for width in widths]
-    base = _reference(reference, names, there, coarse)
-    numbers = [extremes(ds) for ds in there]
+    base = _reference(reference, names, measured_runs, coarse)
+    numbers = [extremes(ds) for ds in measured_runs]
     apart = [
-        _apart(there[place], there[base], *((spectra[one], halves[one]) for one in (place, base)))
-        for place in range(len(there))
+        _apart(
+            measured_runs[index],
+            measured_runs[base],
+            *((spectra[one], halves[one]) for one in (index, base)),
+        )
+        for index in range(len(measured_runs))
     ]
-    units = {"units": str(there[0].alpha.attrs.get("units", "loss"))}
+    units = {"units": str(measured_runs[0].alpha.attrs.get("units", "loss"))}
     ends = {
         f"{name}{suffix}": ("run", np.array([getattr(one[name], field) for one in numbers]), units)
         for name in ("largest", "smallest")
@@ -109,8 +113,8 @@ def comparison(
             ("distance_high", "high"),
         )
     }
-    matrix = [differences(ds, there[base]) for ds in there]
-    return there, xr.Dataset(
+    matrix = [differences(ds, measured_runs[base]) for ds in measured_runs]
+    return measured_runs, xr.Dataset(
         {
             **far,
             **ends,
@@ -122,7 +126,7 @@ def comparison(
         },
         {"run": np.array(names, dtype=object)},
         {
-            "left_out": len(found) - len(there),
+            "left_out": len(found) - len(measured_runs),
             "reference": names[base],
             "level": LEVEL,
             "comment": COMMENT,
@@ -168,9 +172,9 @@ def _reference(
 ) -> int:
     if wanted is None:
         return coarse.index(False)  # the finest is not
-    for place, (name, ds) in enumerate(zip(names, runs, strict=True)):
+    for index, (name, ds) in enumerate(zip(names, runs, strict=True)):
         if wanted in (name, ds.attrs.get("run")):
-            return place
+            return index
     raise InputError(f"reference={wanted!r} is none of the runs; use one of {names}.")
 
 
@@ -200,9 +204,9 @@ def labels(runs: list[xr.Dataset]) -> list[str]:
     made = [", ".join(filter(None, (_told(ds, key) for key in differing))) for ds in runs]
     if len(set(made)) == len(made) and all(made):
         return made
-    names = [str(ds.attrs.get("run", place + 1)) for place, ds in enumerate(runs)]
+    names = [str(ds.attrs.get("run", index + 1)) for index, ds in enumerate(runs)]
     if len(set(names)) < len(names):  # of several jobs
-        names = [f"{name} ({place + 1})" for place, name in enumerate(names)]
+        names = [f"{name} ({index + 1})" for index, name in enumerate(names)]
     return [
         ", ".join(filter(None, (text, f"run {name}")))
         for text, name in zip(made, names, strict=True)

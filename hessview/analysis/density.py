@@ -60,20 +60,26 @@ def spectral_density(
     ds = as_dataset(ds)
     if not 0 < level < 1:
         raise InputError(f"level={level!r} is not allowed; use a number between 0 and 1.")
-    found = ritz(ds, steps=steps)
-    nodes = found.node.values
-    width = quadrature.default_sigma(nodes, int(found.steps.max())) if sigma is None else sigma
+    nodes_and_weights = ritz(ds, steps=steps)
+    nodes = nodes_and_weights.node.values
+    width = (
+        quadrature.default_sigma(nodes, int(nodes_and_weights.steps.max()))
+        if sigma is None
+        else sigma
+    )
     quadrature.check_sigma(width)
-    at = _points(eigenvalue) if eigenvalue is not None else quadrature.grid(nodes, sigma=width)
-    at = np.unique(at)
-    whole = found.isel(probe=found.finished.values)
+    grid = _points(eigenvalue) if eigenvalue is not None else quadrature.grid(nodes, sigma=width)
+    grid = np.unique(grid)
+    whole = nodes_and_weights.isel(probe=nodes_and_weights.finished.values)
     rules = [
         ((rule.nodes, rule.weights), not (rule.residuals > 0).any()) for rule in rules_of(whole)
     ]
-    density, error = _mean([quadrature.density(*rule, at, sigma=width) for rule, _ in rules], at)
+    density, error = _mean(
+        [quadrature.density(*rule, grid, sigma=width) for rule, _ in rules], grid
+    )
     moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(ORDERS))
     reach = stdtrit(max(len(rules) - 1, 1), (1 + level) / 2) * error
-    units = str(found.node.attrs["units"])
+    units = str(nodes_and_weights.node.attrs["units"])
     per, of = f"1/{units}", f"over {counted(len(rules), 'probe')}"
     curves = {
         "density": (density, f"spectral density, mean {of}"),
@@ -91,7 +97,7 @@ def spectral_density(
             **_variables(moments, "order", f"{units}^order"),
         },
         {
-            "eigenvalue": ("eigenvalue", at, {"units": units, "long_name": "eigenvalue"}),
+            "eigenvalue": ("eigenvalue", grid, {"units": units, "long_name": "eigenvalue"}),
             "order": ("order", list(ORDERS), {"units": "1", "long_name": "order of the moment"}),
         },
         {

@@ -81,7 +81,7 @@ def of_probe(ds: xr.Dataset, probe: int) -> dict[End, Extreme] | None:
     length = len(steps.alpha)
     if not length:
         return None
-    pairs = tuple(_pair(ds, probe, place, length) for place in range(len(ENDS)))
+    pairs = tuple(_pair(ds, probe, index, length) for index in range(len(ENDS)))
     columns = tuple(getattr(steps, field.name).tobytes() for field in dataclasses.fields(steps))
     return _of_probe(columns, pairs, machine_epsilon(ds), keeps_all(ds))
 
@@ -101,12 +101,12 @@ def _of_probe(
     }
 
 
-def _pair(ds: xr.Dataset, probe: int, place: int, length: int) -> Pair | None:
+def _pair(ds: xr.Dataset, probe: int, index: int, length: int) -> Pair | None:
     """The Ritz vector of a probe measured anew; None if it is not, or not of these steps."""
     names = [f"pair_{name}" for name in (*_OF_PAIR, "steps")]
     if not all(name in ds and ds[name].dims == ("probe", "end") for name in names):
         return None
-    columns = {name: ds[f"pair_{name}"].values[probe, place] for name in (*_OF_PAIR, "steps")}
+    columns = {name: ds[f"pair_{name}"].values[probe, index] for name in (*_OF_PAIR, "steps")}
     if columns.pop("steps") != length or not np.isfinite(columns["value"]):
         return None
     return Pair(**{name: float(value) for name, value in columns.items()})

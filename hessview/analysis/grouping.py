@@ -149,9 +149,9 @@ class _Source(NamedTuple):
 def _sources(datasets: Sequence[xr.Dataset]) -> list[_Source]:
     """Each epsilon once, ascending."""
     every = sorted(
-        _Source(epsilon, run, place, count)
+        _Source(epsilon, run, index, count)
         for run, ds in enumerate(datasets)
-        for place, (epsilon, count) in enumerate(
+        for index, (epsilon, count) in enumerate(
             zip(ds.epsilon.values.tolist(), _measured(ds).tolist(), strict=True)
         )
     )

@@ -32,14 +32,14 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION, shares: bool = T
     if not 0 < resolution < 1:
         raise InputError(f"resolution={resolution!r} is not allowed; use a number between 0 and 1.")
     ds = one_density(ds)
-    found = ritz(ds)
+    quadrature = ritz(ds)
     bounds = extremes(ds)
     quantities = {
         **{name: _bound(*estimate) for name, estimate in bounds.items()},
         **hutchinson(ds),
-        **(masses(ds, found, resolution) if shares else {}),
+        **(masses(ds, quadrature, resolution) if shares else {}),
     }
-    loss = str(found.node.attrs["units"])
+    loss = str(quadrature.node.attrs["units"])
     numbers = {
         name: ("quantity", np.array([getattr(one, name) for one in quantities.values()]))
         for name in ("value", "low", "high", "level")

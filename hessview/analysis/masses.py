@@ -23,7 +23,7 @@ LEVEL = 0.99
 NORMAL = 2.5758293035489004  # standard deviations that hold it so often
 
 
-def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, Interval]:
+def masses(ds: xr.Dataset, nodes_and_weights: xr.Dataset, resolution: float) -> dict[str, Interval]:
     """Shares of the spectrum below zero, and too near to zero for their sign to be told.
 
     The bounds hold three errors. That of the quadrature: of each probe's measure the bounds of
@@ -38,21 +38,24 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
 
     Args:
         ds: A density dataset over (probe, step).
-        found: Its quadrature, as `analysis.ritz.ritz` gives it.
+        nodes_and_weights: Its quadrature, as `analysis.ritz.ritz` gives it.
         resolution: Half the band's width over the largest |node|.
 
     Returns:
         negative_mass (below the band) and unresolved_mass (within it).
     """
-    whole = np.flatnonzero(found.finished.values)
+    whole = np.flatnonzero(nodes_and_weights.finished.values)
     if not len(whole):
         return _both(without("no probe is finished yet"))
     errors = first_errors(ds)[whole]
     if (errors >= NOT_A_DERIVATIVE).any():
         return _both(without(say_jump(errors)))
-    nodes, weights = found.node.values[whole], found.weight.fillna(0).values[whole]
+    nodes, weights = (
+        nodes_and_weights.node.values[whole],
+        nodes_and_weights.weight.fillna(0).values[whole],
+    )
     band = resolution * float(np.nanmax(np.abs(nodes))) or 1.0  # of a zero operator any will do
-    steps = found.steps.values[whole]
+    steps = nodes_and_weights.steps.values[whole]
     ends = np.array(
         [
             _cumulative(ds, int(probe), int(count), band)
@@ -61,7 +64,7 @@ def masses(ds: xr.Dataset, found: xr.Dataset, resolution: float) -> dict[str, In
     )
     below, above = ends[:, 0], ends[:, 1]  # each: least and greatest mass, shape (probe, 2)
     parameters = float(ds.attrs.get("parameters", np.nan))
-    note = _say(ds, found, whole, steps, parameters)
+    note = _say(ds, nodes_and_weights, whole, steps, parameters)
     within = np.stack([above[:, 0] - below[:, 1], above[:, 1] - below[:, 0]], axis=1)
     return {
         "negative_mass": _interval(

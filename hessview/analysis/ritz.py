@@ -148,9 +148,9 @@ def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
     size = np.dtype(np.float64).itemsize
     made = []
     for count in range(1, len(columns[0]) // size + 1):
-        place = _kept(tuple(column[: size * count] for column in columns), epsilon)
-        first = np.flatnonzero(np.diff(place, prepend=-1))
-        groups = np.column_stack([first, np.diff(first, append=count), place[first]])
+        index = _kept(tuple(column[: size * count] for column in columns), epsilon)
+        first = np.flatnonzero(np.diff(index, prepend=-1))
+        groups = np.column_stack([first, np.diff(first, append=count), index[first]])
         alone = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
         made.append(groups[~alone].ravel().tolist())
     return made
@@ -354,20 +354,20 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     ds = as_dataset(ds)
     if extremes < 1:
         raise InputError(f"extremes={extremes!r} is not allowed; use a whole number >= 1.")
-    found = ritz(ds)
-    lengths = found.steps.values
-    known = found.probe.values.tolist()
+    nodes_and_weights = ritz(ds)
+    lengths = nodes_and_weights.steps.values
+    known = nodes_and_weights.probe.values.tolist()
     if probe is not None and probe not in known:
         raise InputError(f"probe={probe!r} is not allowed; use one of {known}, or None.")
-    place = int(np.argmax(lengths)) if probe is None else known.index(probe)
-    length = int(lengths[place])
+    index = int(np.argmax(lengths)) if probe is None else known.index(probe)
+    length = int(lengths[index])
     if not length:
         raise RecordError(
             f"no Lanczos step of probe={probe} is measured yet; wait for its first, or choose "
             f"one of {[known[one] for one in np.flatnonzero(lengths)]}."
         )
     run = one_density(ds)
-    seen, epsilon, full = steps_of(run, place, length), machine_epsilon(run), keeps_all(run)
+    seen, epsilon, full = steps_of(run, index, length), machine_epsilon(run), keeps_all(run)
     columns = np.full((2, len(ENDS), extremes, length), np.nan)
     merged = np.zeros(length, dtype=np.int64)
     for step in range(1, length + 1):
@@ -378,7 +378,7 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         for row, values in enumerate((rule.nodes, rule.residuals)):
             columns[row, 0, :there, step - 1] = values[::-1][:there]
             columns[row, 1, :there, step - 1] = values[:there]
-    units = {"units": found.node.attrs["units"]}
+    units = {"units": nodes_and_weights.node.attrs["units"]}
     dims = ("end", "rank", "step")
     return xr.Dataset(
         {
@@ -391,5 +391,5 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
             "rank": np.arange(1, extremes + 1),
             "step": np.arange(1, length + 1),
         },
-        {**ds.attrs, "probe": known[place]},
+        {**ds.attrs, "probe": known[index]},
     )

@@ -189,7 +189,7 @@ def _whole(found: xr.Dataset | None, base: xr.Dataset | None) -> list[int]:
         return []
     count = min(found.sizes["probe"], base.sizes["probe"])
     both = found.finished.values[:count] & base.finished.values[:count]
-    return [int(place) for place in np.flatnonzero(both)]
+    return [int(index) for index in np.flatnonzero(both)]
 
 
 def _pairs(found: xr.Dataset | None, base: xr.Dataset | None, probes: list[int]) -> list[Pair]:
@@ -201,18 +201,18 @@ def _pairs(found: xr.Dataset | None, base: xr.Dataset | None, probes: list[int])
 
 def _estimates(pairs: list[Pair]) -> tuple[float, Array, Array]:
     """The distance of the means, those of each pair, and each by the sign of the others."""
-    at = np.unique(np.concatenate([rule.nodes for pair in pairs for rule in pair]))
-    gaps = np.diff(at)
-    excess = np.array([_cumulative(a, at) - _cumulative(b, at) for a, b in pairs])[:, :-1]
+    grid = np.unique(np.concatenate([rule.nodes for pair in pairs for rule in pair]))
+    gaps = np.diff(grid)
+    excess = np.array([_cumulative(a, grid) - _cumulative(b, grid) for a, b in pairs])[:, :-1]
     total = excess.sum(axis=0)
     over = float(np.abs(total) @ gaps) / len(pairs)
     return over, np.abs(excess) @ gaps, (np.sign(total - excess) * excess) @ gaps
 
 
-def _cumulative(rule: quadrature.Ritz, at: Array) -> Array:
+def _cumulative(rule: quadrature.Ritz, grid: Array) -> Array:
     """Weight of the nodes up to each point, shape of at."""
     sums = np.concatenate([[0.0], np.cumsum(rule.weights)])
-    return np.asarray(sums[np.searchsorted(rule.nodes, at, side="right")])
+    return np.asarray(sums[np.searchsorted(rule.nodes, grid, side="right")])
 
 
 def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.DataArray) -> int:
@@ -252,14 +252,14 @@ def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         NotMeasuredError: No probe is finished yet.
     """
     setting = setting_of(ds)
-    found = [spectrum(ds, setting, place) for place in range(ds.sizes[setting])]
-    there = [one is not None and bool(one.finished.any()) for one in found]
-    if not any(there):
+    found = [spectrum(ds, setting, index) for index in range(ds.sizes[setting])]
+    known = [one is not None and bool(one.finished.any()) for one in found]
+    if not any(known):
         raise NotMeasuredError(
             "no probe is finished yet at any setting; wait for the first, or read the run's error "
             "if it has ended."
         )
-    part = ds.isel({setting: np.flatnonzero(there)})
+    part = ds.isel({setting: np.flatnonzero(known)})
     settings = part[setting].values
     told = setting == "fraction" or bool(np.isfinite(part.error).any())
     reference = None if told else float(settings[len(settings) // 2])

@@ -1,25 +1,22 @@
-"""The finite-difference step epsilon: how it is chosen, from which noise.
+"""Epsilon, the finite-difference step: the rule that keeps the gradient's change where it is best.
 
-How far to step: the rule that keeps the gradient's change where it is best.
-
-The best step h differs by factors of 60 to 500 between directions v of one model; what best
-steps share, within a factor of two, is how far the gradient changes, h |Hv|. How far is best is
+The best epsilon h differs by factors of 60 to 500 between directions v of one model; what the best
+ones share, within a factor of two, is how far the gradient changes, h |Hv|. How far is best is
 calibrated along the first direction (`calibration`), and starts from rho = h |Hv| / |g| = tau =
 eps_m^(1/3), which is good as long as |g| is not small: on the way to a minimum the best rho
 rises to thousands of tau.
 
 That holds where |Hv| is large. Along a direction of little curvature the gradient's change would
-be kept by a step that grows without bound, while truncation, which is made of third derivatives,
-does not care how small |Hv| is: products were up to 970 times worse than at the best step. So no
-step is longer than the one that was best along the first direction, a random one in all
+be kept by an epsilon that grows without bound, while truncation, which is made of third
+derivatives, does not care how small |Hv| is: products were up to 970 times worse than at the best.
+So no epsilon is longer than the one that was best along the first direction, a random one in all
 estimators; products of less curvature than usual then have the absolute error of a usual one.
 
-The best step along one direction, from what products at several steps say of each other.
-
-A product at step h errs by rounding, sigma / h, and by truncation, c h^p (theorem 3.1 of
-Granziol & Juarev, arXiv 2602.00816, with p = 2 and c = T / 6, T the third derivative of the
-gradient). Both are read off the changes between neighbouring products on a ladder of steps, so
-that no exact product is needed.
+Along one direction the best is found from what products at several epsilons say of each other. A
+product at h errs by rounding, sigma / h, and by truncation, c h^p (theorem 3.1 of Granziol &
+Juarev, arXiv 2602.00816, with p = 2 and c = T / 6, T the third derivative of the gradient). Both
+are read off the changes between neighbouring products on a ladder of epsilons, so that no exact
+product is needed.
 """
 
 import dataclasses

@@ -48,12 +48,12 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
     steps = _range(ds)
     dense = theory(ds, epsilons=np.geomspace(*steps, POINTS))
     traces: list[dict[str, Any]] = []
-    for place in begun.tolist():
-        name = str(ds.direction.values[place])
-        colour = LIGHT[COLOURS[place % len(COLOURS)]]
-        one = xr.merge([ds.isel(direction=place), found.isel(direction=place)], compat="override")
+    for index in begun.tolist():
+        name = str(ds.direction.values[index])
+        colour = LIGHT[COLOURS[index % len(COLOURS)]]
+        one = xr.merge([ds.isel(direction=index), found.isel(direction=index)], compat="override")
         for trace in (
-            _predicted(dense.isel(direction=place)),
+            _predicted(dense.isel(direction=index)),
             _reference(one, steps),
             _measured(one, name),
             _optimum(one),

@@ -101,77 +101,77 @@ def check_sigma(sigma: float | None) -> None:
         )
 
 
-def say_sigma(on: Axis, sigma: float) -> str:
+def say_sigma(axis: Axis, sigma: float) -> str:
     """The kernel width as titles say it."""
-    return f"σ = {sigma:.2g}" + (" at zero" if on.name == "symlog" else "")
+    return f"σ = {sigma:.2g}" + (" at zero" if axis.name == "symlog" else "")
 
 
-def default_sigma(on: Axis, nodes: ArrayLike, steps: int) -> float:
+def default_sigma(axis: Axis, nodes: ArrayLike, steps: int) -> float:
     """Kernel width that the number of Lanczos steps supports along this axis.
 
     Args:
-        on: The axis.
+        axis: The axis.
         nodes: Ritz values, any shape; NaN is passed over.
         steps: Lanczos steps per probe.
 
     Returns:
         Width in units of the eigenvalue (on a symlog axis: at zero), > 0.
     """
-    width = quadrature.default_sigma(on.coordinate(nodes), steps)
-    return width * (1.0 if on.name == "linear" else on.scale)
+    width = quadrature.default_sigma(axis.coordinate(nodes), steps)
+    return width * (1.0 if axis.name == "linear" else axis.scale)
 
 
-def grid(on: Axis, nodes: ArrayLike, sigma: float) -> Array:
+def grid(axis: Axis, nodes: ArrayLike, sigma: float) -> Array:
     """Coordinates at which the curve is drawn: evenly spaced, and the nodes, so no peak is missed.
 
     Args:
-        on: The axis.
+        axis: The axis.
         nodes: Ritz values of all probes, any shape; NaN is passed over.
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         Ascending coordinates along the axis, shape (point,).
     """
-    return quadrature.grid(on.coordinate(nodes), sigma=on.width(sigma))
+    return quadrature.grid(axis.coordinate(nodes), sigma=axis.width(sigma))
 
 
-def broaden(on: Axis, nodes: Array, weights: Array, at: Array, sigma: float) -> Array:
+def broaden(axis: Axis, nodes: Array, weights: Array, grid: Array, sigma: float) -> Array:
     """Density of one probe per unit of eigenvalue.
 
     Args:
-        on: The axis, along whose coordinate the kernel has one width.
+        axis: The axis, along whose coordinate the kernel has one width.
         nodes: Ritz values, shape (node,), in units of the loss.
         weights: Quadrature weights, shape (node,).
-        at: Coordinates along the axis, shape (point,).
+        grid: Coordinates along the axis, shape (point,).
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         Density at each coordinate, shape (point,); integrates to 1 over the eigenvalue.
     """
-    along = quadrature.density(on.coordinate(nodes), weights, at, sigma=on.width(sigma))
-    return along / on.jacobian(at)
+    along = quadrature.density(axis.coordinate(nodes), weights, grid, sigma=axis.width(sigma))
+    return along / axis.jacobian(grid)
 
 
-def ticks(on: Axis, nodes: ArrayLike) -> dict[str, Any]:
+def ticks(axis: Axis, nodes: ArrayLike) -> dict[str, Any]:
     """Ticks of a symlog axis: zero, then 1-3-10 steps outward from the scale.
 
     Args:
-        on: The axis.
+        axis: The axis.
         nodes: Ritz values, any shape; NaN is passed over.
 
     Returns:
         tickvals (coordinates) and ticktext of a plotly axis; nothing for a linear one, whose
         ticks Plotly chooses.
     """
-    if on.name == "linear":
+    if axis.name == "linear":
         return {}
     low, high = float(np.nanmin(nodes)), float(np.nanmax(nodes))
-    decade = int(np.floor(np.log10(on.scale)))
+    decade = int(np.floor(np.log10(axis.scale)))
     steps = [d * 10.0**k for k in range(decade, decade + 4) for d in (1, 3)]
-    outward = [value for value in steps if value >= on.scale]
+    outward = [value for value in steps if value >= axis.scale]
     below, above = ([v for v in outward if v <= end] for end in (-low, high))
     values = [-value for value in reversed(below)] + [0.0] + above
     return {
-        "tickvals": on.coordinate(values).tolist(),
+        "tickvals": axis.coordinate(values).tolist(),
         "ticktext": [f"{value:g}".replace("-", "\N{MINUS SIGN}") for value in values],
     }

@@ -56,29 +56,29 @@ def compare(
     Reference: Ghorbani, Krishnan & Xiao (ICML 2019) for the density.
     """
     broadening.check_sigma(sigma)
-    there, apart = comparison(runs, reference=reference)
-    spectra = [ritz(ds) for ds in there]
+    measured_runs, differences = comparison(runs, reference=reference)
+    spectra = [ritz(ds) for ds in measured_runs]
     nodes = np.concatenate([rule.nodes for found in spectra for rule in rules_of(found)])
     on = broadening.axis(axis, nodes)
     own = [
         broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
     ]
-    coarse = apart.coarse.values
+    coarse = differences.coarse.values
     width = sigma or max(one for one, rough in zip(own, coarse, strict=True) if not rough)
     widths = [
         max(one, width) if rough and sigma is None else width
         for one, rough in zip(own, coarse, strict=True)
     ]
-    at = broadening.grid(on, nodes, width)
+    grid = broadening.grid(on, nodes, width)
     drawn = [shown(found) for found in spectra]
-    curves = [mean(found, on, at, one) for found, one in zip(drawn, widths, strict=True)]
-    bottom, top = limits(curves, drawn, on, at)
-    figure = recipe(apart, broadening.say_sigma(on, width))
-    eigenvalues = on.eigenvalue(at)
-    for place, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
-        kept = seen(on, at, ends(apart.isel(run=place), spectra[place]))
+    curves = [mean(found, on, grid, one) for found, one in zip(drawn, widths, strict=True)]
+    bottom, top = limits(curves, drawn, on, grid)
+    figure = recipe(differences, broadening.say_sigma(on, width))
+    eigenvalues = on.eigenvalue(grid)
+    for index, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
+        kept = seen(on, grid, ends(differences.isel(run=index), spectra[index]))
         y = np.maximum(curve[kept], bottom / MARGIN)
-        trace |= {"x": at[kept], "y": y, "customdata": eigenvalues[kept]}
+        trace |= {"x": grid[kept], "y": y, "customdata": eigenvalues[kept]}
     layout = figure["layout"]
     layout["xaxis"] |= broadening.ticks(on, nodes)
     layout |= {
@@ -89,17 +89,17 @@ def compare(
     return go.Figure(figure)
 
 
-def ends(one: xr.Dataset, found: xr.Dataset) -> tuple[float, float]:
+def ends(one: xr.Dataset, quadrature: xr.Dataset) -> tuple[float, float]:
     """Between which eigenvalues a run's spectrum was seen.
 
     Args:
         one: The run's row of `analysis.compare`.
-        found: Its quadrature, as `analysis.ritz.ritz` gives it.
+        quadrature: Its quadrature, as `analysis.ritz.ritz` gives it.
 
     Returns:
         Its extremes with their uncertainties, and the outermost Ritz values.
     """
-    low, high = float(np.nanmin(found.node.values)), float(np.nanmax(found.node.values))
+    low, high = float(np.nanmin(quadrature.node.values)), float(np.nanmax(quadrature.node.values))
     least = float(one.smallest - one.smallest_uncertainty)
     most = float(one.largest + one.largest_uncertainty)
     return float(np.fmin(low, least)), float(np.fmax(high, most))  # NaN where it is withheld
@@ -116,7 +116,7 @@ def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
         data, a trace for each run without arrays, and layout, in which ranges and ticks of the
         axes and the place of the strip around zero are still to be set.
     """
-    rows = [apart.isel(run=place) for place in range(apart.sizes["run"])]
+    rows = [apart.isel(run=index) for index in range(apart.sizes["run"])]
     left = int(apart.attrs["left_out"])
     missing = f"{left} left out, nothing measured" if left else ""
     subtitle = " · ".join(
@@ -124,7 +124,7 @@ def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     )
     return {
         "data": [
-            _trace(row, place, str(apart.attrs["reference"])) for place, row in enumerate(rows)
+            _trace(row, index, str(apart.attrs["reference"])) for index, row in enumerate(rows)
         ],
         "layout": {
             "template": template(),
@@ -160,9 +160,9 @@ def say_mixed(apart: xr.Dataset) -> str:
     return BAR.join(filter(None, parts))
 
 
-def _trace(one: xr.Dataset, place: int, reference: str) -> dict[str, Any]:
+def _trace(one: xr.Dataset, index: int, reference: str) -> dict[str, Any]:
     name, whole = str(one.run.item()), bool(one.whole)
-    dash = ("solid", "dash")[place // len(SERIES) % 2] if whole and not one.coarse else "dot"
+    dash = ("solid", "dash")[index // len(SERIES) % 2] if whole and not one.coarse else "dot"
     far = "not known yet"
     if np.isfinite(one.distance):
         far = written(float(one.distance), float(one.distance_high - one.distance))
@@ -177,7 +177,7 @@ def _trace(one: xr.Dataset, place: int, reference: str) -> dict[str, Any]:
         "name": html.escape(name, quote=False) + note,
         "meta": {"role": "density", "run": name},
         "mode": "lines",
-        "line": {"color": SERIES[place % len(SERIES)], "width": 1.75, "dash": dash},
+        "line": {"color": SERIES[index % len(SERIES)], "width": 1.75, "dash": dash},
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
         f"distance to {html.escape(reference, quote=False)} {far}{other}"
         "<extra>%{fullData.name}</extra>",
@@ -190,88 +190,91 @@ SAME = 1e-9  # share of the largest |node| by which values of several probes are
 MARGIN = 1e3  # curves end so far below the visible range, where a log axis has no zero
 
 
-def shown(found: xr.Dataset) -> xr.Dataset:
+def shown(quadrature: xr.Dataset) -> xr.Dataset:
     """The probes that make a spectrum's curve: the whole ones, else the longest.
 
     Args:
-        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it.
+        quadrature: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it.
 
     Returns:
         The same of these probes only.
     """
-    whole = np.flatnonzero(found.finished.values)
-    longest = [int(np.argmax(found.steps.values))]
-    return found.isel(probe=whole if len(whole) else longest)
+    whole = np.flatnonzero(quadrature.finished.values)
+    longest = [int(np.argmax(quadrature.steps.values))]
+    return quadrature.isel(probe=whole if len(whole) else longest)
 
 
-def mean(found: xr.Dataset, on: broadening.Axis, at: Array, sigma: float) -> Array:
+def mean(quadrature: xr.Dataset, on: broadening.Axis, grid: Array, sigma: float) -> Array:
     """Mean density over all probes of a quadrature.
 
     Args:
-        found: Quadrature over (probe, position), as `shown` gives it.
+        quadrature: Quadrature over (probe, position), as `shown` gives it.
         on: The axis.
-        at: Coordinates along it, shape (point,).
+        grid: Coordinates along it, shape (point,).
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         Density per unit of eigenvalue at each coordinate, shape (point,).
     """
-    rows = [broadening.broaden(on, rule.nodes, rule.weights, at, sigma) for rule in rules_of(found)]
+    rows = [
+        broadening.broaden(on, rule.nodes, rule.weights, grid, sigma)
+        for rule in rules_of(quadrature)
+    ]
     return np.asarray(np.mean(rows, axis=0))
 
 
-def outermost(found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+def outermost(quadrature: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
     """The smallest and the largest Ritz value, each with its residual bound.
 
     Args:
-        found: Quadrature over (probe, position), as `analysis.ritz.ritz` gives it. Where several
+        quadrature: Over (probe, position), as `analysis.ritz.ritz` gives it. Where several
             probes found one value, the least of their bounds counts.
     """
-    nodes, residuals = found.node.values, found.residual.values
+    nodes, residuals = quadrature.node.values, quadrature.residual.values
     ends = float(np.nanmin(nodes)), float(np.nanmax(nodes))
     same = SAME * max(map(abs, ends))
     low, high = ((end, float(residuals[np.abs(nodes - end) <= same].min())) for end in ends)
     return low, high
 
 
-def seen(on: broadening.Axis, at: Array, ends: tuple[float, float]) -> slice:
+def seen(axis: broadening.Axis, grid: Array, ends: tuple[float, float]) -> slice:
     """Which points of a grid lie where a spectrum was seen.
 
     Args:
-        on: The axis.
-        at: Coordinates along it, ascending, shape (point,).
+        axis: The axis.
+        grid: Coordinates along it, ascending, shape (point,).
         ends: Eigenvalues between which it was seen. Beyond, a curve would be the kernel's tail.
 
     Returns:
         The points between the ends, by their places; at least one.
     """
-    low, high = on.coordinate(ends)
-    first = min(int(np.searchsorted(at, low, side="left")), len(at) - 1)
-    return slice(first, max(int(np.searchsorted(at, high, side="right")), first + 1))
+    low, high = axis.coordinate(ends)
+    first = min(int(np.searchsorted(grid, low, side="left")), len(grid) - 1)
+    return slice(first, max(int(np.searchsorted(grid, high, side="right")), first + 1))
 
 
 def limits(
-    curves: Sequence[Array], spectra: Sequence[xr.Dataset], on: broadening.Axis, at: Array
+    curves: Sequence[Array], spectra: Sequence[xr.Dataset], axis: broadening.Axis, grid: Array
 ) -> tuple[float, float]:
     """Visible range of the density: the faintest Ritz value that is drawn, and the peaks.
 
     Args:
         curves: Density of each spectrum, shapes (point,).
         spectra: Their quadratures, as `shown` gives them.
-        on: The axis.
-        at: Coordinates of the points, shape (point,); Ritz values beyond are not drawn.
+        axis: The axis.
+        grid: Coordinates of the points, shape (point,); Ritz values beyond are not drawn.
 
     Returns:
         Its two ends, in units of the density.
     """
     top = max(float(curve.max()) for curve in curves)
     lowest = top * 1e-4
-    for curve, found in zip(curves, spectra, strict=True):
-        nodes = found.node.values
-        place = on.coordinate(nodes[np.abs(nodes) > on.scale])  # NaN is not
-        place = place[(place >= at[0]) & (place <= at[-1])]
-        if place.size:
-            lowest = min(lowest, float(np.interp(place, at, curve).min()))
+    for curve, quadrature in zip(curves, spectra, strict=True):
+        nodes = quadrature.node.values
+        drawn = axis.coordinate(nodes[np.abs(nodes) > axis.scale])  # NaN is not
+        drawn = drawn[(drawn >= grid[0]) & (drawn <= grid[-1])]
+        if drawn.size:
+            lowest = min(lowest, float(np.interp(drawn, grid, curve).min()))
     bottom = max(lowest / 4, top * ROUNDING)
     return bottom, top * (top / bottom) ** 0.06
 

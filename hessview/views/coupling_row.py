@@ -48,17 +48,17 @@ def coupling_row(
         some = ", ".join(map(repr, names[:6])) + ", …" * (len(names) > 6)
         raise InputError(f"row={row!r} is no block; use one of {some}.")
     on = shown(found, normalised=normalised, scale=scale)
-    place = names.index(row)
-    verdicts = found.verdict_of_cell.values[place]
-    numbers = [on.values[place], on.spread[place], on.noise[place]]
+    index = names.index(row)
+    verdicts = found.verdict_of_cell.values[index]
+    numbers = [on.values[index], on.spread[index], on.noise[index]]
     customdata = np.stack(
         [np.array([as_is(name) for name in names], dtype=object), numbers[1], numbers[2]], axis=-1
     )
     traces = [
-        _bars(numbers[0], numbers[1], customdata, verdicts == verdict, verdict, place)
+        _bars(numbers[0], numbers[1], customdata, verdicts == verdict, verdict, index)
         for verdict in COLOURS
     ]
-    words = row_error(found)[place]
+    words = row_error(found)[index]
     return go.Figure(
         traces,
         {
@@ -101,7 +101,7 @@ def _error(error: float, uncertainty: float, noise: float, verdict: str) -> str:
 
 
 def _bars(
-    values: Any, spread: Any, customdata: Any, among: Any, verdict: str, place: int
+    values: Any, spread: Any, customdata: Any, among: Any, verdict: str, index: int
 ) -> dict[str, Any]:
     colour = LIGHT[COLOURS[verdict]]
     drawn = np.where(among, values, np.nan)
@@ -120,7 +120,7 @@ def _bars(
         "marker": {
             "color": colour,
             "line": {"width": 0},
-            "pattern": {"shape": ["/" if i == place else "" for i in range(len(values))]},
+            "pattern": {"shape": ["/" if i == index else "" for i in range(len(values))]},
         },
         "customdata": customdata,
         "name": words,
@@ -251,11 +251,11 @@ def block_axis(names: list[str]) -> dict[str, Any]:
         Range, ticks and their angle along x.
     """
     every = math.ceil(len(names) / LABELS)
-    at = list(range(0, len(names), every))
+    grid = list(range(0, len(names), every))
     return {
         "range": (-0.5, len(names) - 0.5),
-        "tickvals": at,
-        "ticktext": [_short(names[i]) for i in at],
+        "tickvals": grid,
+        "ticktext": [_short(names[i]) for i in grid],
         "showgrid": False,
     }
 

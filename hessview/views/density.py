@@ -62,25 +62,25 @@ def density(
     """
     broadening.check_sigma(sigma)
     ds = as_dataset(ds)
-    found = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
-    nodes = found.node.values
+    quadrature = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
+    nodes = quadrature.node.values
     on = broadening.axis(axis, nodes)
-    width = sigma or broadening.default_sigma(on, nodes, int(found.steps.max()))
-    curves = _curves(found, on, width)
-    heads = _heads(found, on, curves)
+    width = sigma or broadening.default_sigma(on, nodes, int(quadrature.steps.max()))
+    curves = _curves(quadrature, on, width)
+    heads = _heads(quadrature, on, curves)
     bottom, top = _limits(curves, heads)
     chosen = steps is not None or probes is not None
-    marked = outermost(found) if chosen else marks(ds, found)
+    marked = outermost(quadrature) if chosen else marks(ds, quadrature)
     (low, below), (high, above) = marked
     ends = min(low - below, float(np.nanmin(nodes))), max(high + above, float(np.nanmax(nodes)))
     for curve in curves:
         _cut(curve, on, ends, bottom / MARGIN)
     marker = _extremes(on, marked, bottom, "residual bound" if chosen else "uncertainty")
-    figure = recipe(found.attrs)
+    figure = recipe(quadrature.attrs)
     computed = [*curves, _stems(heads, bottom / MARGIN), *heads, marker]
     for trace, arrays in zip(figure["data"], computed, strict=True):
         trace.update(merged(trace, arrays))
-    figure["layout"] |= _layout(found, on, width) | {"yaxis": density_axis(bottom, top)}
+    figure["layout"] |= _layout(quadrature, on, width) | {"yaxis": density_axis(bottom, top)}
     return go.Figure(figure)
 
 
@@ -130,12 +130,14 @@ def merged(trace: Mapping[str, Any], computed: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+def marks(
+    ds: xr.Dataset, quadrature: xr.Dataset
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """The smallest and the largest eigenvalue of a whole run, each with its uncertainty.
 
     Args:
         ds: Dataset of a density run.
-        found: Its quadrature, as `analysis.ritz.ritz` gives it.
+        quadrature: Its quadrature, as `analysis.ritz.ritz` gives it.
 
     Returns:
         As `hessview.summary` has them; where it withholds one, or its bound, the Ritz value and
@@ -145,34 +147,34 @@ def marks(ds: xr.Dataset, found: xr.Dataset) -> tuple[tuple[float, float], tuple
     low, high = (
         (one.value, one.uncertainty) if np.isfinite(one.value + one.uncertainty) else drawn
         for one, drawn in zip(
-            (numbers["smallest"], numbers["largest"]), outermost(found), strict=True
+            (numbers["smallest"], numbers["largest"]), outermost(quadrature), strict=True
         )
     )
     return low, high
 
 
-def _cut(curve: dict[str, Any], on: Axis, ends: tuple[float, float], floor: float) -> None:
+def _cut(curve: dict[str, Any], axis: Axis, ends: tuple[float, float], floor: float) -> None:
     """Leave of a curve what lies where the spectrum was seen, and above the floor."""
     if not len(curve["y"]):
         return
-    kept = seen(on, curve["x"], ends)
+    kept = seen(axis, curve["x"], ends)
     curve["y"] = np.maximum(curve["y"][kept], floor)
     for name in ("x", "customdata"):
         curve[name] = curve[name][kept]
 
 
 def _extremes(
-    on: Axis, marked: Sequence[tuple[float, float]], floor: float, bound: str
+    axis: Axis, marked: Sequence[tuple[float, float]], floor: float, bound: str
 ) -> dict[str, Any]:
     """Marks of the extremes on the axis, with error bars along it."""
     values, bounds = np.array(marked).T
-    x = on.coordinate(values)
+    x = axis.coordinate(values)
     return {
         "x": x,
         "y": np.full(2, floor),
         "error_x": {
-            "array": on.coordinate(values + bounds) - x,
-            "arrayminus": x - on.coordinate(values - bounds),
+            "array": axis.coordinate(values + bounds) - x,
+            "arrayminus": x - axis.coordinate(values - bounds),
         },
         "customdata": np.column_stack([values, bounds]),
         "name": f"extremes and their {bound}",
@@ -206,21 +208,21 @@ def _mark_of_extremes() -> dict[str, Any]:
     }
 
 
-def describe(found: xr.Dataset) -> str:
+def describe(quadrature: xr.Dataset) -> str:
     """What the figure shows, in a line: probes, steps, and what is still missing.
 
     Args:
-        found: Quadrature as `analysis.ritz.ritz` gives it.
+        quadrature: Quadrature as `analysis.ritz.ritz` gives it.
 
     Returns:
         Plain text.
     """
-    whole = int(found.finished.sum())
+    whole = int(quadrature.finished.sum())
     probes = counted(whole, "probe") if whole else "no whole probe yet"
     parts = [
         "Stochastic Lanczos quadrature",
-        f"{probes} × {counted(int(found.steps.max()), 'step')}" if whole else probes,
-        say_copies(copies_in(found)),
+        f"{probes} × {counted(int(quadrature.steps.max()), 'step')}" if whole else probes,
+        say_copies(copies_in(quadrature)),
     ]
     if whole == 1:
         parts.append("no spread to show")
@@ -234,10 +236,10 @@ def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
     return ds.sel(probe=[probe for probe in known if probe in set(probes)])
 
 
-def _whole_and_partial(found: xr.Dataset) -> tuple[list[int], list[int]]:
+def _whole_and_partial(quadrature: xr.Dataset) -> tuple[list[int], list[int]]:
     """Positions of the probes that enter the mean, and of those with some steps that do not."""
-    whole = found.finished.values.astype(bool)
-    begun = np.isfinite(found.node.values).any(axis=1)
+    whole = quadrature.finished.values.astype(bool)
+    begun = np.isfinite(quadrature.node.values).any(axis=1)
     return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
 
 
@@ -246,16 +248,16 @@ def _drawn(found: xr.Dataset) -> list[int]:
     return whole + partial[-1:]
 
 
-def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
+def _curves(quadrature: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
     """The band's two edges, the mean, and the probe in progress; empty where there is none."""
-    whole, partial = _whole_and_partial(found)
-    at = broadening.grid(on, found.node.values, sigma)
-    rules = rules_of(found)
+    whole, partial = _whole_and_partial(quadrature)
+    grid = broadening.grid(on, quadrature.node.values, sigma)
+    rules = rules_of(quadrature)
     values = {
-        probe: broadening.broaden(on, rules[probe].nodes, rules[probe].weights, at, sigma)
+        probe: broadening.broaden(on, rules[probe].nodes, rules[probe].weights, grid, sigma)
         for probe in whole + partial
     }
-    over = np.array([values[probe] for probe in whole]).reshape(-1, len(at))
+    over = np.array([values[probe] for probe in whole]).reshape(-1, len(grid))
     band = over if len(whole) > 1 else over[:, :0]
     mean = over.mean(axis=0) if whole else over[:, :0].ravel()
     unfinished = values[partial[-1]] if partial else mean[:0]
@@ -266,11 +268,11 @@ def _curves(found: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
         ("", low),
         ("lowest to highest probe", high),
         (label, mean),
-        (_unfinished_label(found, partial), unfinished),
+        (_unfinished_label(quadrature, partial), unfinished),
     )
     curves = []
     for name, y in drawn:
-        x = at[: len(y)]
+        x = grid[: len(y)]
         curves.append({"x": x, "y": y, "customdata": on.eigenvalue(x), "name": name})
         curves[-1]["showlegend"] = bool(len(y) and name)
     return curves
@@ -298,13 +300,13 @@ def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
     )
 
 
-def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _heads(found: xr.Dataset, axis: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ritz values of every drawn probe beyond the unresolved strip, on the curve it is part of."""
     columns = ("node", "weight", "residual", "copies")
     node, weight, residual, copies = (found[name].values for name in columns)
     probe = np.broadcast_to(found.probe.values[:, None], node.shape)
     shown = np.isin(np.arange(len(node)), _drawn(found))[:, None]
-    drawn = np.isfinite(node) & (np.abs(node) > on.scale) & shown
+    drawn = np.isfinite(node) & (np.abs(node) > axis.scale) & shown
     located = residual <= LOCATED * np.abs(node)
     heads = []
     for chosen in (drawn & ~located, drawn & located):
@@ -317,8 +319,8 @@ def _heads(found: xr.Dataset, on: Axis, curves: list[dict[str, Any]]) -> list[di
         )
         heads.append(
             {
-                "x": on.coordinate(rows[:, 0]),
-                "y": _heights(rows, on, curves),
+                "x": axis.coordinate(rows[:, 0]),
+                "y": _heights(rows, axis, curves),
                 "customdata": np.column_stack([rows.astype(object), words]),
                 "showlegend": bool(len(rows)),
             }
@@ -343,15 +345,15 @@ def _marks(role: str, label: str, fill: str) -> dict[str, Any]:
     }
 
 
-def _heights(rows: Array, on: Axis, curves: list[dict[str, Any]]) -> Array:
+def _heights(rows: Array, axis: Axis, curves: list[dict[str, Any]]) -> Array:
     """Height of the mean at the nodes of whole probes, of the unfinished curve at the others."""
     mean, unfinished = (curve["y"] for curve in curves[2:])
-    at = max((curve["x"] for curve in curves), key=len)
-    x = on.coordinate(rows[:, 0])
+    grid = max((curve["x"] for curve in curves), key=len)
+    x = axis.coordinate(rows[:, 0])
     heights = np.zeros(len(rows))
     for curve, own in ((mean, rows[:, 4] == 1), (unfinished, rows[:, 4] == 0)):
         if own.any():
-            heights[own] = np.interp(x[own], at, curve)  # a point is at sigma / 50 or nearer
+            heights[own] = np.interp(x[own], grid, curve)  # a point is at sigma / 50 or nearer
     return heights
 
 
@@ -385,15 +387,15 @@ def _limits(curves: list[dict[str, Any]], heads: list[dict[str, Any]]) -> tuple[
     return bottom, top * (top / bottom) ** 0.06
 
 
-def _layout(found: xr.Dataset, on: Axis, sigma: float) -> dict[str, Any]:
-    words = f"{describe(found)} · {broadening.say_sigma(on, sigma)}"
-    edge = float(on.coordinate(on.scale))
+def _layout(quadrature: xr.Dataset, axis: Axis, sigma: float) -> dict[str, Any]:
+    words = f"{describe(quadrature)} · {broadening.say_sigma(axis, sigma)}"
+    edge = float(axis.coordinate(axis.scale))
     return {
-        **heading("Spectral density", found.attrs, words, body=400),
-        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
+        **heading("Spectral density", quadrature.attrs, words, body=400),
+        "meta": {"axis": axis.name, "scale": axis.scale, "sigma": sigma},
         "xaxis": {
-            "title": {"text": f"eigenvalue λ of the {operator_name(found.attrs)}"},
-            **broadening.ticks(on, found.node.values),
+            "title": {"text": f"eigenvalue λ of the {operator_name(quadrature.attrs)}"},
+            **broadening.ticks(axis, quadrature.node.values),
         },
-        "shapes": [strip(edge, on.scale) | {"legendrank": LEGEND.index("strip")}],
+        "shapes": [strip(edge, axis.scale) | {"legendrank": LEGEND.index("strip")}],
     }

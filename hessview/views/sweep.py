@@ -59,27 +59,27 @@ def sweep(
     ds = as_dataset(ds)
     apart = distances(ds, reference=reference)
     setting = setting_of(ds)
-    spectra = [_whole(spectrum(ds, setting, place)) for place in range(ds.sizes[setting])]
+    spectra = [_whole(spectrum(ds, setting, index)) for index in range(ds.sizes[setting])]
     base = spectra[ds[setting].values.tolist().index(apart.attrs["reference"])]
     assert base is not None, "distances would have refused it"
     on = broadening.axis(axis, base.node.values)
     width = sigma or broadening.default_sigma(on, base.node.values, int(base.steps.max()))
-    there = [found for found in spectra if found is not None]
-    nodes = _near(base.node.values, np.concatenate([found.node.values.ravel() for found in there]))
-    at = broadening.grid(on, nodes, width)
-    drawn = [mean(found, on, at, width) for found in there]
-    bottom, top = limits(drawn, there, on, at)
+    known = [found for found in spectra if found is not None]
+    nodes = _near(base.node.values, np.concatenate([found.node.values.ravel() for found in known]))
+    grid = broadening.grid(on, nodes, width)
+    drawn = [mean(found, on, grid, width) for found in known]
+    bottom, top = limits(drawn, known, on, grid)
     heights = iter(drawn)
     shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(spectra)).tolist())
     curves = []
-    for place, found in enumerate(spectra):
+    for index, found in enumerate(spectra):
         kept = slice(0)
         y = np.zeros(0)
         if found is not None:
             (low, below), (high, above) = outermost(found)
-            kept = seen(on, at, (low - below, high + above))
+            kept = seen(on, grid, (low - below, high + above))
             y = np.maximum(next(heights)[kept], bottom / MARGIN)
-        curves.append(_curve(apart.isel({setting: place}), on, at[kept], y, shades[place]))
+        curves.append(_curve(apart.isel({setting: index}), on, grid[kept], y, shades[index]))
     layout = _layout(apart, on, nodes, width)
     layout["yaxis"] |= density_axis(bottom, top)
     return go.Figure(
@@ -123,7 +123,7 @@ def _near(base: Array, nodes: Array) -> Array:
 
 
 def _curve(
-    one: xr.Dataset, on: broadening.Axis, at: Array, y: Array, colour: str
+    one: xr.Dataset, axis: broadening.Axis, grid: Array, y: Array, colour: str
 ) -> dict[str, Any]:
     setting = "epsilon" if "epsilon" in one.coords else "fraction"
     value, error = float(one[setting]), float(one.product_error)
@@ -131,9 +131,9 @@ def _curve(
     trust = f"D ≤ {error:.1g}" if math.isfinite(error) else "D not measured"
     return {
         "type": "scatter",
-        "x": at,
+        "x": grid,
         "y": y,
-        "customdata": on.eigenvalue(at),
+        "customdata": axis.eigenvalue(grid),
         "name": f"{SYMBOLS[setting]} {value:.3g}" + (" (noise)" if noisy else ""),
         "meta": {"role": "density", "setting": value},
         "mode": "lines",
@@ -188,24 +188,24 @@ def _products(apart: xr.Dataset, setting: str) -> dict[str, Any]:
     }
 
 
-def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
+def _layout(apart: xr.Dataset, axis: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
     setting = str(next(iter(apart.dims)))
     chosen = apart.attrs["reference"]
     along, scale, title = {
         "epsilon": ("ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
         "fraction": ("part of the data", {}, "parts of the data"),
     }[setting]
-    words = f"{describe(apart)} · {broadening.say_sigma(on, sigma)}"
+    words = f"{describe(apart)} · {broadening.say_sigma(axis, sigma)}"
     small = {"tickfont": {"size": 10}}
-    edge = float(on.coordinate(on.scale))
+    edge = float(axis.coordinate(axis.scale))
     return {
         "template": template(),
         **heading(f"Stability of the spectrum over {title}", apart.attrs, words, body=HEIGHT),
-        "meta": {"axis": on.name, "scale": on.scale, "sigma": sigma},
+        "meta": {"axis": axis.name, "scale": axis.scale, "sigma": sigma},
         "xaxis": {
             "title": {"text": f"eigenvalue λ of the {operator_name(apart.attrs)}"},
             "anchor": "y",
-            **broadening.ticks(on, nodes),
+            **broadening.ticks(axis, nodes),
         },
         "yaxis": {"domain": [0.45, 1.0]},
         "xaxis2": {"title": {"text": along}, "anchor": "y2", **scale, **small},
@@ -218,7 +218,7 @@ def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) 
         },
         "hovermode": "closest",
         "shapes": [
-            strip(edge, on.scale) | {"yref": "y domain"},
+            strip(edge, axis.scale) | {"yref": "y domain"},
             {
                 "type": "line",
                 "xref": "x2",

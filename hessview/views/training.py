@@ -67,36 +67,36 @@ def every_node(found: list[Spectrum | None]) -> Array:
     return np.concatenate([nodes for one in found if one for nodes in one.nodes])
 
 
-def default_sigma(on: broadening.Axis, found: list[Spectrum | None]) -> float:
+def default_sigma(axis: broadening.Axis, found: list[Spectrum | None]) -> float:
     """Kernel width that the least number of Lanczos steps supports, in units of the eigenvalue."""
     least = min(one.steps for one in found if one)
-    return broadening.default_sigma(on, every_node(found), least)
+    return broadening.default_sigma(axis, every_node(found), least)
 
 
-def rows(on: broadening.Axis, nodes: Array, sigma: float) -> Array:
+def rows(axis: broadening.Axis, nodes: Array, sigma: float) -> Array:
     """Coordinates of the heatmap's rows: evenly spaced, and dense enough for the kernel.
 
     Args:
-        on: The axis.
+        axis: The axis.
         nodes: Ritz values, shape (node,).
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         Ascending coordinates, shape (row,).
     """
-    at = on.coordinate(nodes)
-    width = on.width(sigma)
-    beyond = max(quadrature.REACH / 2 * width, quadrature.PADDING * float(np.ptp(at)))
-    low, high = float(at.min()) - beyond, float(at.max()) + beyond
+    grid = axis.coordinate(nodes)
+    width = axis.width(sigma)
+    beyond = max(quadrature.REACH / 2 * width, quadrature.PADDING * float(np.ptp(grid)))
+    low, high = float(grid.min()) - beyond, float(grid.max()) + beyond
     wanted = math.floor(quadrature.POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
     return np.linspace(low, high, min(max(wanted, LEAST_ROWS), MOST_ROWS))
 
 
-def densities(on: broadening.Axis, one: Spectrum, at: Array, sigma: float) -> Array:
+def densities(axis: broadening.Axis, one: Spectrum, grid: Array, sigma: float) -> Array:
     """Density of each probe at coordinates, shape (probe, point)."""
     return np.array(
         [
-            broadening.broaden(on, nodes, weights, at, sigma)
+            broadening.broaden(axis, nodes, weights, grid, sigma)
             for nodes, weights in zip(one.nodes, one.weights, strict=True)
         ]
     )
@@ -104,37 +104,39 @@ def densities(on: broadening.Axis, one: Spectrum, at: Array, sigma: float) -> Ar
 
 def _spectrum(ds: xr.Dataset) -> Spectrum | None:
     try:
-        found = ritz(ds)
+        nodes_and_weights = ritz(ds)
     except RecordError:
         return None
-    nodes, weights, rules = [], [], rules_of(found)
-    whole = found.isel(probe=np.flatnonzero(found.finished.values))
+    nodes, weights, rules = [], [], rules_of(nodes_and_weights)
+    whole = nodes_and_weights.isel(probe=np.flatnonzero(nodes_and_weights.finished.values))
     if not whole.sizes["probe"]:
         return None
-    for probe in np.flatnonzero(found.finished.values):
+    for probe in np.flatnonzero(nodes_and_weights.finished.values):
         nodes.append(rules[probe].nodes)
         weights.append(rules[probe].weights)
     return Spectrum(nodes, weights, int(whole.steps.min()), copies_in(whole))
 
 
-def heatmap(found: list[Spectrum | None], on: broadening.Axis, sigma: float) -> dict[str, Any]:
+def heatmap(
+    nodes_and_weights: list[Spectrum | None], on: broadening.Axis, sigma: float
+) -> dict[str, Any]:
     """The heatmap's arrays: a column is the mean density over the whole probes of a step.
 
     Args:
-        found: Quadratures, as `spectra` gives them.
+        nodes_and_weights: Quadratures, as `spectra` gives them.
         on: The axis.
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         y, z (the decimal logarithm of the density), customdata, and the ends of its colours.
     """
-    at = rows(on, every_node(found), sigma)
+    at = rows(on, every_node(nodes_and_weights), sigma)
     columns = [
         np.full(len(at), np.nan) if one is None else densities(on, one, at, sigma).mean(axis=0)
-        for one in found
+        for one in nodes_and_weights
     ]
     values = np.array(columns).T
-    bottom, top = _limits(found, values, on, sigma)
+    bottom, top = _limits(nodes_and_weights, values, on, sigma)
     return {
         "y": at,
         "z": np.log10(np.maximum(values, 10.0**bottom)),
@@ -269,13 +271,13 @@ def _history(ds: xr.Dataset) -> list[dict[str, Any]]:
 def _quantity(
     one: xr.Dataset, name: str, label: str, colour: str, axis: str, noisy: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    there = np.isfinite(one.value.values)
-    spread = one.uncertainty.values[there]
+    known = np.isfinite(one.value.values)
+    spread = one.uncertainty.values[known]
     held = sum(str(basis).startswith("withheld") for basis in one.basis.values)
     return {
         "type": "scatter",
-        "x": one.training_step.values[there],
-        "y": one.value.values[there],
+        "x": one.training_step.values[known],
+        "y": one.value.values[known],
         "xaxis": axis.replace("y", "x"),
         "yaxis": axis,
         "error_y": {
@@ -284,7 +286,7 @@ def _quantity(
             "thickness": 1.25,
             "width": 3,
         },
-        "customdata": np.column_stack([spread, one.basis.values[there]]).astype(object),
+        "customdata": np.column_stack([spread, one.basis.values[known]]).astype(object),
         "name": label + (f" ({held} withheld: no derivative)" if held else ""),
         "meta": {"role": name},
         "mode": "lines+markers",
@@ -292,7 +294,7 @@ def _quantity(
         "marker": {
             "size": 7,
             "color": LIGHT[colour],
-            "symbol": np.where(noisy[there], "x", "circle").tolist(),
+            "symbol": np.where(noisy[known], "x", "circle").tolist(),
         },
         "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}}, uncertainty "
         "%{{customdata[0]:.2~g}}<br>%{customdata[1]}<extra></extra>",
@@ -309,13 +311,13 @@ def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
     Returns:
         Plain text.
     """
-    there = sum(one is not None for one in found)
+    known = sum(one is not None for one in found)
     probes = sorted({len(one.nodes) for one in found if one})
     each = "" if len(probes) == 1 else f"{probes[0]} to "
     parts = [
-        counted(there, "training step"),
+        counted(known, "training step"),
         f"{each}{counted(probes[-1], 'probe')} at each",
-        f"{len(found) - there} not measured yet" if there < len(found) else "",
+        f"{len(found) - known} not measured yet" if known < len(found) else "",
         say_copies(sum(one.copies for one in found if one)),
         BARS,
     ]

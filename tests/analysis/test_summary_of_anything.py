@@ -246,13 +246,13 @@ def test_a_measurement_of_another_package_names_its_own_summary(monkeypatch):
     own = dataclasses.replace(
         MEASUREMENTS["density"], command=Weighing, summary="helpers.emulated:summary_from_outside"
     )
-    monkeypatch.setitem(MEASUREMENTS._own, "weighing", own)
+    monkeypatch.setitem(MEASUREMENTS._registered, "weighing", own)
     ds = xr.Dataset({"weight": ("probe", [1.0, 2.0])}, attrs={"command": "weighing"})
     monkeypatch.setattr(emulated, "summary_from_outside", weighed, raising=False)
     found = hessview.summary(ds)
     assert float(found.value[0]) == 1.5
     assert "weight  1.50 ± 0.50  both probes" in repr(found)
-    monkeypatch.setitem(MEASUREMENTS._own, "weighing", dataclasses.replace(own, summary=""))
+    monkeypatch.setitem(MEASUREMENTS._registered, "weighing", dataclasses.replace(own, summary=""))
     assert "2 of 2 measured, from 1 to 2" in repr(hessview.summary(ds))
     assert "2 of 2 measured" in repr(hessview.summary({"a": ds, "b": measured("density")}))
 
