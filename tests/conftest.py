@@ -43,6 +43,22 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz-seed", type=int, default=0, help="seed of tests/fuzz")
 
 
+ALONE = {
+    *("notebooks", "session", "transport"),
+    *("test_cli.py", "test_demo.py", "test_demo_lab.py", "test_interrupts.py"),
+}
+"""Whose tests have processes that wait for each other, within times that users count on."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks select
+def pytest_collection_modifyitems(items):
+    """Mark the tests that want the cores for themselves; of a file, which may share a job, all."""
+    bounded = {item.path for item in items if "within" in item.fixturenames}
+    for item in items:
+        if item.path in bounded or item.path.relative_to(TESTS).parts[0] in ALONE:
+            item.add_marker("alone")
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """Chromium of the system; without it, tests are skipped, or fail where they must run."""

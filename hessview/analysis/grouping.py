@@ -178,7 +178,7 @@ def _joined(datasets: Sequence[xr.Dataset], sources: list[_Source], name: str) -
         columns = [datasets[one.run][name].values.take(one.place, axis) for one in sources]
         return np.stack(columns, axis=axis)
     values = np.asarray(datasets[0][name].values)
-    for ds in datasets[1:]:  # what every run measures again, such as the automatic step
+    for ds in datasets[1:]:  # what every run measures again, such as the automatic epsilon
         values = np.where(np.isnan(values), ds[name].values, values)
     return values
 

@@ -112,7 +112,7 @@ def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
         coupling: see `analysis.coupling.coupling_summary`: numbers of the block-diagonal product
             over quantity with noise and verdict, norms and coefficients over (block, column).
         accuracy: see `analysis.accuracy.theory`; besides, over direction, what was measured with
-            the automatic step: auto_relative_error, auto_epsilon, reference_error and exact.
+            the automatic epsilon: auto_relative_error, auto_epsilon, reference_error and exact.
         epsilon_sweep, fraction_sweep: see `analysis.sweep.distances`, of the settings that have a
             finished probe.
         benchmark: see `analysis.benchmark.benchmark`: ratios to a gradient of the same run.

@@ -112,7 +112,7 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
 
     To both, what the products may err by is added as it is, as no number of probes averages out
     what they share. To the norm that is D times itself. To the trace it is 2 P times the largest
-    change of a first v'Hv at twice the finite-difference step: rounding shows in it once,
+    change of a first v'Hv at twice epsilon: rounding shows in it once,
     truncation three times, a jump of the gradient half, and it does not vanish with the trace.
     Records of 0.1.0 lack that change: of
     a product it is known only that |v'd| <= |d| = D |Hv|, so the trace by P D |Hv|, of the order
@@ -153,7 +153,7 @@ def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
 
 
 def _change(ds: xr.Dataset) -> float:
-    """What a first alpha may be off by, from its change at twice the step; NaN if not measured."""
+    """What a first alpha may be off by, from its change at twice epsilon; NaN if not measured."""
     if "change" not in ds:
         return np.nan
     own = np.abs(ds.change.values[:, 0])

@@ -35,9 +35,10 @@ _PER_RUN = (
 def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     """Join density runs of one training along the training step.
 
-    A run carries its training step if the job polled with one: `job.poll(step=step)`. Other runs
-    are left out. Of several at one step, the one with most readings counts, and of equals the
-    later one. Runs of other sizes are padded with NaN; `run_at` takes one out again.
+    A run carries its training step if the job polled with one: `job.poll(training_step=step)`.
+    Other runs are left out. Of several at one training step, the one with most readings counts,
+    and of equals the later one. Runs of other sizes are padded with NaN; `run_at` takes one out
+    again.
 
     Args:
         runs: Datasets of runs, half-done ones too, or the tree of `hessview.open_runs`.
@@ -57,8 +58,8 @@ def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     found = _by_step(as_datasets(runs))
     if not found:
         raise RecordError(
-            "no density run carries a training step; let the training script call "
-            "job.poll(step=step), and ask for densities meanwhile."
+            "no density run carries a training step; let the script call "
+            "job.poll(training_step=step), and ask for densities meanwhile."
         )
     ordered = [found[step] for step in sorted(found)]
     _check_same(ordered)

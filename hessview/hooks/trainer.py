@@ -111,12 +111,12 @@ class TrainerCallback(transformers.TrainerCallback):  # type: ignore[misc]
             job.close(str(error))
             raise
         self.job = job
-        job.poll(step=state.global_step)
+        job.poll(training_step=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Run what notebooks asked for, at the weights after the step."""
         if self.job is not None:
-            self.job.poll(step=state.global_step)
+            self.job.poll(training_step=state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the job."""

@@ -76,6 +76,7 @@ def agree(*, on_all: bool = False) -> Iterator[None]:
 
     Raises:
         HessviewError: The error of the lowest rank that had one.
+        JobError: Another rank is at a collective that is none of hessview's.
         Exception: This rank's own error.
     """
     error: Exception | None = None
@@ -91,6 +92,11 @@ def agree(*, on_all: bool = False) -> Iterator[None]:
             told = JobError(f"rank {dist.get_rank()} failed: {type(error).__name__}: {error}")
         errors: list[Exception | None] = [None] * dist.get_world_size()
         dist.all_gather_object(errors, told)
+        if any(other is not None and not isinstance(other, Exception) for other in errors):
+            raise JobError(
+                "ranks are at different calls: one gathers errors of hessview, another something "
+                "else; have all ranks of torchrun make, serve and poll a job at the same places."
+            )
         error = error or next((other for other in errors if other is not None), None)
     if error is not None:
         raise error
@@ -235,7 +241,7 @@ class Control:
             raise JobError(
                 "nothing is measured, since poll() was not told the training step: a rank that "
                 "left a poll out would be measured at other weights than the rest, and nobody "
-                "could tell; call job.poll(step=step)."
+                "could tell; call job.poll(training_step=step)."
             )
         callers = [""] * self._ranks
         dist.all_gather_object(callers, caller, group=self._group)
@@ -434,7 +440,7 @@ def _name(place: int) -> str:
         return "the job's end"
     if place == _RUN_END:
         return "a run's end"
-    return "poll()" if place == _NO_STEP else f"poll(step={place})"
+    return "poll()" if place == _NO_STEP else f"poll(training_step={place})"
 
 
 def _named_end(end: RunEnded, interrupted: str) -> RunEnded:

@@ -95,7 +95,7 @@ class Schedule:
         if step is None:
             raise InputError(
                 "job.record counts training steps, and poll was not told one; call "
-                "job.poll(step=step)."
+                "job.poll(training_step=step)."
             )
         if step == self._asked:
             return []
@@ -169,14 +169,21 @@ class Job:
                 if self._rank == 0:
                     self._open_record(description)
 
-    def poll(self, step: int | None = None, *, wait: float = 0.0) -> None:
+    def poll(
+        self,
+        training_step: int | None = None,
+        *,
+        wait: float = 0.0,
+        step: int | None = None,
+    ) -> None:
         """Run whatever notebooks asked for, at the present weights; all ranks call it together.
 
         Args:
-            step: Step of the surrounding training loop, for the record. Several ranks that train
-                must tell it, and poll from one place of the script, or nothing is measured: it
-                shows that all are at the same moment of the training.
+            training_step: Step of the surrounding training loop, for the record. Several ranks
+                that train must tell it, and poll from one place of the script, or nothing is
+                measured: it shows that all are at the same moment of the training.
             wait: Seconds that rank 0 waits for a command, if there is none yet.
+            step: The name that training_step had in 0.1.0; it goes with the next version.
 
         Whatever a measurement raises ends that run alone, as long as all ranks meet it. Interrupts
         (Ctrl-C, and other signals with a handler of yours) stop a run at its next safe point, and
@@ -185,7 +192,8 @@ class Job:
         Raises:
             JobError: The job is closed, or a rank left a poll out: told at that rank's next
                 poll, with a warning after 30 s of waiting for it, and at last after half an hour.
-            InputError: There is a schedule (see `record`), and no step.
+            InputError: There is a schedule (see `record`), and no training step; or it was given
+                by both names.
             NotRestoredError: Parameters could not be brought back, as where a device has failed.
             Exception: What some ranks met in a run while the others wait for them in a collective:
                 the job has ended, and said why in its record.
@@ -193,10 +201,17 @@ class Job:
         with interrupts.held():
             if self.closed:
                 raise JobError("this job is closed; call hessview.serve for a new one.")
+            if step is not None:
+                if training_step is not None:
+                    raise InputError(
+                        f"poll was given training_step={training_step!r} and step={step!r}, which "
+                        "is its old name; use training_step alone."
+                    )
+                training_step = step
             frame = sys._getframe(1)
             caller = f"{pathlib.Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
             try:
-                self._poll(step, wait, caller)
+                self._poll(training_step, wait, caller)
             except HessviewError:
                 raise
             except BaseException as error:

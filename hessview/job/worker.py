@@ -95,8 +95,8 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
     facts = OPERATORS[name]
     if MEASUREMENTS[command.name].over_epsilon and not facts.has_epsilon:
         raise InputError(
-            f"operator {name!r} takes no finite-difference step, so there is nothing to compare "
-            'over epsilon; use operator="hessian".'
+            f"operator {name!r} takes no epsilon, so there is nothing to compare "
+            'over it; use operator="hessian".'
         )
     if facts.needs_outputs and (objective.outputs is None or objective.terms is None):
         raise InputError(

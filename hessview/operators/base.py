@@ -162,7 +162,7 @@ class Product:
         error: Estimate of the product's own relative error, NaN if it was not asked for. By
             differences: D = |Hv(h) - Hv(2h)| / |Hv(h)|, and, where a third step shows a jump of
             the gradient, |Hv(h/2) - Hv(h)| / |Hv(h)| if that is larger; infinite where the loss
-            is not finite at twice the step. It sees truncation, rounding and the noise of the
+            is not finite at twice epsilon. It sees truncation, rounding and the noise of the
             displacement, not what is the same at all steps. Of exact products: their rounding.
         gradients: What it cost, in gradients; a forward pass alone counts as a third of one.
         flips: Share of the routers' choices that differ between both sides of the step; NaN
@@ -177,7 +177,7 @@ class Product:
         change: What `error` is of along the vector v itself, where errors of all other directions
             do not count: v'(Hv(2h) - Hv(h)), signed, in units of the product; for exact products
             v' times the difference that rounding makes. NaN if it was not asked for, or if the
-            product at twice the step is not finite.
+            product at twice epsilon is not finite.
     """
 
     vector: Tensor
@@ -205,7 +205,7 @@ class Operator(Protocol):
 
         Args:
             vector: Shape (local_size,), of unit norm over all ranks.
-            measure_error: Whether to compare with the product at twice the step.
+            measure_error: Whether to compare with the product at twice epsilon.
 
         Returns:
             The product; its vector is the caller's to change.

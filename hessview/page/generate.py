@@ -21,7 +21,7 @@ from typing import (
 )
 
 from hessview.analysis.headline import RESOLUTION
-from hessview.page import contract
+from hessview.page import contract, panel_contract
 from hessview.spectral import quadrature
 from hessview.views.broadening import AXES
 from hessview.views.compare import MARGIN, ROUNDING, SAME, TICKS
@@ -74,10 +74,16 @@ def constants() -> str:
     return _HEAD.format(about=about) + "\n".join(["", *lines, ""])
 
 
+def _forms() -> list[Any]:
+    """All forms of the contract, each once, in the order of the files."""
+    every = (*vars(panel_contract).values(), *vars(contract).values())
+    return list(dict.fromkeys(one for one in every if is_typeddict(one)))
+
+
 def types_of_contract() -> str:
     """The source of `src/contract.d.ts`: an interface for each form of the contract."""
-    forms = [one for one in vars(contract).values() if is_typeddict(one)]
-    union = f"/** A panel, by its kind. */\nexport type Panel = {_type(contract.Panel)};"
+    forms = _forms()
+    union = f"/** A panel, by its kind. */\nexport type Panel = {_type(panel_contract.Panel)};"
     about = " from contract.py"
     return _HEAD.format(about=about) + "\n" + "\n\n".join([*map(_interface, forms), union, ""])
 
@@ -98,7 +104,7 @@ def _interface(form: Any) -> str:
 def _bases(form: Any) -> list[Any]:
     """The forms that have a part of this one's fields; a TypedDict forgets what it was made of."""
     mine = get_type_hints(form)
-    others = [one for one in vars(contract).values() if is_typeddict(one) and one is not form]
+    others = [one for one in _forms() if one is not form]
     return [one for one in others if get_type_hints(one).items() <= mine.items()]
 
 

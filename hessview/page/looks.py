@@ -3,13 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import cast, get_args
 
 import xarray as xr
 
-from hessview.errors import RecordError
+from hessview.errors import InputError, RecordError
 from hessview.extensions import named
-from hessview.page.contract import FigureBody, Panel, PanelKind, TextBody, Tile
+from hessview.page.contract import Tile
+from hessview.page.panel_contract import FigureBody, Panel, PanelKind, TextBody
 from hessview.page.panels import (
     accuracy_panel,
     benchmark_panel,
@@ -88,6 +89,9 @@ class Look:
         table: What the panel shows, as a table, for where no script runs.
         drawn: Whether its figure is drawn as well where no script runs, as that of a density is.
         beside: What other runs add to the panel, from the dataset and theirs; None for nothing.
+
+    Raises:
+        InputError: The page's scripts draw no such kind.
     """
 
     kind: PanelKind
@@ -97,6 +101,15 @@ class Look:
     table: Callable[[xr.Dataset], Table] = readings_table
     drawn: bool = False
     beside: Callable[[xr.Dataset, Sequence[xr.Dataset]], Mapping[str, object] | None] | None = None
+
+    def __post_init__(self) -> None:
+        allowed = get_args(PanelKind)
+        for kind in (self.kind, *(kind for kind, _, _ in self.further)):
+            if kind not in allowed:
+                raise InputError(
+                    f"kind={kind!r} is not allowed, since the page cannot draw it; use one of "
+                    f'{list(allowed)}, such as "figure" for any Plotly figure.'
+                )
 
 
 READINGS = Look(kind="text", panel=readings_panel)

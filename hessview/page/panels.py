@@ -23,7 +23,7 @@ from hessview.analysis.ritz import (
 )
 from hessview.analysis.sweep import apart_by, measured_settings, setting_of
 from hessview.errors import RecordError
-from hessview.page.contract import (
+from hessview.page.panel_contract import (
     Coefficients,
     ConvergenceBody,
     CouplingBody,
@@ -59,7 +59,7 @@ from hessview.views.sweep import sweep
 from hessview.wording import number
 
 # What a slider moves over, by the setting: its label and whether it is logarithmic.
-_LABELS = {"epsilon": ("Step ε", True), "fraction": ("Part of the data", False)}
+_LABELS = {"epsilon": ("ε", True), "fraction": ("Part of the data", False)}
 
 
 def steps_over(ds: xr.Dataset) -> Over:
@@ -163,7 +163,7 @@ def sweep_spectra(part: xr.Dataset) -> Spectra:
 
 
 def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Spectra | None:
-    """Spectra over the step of the matrix that a run measured, from other runs.
+    """Spectra over epsilon of the matrix that a run measured, from other runs.
 
     Args:
         ds: Dataset of an accuracy run.

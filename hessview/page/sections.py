@@ -10,18 +10,16 @@ from hessview.analysis.ritz import ritz, say_copies
 from hessview.analysis.training import each_run, history
 from hessview.analysis.training import join_training as join
 from hessview.errors import RecordError
-from hessview.page.contract import (
+from hessview.page.contract import Section, Status, Tile
+from hessview.page.live import DETACHED
+from hessview.page.panel_contract import (
     ComparedRun,
     ComparisonPanel,
     DensityBody,
     NoSpectrum,
-    Section,
     SpectrumOfRun,
-    Status,
-    Tile,
     TrainingPanel,
 )
-from hessview.page.live import DETACHED
 from hessview.page.panels import coefficients, density_panel, without_figure
 from hessview.page.tiles import missing, tile
 from hessview.page.wire import plain

@@ -9,9 +9,10 @@ import xarray as xr
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import trainings
-from hessview.page.contract import Page, Panel, Readings, Section
+from hessview.page.contract import Page, Readings, Section
 from hessview.page.looks import look_of
 from hessview.page.looks import panels as panels_of
+from hessview.page.panel_contract import Panel
 from hessview.page.sections import comparison_sections, training_section
 from hessview.page.status import status
 from hessview.views import theme
@@ -42,7 +43,7 @@ LABELS = {
     "quantity": "Quantity within tolerance",
     "seed": "Seed of the probes",
     "job_seed": "Seed of model and data",
-    "epsilon": "Step ε asked for",
+    "epsilon": "ε asked for",
     "epsilon_convention": "Meaning of ε",
     "epsilons": "Steps ε asked for",
     "fractions": "Parts of the data",

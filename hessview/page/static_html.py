@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from hessview.analysis.grouping import siblings, unite
 from hessview.analysis.training import join_training, trainings
-from hessview.page.contract import ComparisonPanel, Section, Sections, TextPanel, Tile
+from hessview.page.contract import Section, Sections, Tile
 from hessview.page.looks import look_of
+from hessview.page.panel_contract import ComparisonPanel, TextPanel
 from hessview.page.tables import Table, training_table
 from hessview.views import figure_of, theme
 from hessview.wording import MINUS, now

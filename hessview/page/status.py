@@ -73,7 +73,7 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
     if "seconds" in ds:  # a reading may hold a row of numbers, and its time once
         known = known.any([dim for dim in known.dims if dim not in ds.seconds.dims])
     done, total = int(known.sum()), int(known.size)
-    if "auto_epsilon" in ds:  # the automatic step is one more product in each direction
+    if "auto_epsilon" in ds:  # the automatic epsilon is one more product in each direction
         done += int(ds.auto_epsilon.notnull().sum())
         total += int(ds.auto_epsilon.size)
     beta = np.atleast_2d(ds["beta"].values) if "beta" in ds else np.ones((1, 1))
@@ -98,7 +98,7 @@ def _measures_anew(ds: xr.Dataset) -> bool:
 def _seconds_left(ds: xr.Dataset, readings: int, *, known_from: xr.Dataset) -> float:
     """The time that so many readings will take, 0 if nothing tells."""
     left = 0.0
-    if "auto_seconds" in ds:  # the automatic step has its reference measured with it: far longer
+    if "auto_seconds" in ds:  # the automatic epsilon has its reference measured with it: far longer
         autos = int(ds.auto_epsilon.isnull().sum())
         readings -= autos
         left += _mean_seconds(known_from, "auto_seconds") * autos

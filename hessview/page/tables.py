@@ -49,7 +49,7 @@ def accuracy_table(ds: xr.Dataset) -> Table:
     ]
     unresolved = bool((np.isfinite(errors) & ~resolved).any())
     caption = "Relative error of the product" + "; * may be the reference's" * unresolved
-    return Table(caption, ["step ε", *map(str, ds.direction.values)], rows)
+    return Table(caption, ["ε", *map(str, ds.direction.values)], rows)
 
 
 def sweep_table(ds: xr.Dataset) -> Table:

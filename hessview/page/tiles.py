@@ -160,7 +160,7 @@ def _steps(ds: xr.Dataset) -> Tile:
 
 def _epsilon(ds: xr.Dataset) -> Tile:
     epsilon, rho = (_finite(ds, name) for name in ("epsilon", "rho"))
-    label = "Step ε"
+    label = "ε"
     if facts_in(ds.attrs).exact:
         return tile(
             label, "none", "exact products", "double backward, which errs by rounding alone"
@@ -170,7 +170,7 @@ def _epsilon(ds: xr.Dataset) -> Tile:
     note = f"ρ {span(rho.min(), rho.max())}" if rho.size else ""
     error = _finite(ds, "error")
     worth = (
-        f"error D of a product, by a second step: at most {number(error.max(), 2)} "
+        f"error D of a product, by a second ε: at most {number(error.max(), 2)} "
         f"in {error.size} measured"
         if error.size
         else "the error of the products was not measured"
@@ -196,7 +196,7 @@ MOST_DIRECTIONS = 5  # more are read off the figure
 
 
 def accuracy_tiles(ds: xr.Dataset) -> list[Tile]:
-    """The automatic step's error in each direction, and against what it is measured.
+    """The automatic epsilon's error in each direction, and against what it is measured.
 
     Args:
         ds: Dataset of an accuracy run; also one with nothing measured yet.
@@ -210,12 +210,12 @@ def accuracy_tiles(ds: xr.Dataset) -> list[Tile]:
     return [
         *(_direction(one) for one in shown[:MOST_DIRECTIONS]),
         _reference(ds),
-        tile("Products", f"{done}", f"of {total}", "the automatic step of each direction included"),
+        tile("Products", f"{done}", f"of {total}", "the automatic ε of each direction included"),
     ]
 
 
 def _direction(one: xr.Dataset) -> Tile:
-    label = f"Automatic step, {one.direction.item()}"
+    label = f"Automatic ε, {one.direction.item()}"
     error = float(one.auto_relative_error)
     if not np.isfinite(error):
         return missing(label)
@@ -225,7 +225,7 @@ def _direction(one: xr.Dataset) -> Tile:
         basis += "; the reference is not good enough to tell more than this bound"
     if np.isfinite(float(one.floor)):
         basis += (
-            f"; theorem 3.1 foretells {number(float(one.floor), 2)} at its best step, "
+            f"; theorem 3.1 foretells {number(float(one.floor), 2)} at its best, "
             f"ε {number(float(one.optimum), 2)}"
         )
     note = f"error at ε {number(float(one.auto_epsilon), 2)}"

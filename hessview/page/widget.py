@@ -267,7 +267,7 @@ def view(runs: Any) -> View:
 class RunCard(View):
     """A view without panels: progress, time left, headline numbers with uncertainties, Cancel.
 
-    It weighs a hundredth of a view with them, and folds in a fraction of the time.
+    Its page weighs a tenth of that of a view with them, and folds in a fraction of the time.
 
     Args:
         runs: As for `View`.

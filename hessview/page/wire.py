@@ -52,13 +52,29 @@ def change(old: Any, new: Any) -> Any:
         [value] where something was replaced; a dict of differences by key or place where a dict
         has the same keys, or a list is as long or longer; {} where nothing differs.
     """
-    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+    if isinstance(old, dict) and isinstance(new, dict) and _same_keys(old, new):
         pairs: Any = ((key, old[key], new[key]) for key in new)
     elif isinstance(old, list) and isinstance(new, list) and len(old) <= len(new):
         pairs = ((str(i), one, two) for i, (one, two) in enumerate(zip(old, new, strict=False)))
-    else:
-        return {} if old == new else [new]
-    found = {key: change(one, two) for key, one, two in pairs if one != two}
+    else:  # Python takes true for 1, which JSON does not
+        return {} if old == new and isinstance(old, bool) == isinstance(new, bool) else [new]
+    found = {
+        key: difference
+        for key, one, two in pairs
+        if not _are_same_numbers(one, two) and (difference := change(one, two)) != {}
+    }
     if isinstance(new, list):
         found |= {str(i): [new[i]] for i in range(len(old), len(new))}
     return found
+
+
+def _same_keys(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether differences can be told by key; "__proto__" cannot be set as others are."""
+    return old.keys() == new.keys() and "__proto__" not in new
+
+
+def _are_same_numbers(one: Any, two: Any) -> bool:
+    """Whether both are lists of the same numbers, which are seen to be so at once."""
+    return (
+        isinstance(one, list) and one == two and {*map(type, one), *map(type, two)} <= {int, float}
+    )

@@ -125,7 +125,7 @@ class LanczosCommand(Command):
         steps: Lanczos steps per probe, at most the number of parameters.
         reorthogonalize: "full" (against all earlier vectors), "none", or how many of the
             latest vectors (a window).
-        error_every: A second product at twice the step measures D, the error of the first, at
+        error_every: A second product at twice epsilon measures D, the error of the first, at
             Lanczos steps 1, 2, 2 + error_every, 2 + 2 error_every, ...; 0 measures none.
     """
 
@@ -328,7 +328,7 @@ class FractionSweep(LanczosCommand):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accuracy(Command):
-    """Ask how accurate products are, over the finite-difference step: the V.
+    """Ask how accurate products are, over epsilon: the V.
 
     Attributes:
         epsilons: Steps along unit vectors, ascending; the automatic one is measured besides.

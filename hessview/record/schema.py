@@ -88,11 +88,11 @@ DENSITY = Schema(
             dims=_STEP,
         ),
         "epsilon": Variable(
-            units="1", long_name="finite-difference step along a unit vector", dims=_STEP
+            units="1", long_name="displacement epsilon along a unit vector", dims=_STEP
         ),
         "rho": Variable(units="1", long_name="relative gradient change of the product", dims=_STEP),
         "error": Variable(
-            units="1", long_name="relative error D of the product, by a second step", dims=_STEP
+            units="1", long_name="relative error D of the product, by a second epsilon", dims=_STEP
         ),
         "gradients": Variable(units="1", long_name="gradients that the product cost", dims=_STEP),
         "perturbation_error": Variable(
@@ -107,12 +107,12 @@ DENSITY = Schema(
         ),
         "change": Variable(
             units="loss",
-            long_name="change of alpha at twice the finite-difference step",
+            long_name="change of alpha at twice epsilon",
             dims=_STEP,
         ),
         "flips": Variable(
             units="1",
-            long_name="share of routed tokens that change expert within the step",
+            long_name="share of routed tokens that change expert within epsilon",
             dims=_STEP,
         ),
         "seconds": Variable(units="s", long_name="time for the Lanczos step", dims=_STEP),
@@ -125,11 +125,11 @@ DENSITY = Schema(
             units="loss", long_name="norm of Hy less its part along y", dims=_END
         ),
         "pair_error": Variable(
-            units="1", long_name="relative error D of Hy, by a second step", dims=_END
+            units="1", long_name="relative error D of Hy, by a second epsilon", dims=_END
         ),
         "pair_doubt": Variable(
             units="loss",
-            long_name="norm of the change of Hy from half its step, which bounds its error",
+            long_name="norm of the change of Hy from half its epsilon, which bounds its error",
             dims=_END,
         ),
         "pair_change": Variable(units="loss", long_name="change of y'Hy with it", dims=_END),
@@ -138,7 +138,7 @@ DENSITY = Schema(
             long_name="size of that change if errors are independent between parameters",
             dims=_END,
         ),
-        "pair_epsilon": Variable(units="1", long_name="finite-difference step of Hy", dims=_END),
+        "pair_epsilon": Variable(units="1", long_name="displacement epsilon of Hy", dims=_END),
         "pair_rho": Variable(units="1", long_name="relative gradient change of Hy", dims=_END),
         "pair_steps": Variable(
             units="1", long_name="Lanczos steps that the Ritz vector is made of", dims=_END
@@ -169,7 +169,7 @@ _ERRORS = {
     "relative_error": "relative error of the product against the reference",
     "cosine": "cosine between product and reference",
     "rho": "relative gradient change of the product",
-    "error": "relative error D of the product, by a second step",
+    "error": "relative error D of the product, by a second epsilon",
     "perturbation_error": "relative error of the displacement, by the parameters' rounding",
     "perturbation_effect": "estimated relative effect of that error on the product",
     "gradients": "gradients that the product cost",
@@ -182,11 +182,11 @@ ACCURACY = Schema(
         "seconds": Variable(units="s", long_name="time for the product"),
         **{
             f"auto_{name}": Variable(
-                units="1", long_name=f"{words}, automatic step", dims=_DIRECTION
+                units="1", long_name=f"{words}, automatic epsilon", dims=_DIRECTION
             )
             for name, words in _ERRORS.items()
         },
-        "auto_epsilon": Variable(units="1", long_name="automatic step", dims=_DIRECTION),
+        "auto_epsilon": Variable(units="1", long_name="automatic epsilon", dims=_DIRECTION),
         "auto_seconds": Variable(
             units="s", long_name="time for the product and its reference", dims=_DIRECTION
         ),
@@ -213,7 +213,7 @@ ACCURACY = Schema(
     coordinates=_accuracy_coordinates,
     descriptions={
         "direction": Variable(units="", long_name="direction of the product"),
-        "epsilon": Variable(units="1", long_name="finite-difference step along a unit vector"),
+        "epsilon": Variable(units="1", long_name="displacement epsilon along a unit vector"),
     },
 )
 
@@ -250,7 +250,7 @@ EPSILON_SWEEP = Schema(
     variables=_along("epsilon"),
     coordinates=_epsilons,
     descriptions={
-        "epsilon": Variable(units="1", long_name="finite-difference step along a unit vector"),
+        "epsilon": Variable(units="1", long_name="displacement epsilon along a unit vector"),
         **DENSITY.descriptions,
     },
 )
@@ -287,16 +287,16 @@ COUPLING = Schema(
         "response_norm": Variable(
             units="loss", long_name="norm of the block of H v_column, v_column a part of the probe"
         ),
-        "noise": Variable(units="loss", long_name="norm of its change at twice the step"),
+        "noise": Variable(units="loss", long_name="norm of its change at twice epsilon"),
         "form": Variable(units="loss", long_name="quadratic form v_block' H v_column"),
         "epsilon": Variable(
-            units="1", long_name="finite-difference step along a unit vector", dims=_COLUMN
+            units="1", long_name="displacement epsilon along a unit vector", dims=_COLUMN
         ),
         "rho": Variable(
             units="1", long_name="relative gradient change of the product", dims=_COLUMN
         ),
         "error": Variable(
-            units="1", long_name="relative error D of the column, by a second step", dims=_COLUMN
+            units="1", long_name="relative error D of the column, by a second epsilon", dims=_COLUMN
         ),
         "gradients": Variable(units="1", long_name="gradients that the column cost", dims=_COLUMN),
         "seconds": Variable(units="s", long_name="time for the column", dims=_COLUMN),
@@ -319,13 +319,13 @@ COUPLING = Schema(
             units="1", long_name="disagreement within the block", dims=_ROW
         ),
         "product_epsilon": Variable(
-            units="1", long_name="finite-difference step of H v", dims=_PROBE
+            units="1", long_name="displacement epsilon of H v", dims=_PROBE
         ),
         "product_rho": Variable(
             units="1", long_name="relative gradient change of H v", dims=_PROBE
         ),
         "product_error": Variable(
-            units="1", long_name="relative error D of H v, by a second step", dims=_PROBE
+            units="1", long_name="relative error D of H v, by a second epsilon", dims=_PROBE
         ),
     },
     coordinates=_coupling_coordinates,

@@ -102,7 +102,7 @@ class Asking(abc.ABC):
                 reorthogonalisation, memory of one vector.
             probes: Random probe vectors, from 1 to 100,000. Each gives a spectrum of its own; their
                 spread is the error bar, so that one has none.
-            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for a step that
+            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for one that
                 balances rounding against truncation; not used by operator "exact".
             seed: Seed of the probes, a whole number from 0 to 2**63 - 1; the same seed draws the
                 same vectors on any number of ranks.
@@ -162,7 +162,7 @@ class Asking(abc.ABC):
             depths: Lanczos steps at which the time of a step beside its product is measured: whole
                 numbers >= 1, which say how many vectors are kept.
             repetitions: How often everything is timed in turn, >= 1; with one there is no spread.
-            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for a step that
+            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for one that
                 balances rounding against truncation; not used by operator "exact".
 
         Returns:
@@ -204,7 +204,7 @@ class Asking(abc.ABC):
             probes: Random probe vectors, >= 1, so many that four times probes times the square of
                 the number of blocks stays within 2**25; their spread is the error bar. Each costs
                 two products per block.
-            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for a step that
+            epsilon: Finite-difference step along a unit-norm vector, > 0, or "auto" for one that
                 balances rounding against truncation; not used by operator "exact".
             seed: Seed of the probes, a whole number from 0 to 2**63 - 1; the same seed draws the
                 same vectors on any number of ranks.

@@ -245,7 +245,8 @@ class _Launched:
             lines = [f"it cannot be read: {error}"]
         for line in lines:
             if line.startswith(_SAYS) and not line.endswith(_DOING):
-                return JobError(line.removeprefix(_SAYS))
+                words = line.removeprefix(_SAYS)
+                return JobError(f"the job ended before it was ready, saying: {words} (see {log})")
         return JobError(
             f"the job ended with code {self.process.returncode} before it was ready; the end of "
             f"{log}:\n" + "\n".join(one_line(line, _WIDTH) for line in lines[-_TAIL:])

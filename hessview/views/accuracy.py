@@ -1,4 +1,4 @@
-"""Error of products over the finite-difference step, as a figure: the V."""
+"""Error of products over epsilon, as a figure: the V."""
 
 import math
 from typing import Any
@@ -13,17 +13,17 @@ from hessview.record.datasets import as_dataset
 from hessview.views.theme import LIGHT, heading, template
 
 COLOURS = ("accent", "ritz", "running", "good", "warn")
-SIGNS = "★ automatic step · × predicted optimum · hollow: not resolved"
+SIGNS = "★ automatic ε · × predicted optimum · hollow: not resolved"
 POINTS = 121  # of a predicted curve
 HEADROOM = 1.5  # decades above an error of 1, and room below the least
 
 
 def accuracy(ds: xr.Dataset) -> go.Figure:
-    """Relative error over the step, with theorem 3.1's prediction, and the automatic step.
+    """Relative error over epsilon, with theorem 3.1's prediction, and the automatic epsilon.
 
     Filled points are measured errors of the product; hollow ones lie so near the reference's
     own error that they may be the reference's. Dashed is what theorem 3.1 predicts, a cross its
-    optimum, a star the automatic step with its measured error, a dotted line the error of an
+    optimum, a star the automatic epsilon with its measured error, a dotted line the error of an
     extrapolated reference.
 
     Args:
@@ -169,7 +169,7 @@ def _automatic(one: xr.Dataset) -> dict[str, Any]:
         "x": [float(one.auto_epsilon)],
         "y": [float(one.auto_relative_error)],
         "customdata": [[float(one.auto_error), float(one.auto_rho), bound]],
-        "name": "automatic step",
+        "name": "automatic ε",
         "meta": {"role": "automatic"},
         "mode": "markers",
         "marker": {"size": 14, "symbol": "star"},
@@ -189,9 +189,9 @@ def _layout(
     high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, HEADROOM)
     return {
         "template": template(),
-        **heading("Accuracy of products over the step", ds.attrs, describe(ds), body=400),
+        **heading("Accuracy of products over ε", ds.attrs, describe(ds), body=400),
         "xaxis": {
-            "title": {"text": "step ε along a unit vector"},
+            "title": {"text": "ε along a unit vector"},
             "type": "log",
             "range": [math.log10(step) for step in steps],
             "dtick": 1,

@@ -192,7 +192,7 @@ def _layout(apart: xr.Dataset, on: broadening.Axis, nodes: Array, sigma: float) 
     setting = str(next(iter(apart.dims)))
     chosen = apart.attrs["reference"]
     along, scale, title = {
-        "epsilon": ("step ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
+        "epsilon": ("ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
         "fraction": ("part of the data", {}, "parts of the data"),
     }[setting]
     words = f"{describe(apart)} · {broadening.say_sigma(on, sigma)}"

@@ -23,6 +23,7 @@ from hessview.analysis.headline import headline
 from hessview.analysis.summary import Summaries, Summary
 from hessview.analysis.sweep import measured_settings
 from hessview.errors import InputError, NotMeasuredError, RecordError
+from hessview.record.commands import Command
 from hessview.record.measurements import MEASUREMENTS
 
 NAMES = ("accuracy", "benchmark", "coupling", "density", "epsilon_sweep", "fraction_sweep")
@@ -243,7 +244,7 @@ def test_a_summary_from_a_file_prints_itself_again(name, tmp_path):
 
 def test_a_measurement_of_another_package_names_its_own_summary(monkeypatch):
     own = dataclasses.replace(
-        MEASUREMENTS["density"], summary="helpers.emulated:summary_from_outside"
+        MEASUREMENTS["density"], command=Weighing, summary="helpers.emulated:summary_from_outside"
     )
     monkeypatch.setitem(MEASUREMENTS._own, "weighing", own)
     ds = xr.Dataset({"weight": ("probe", [1.0, 2.0])}, attrs={"command": "weighing"})
@@ -254,6 +255,10 @@ def test_a_measurement_of_another_package_names_its_own_summary(monkeypatch):
     monkeypatch.setitem(MEASUREMENTS._own, "weighing", dataclasses.replace(own, summary=""))
     assert "2 of 2 measured, from 1 to 2" in repr(hessview.summary(ds))
     assert "2 of 2 measured" in repr(hessview.summary({"a": ds, "b": measured("density")}))
+
+
+class Weighing(Command):
+    name = "weighing"
 
 
 def weighed(ds):

@@ -132,7 +132,7 @@ def test_runs_of_two_trainings_are_refused(key, runs):
 
 
 def test_without_a_training_step_it_says_how_to_get_one():
-    with pytest.raises(RecordError, match=r"let the training script call job\.poll\(step=step\)"):
+    with pytest.raises(RecordError, match=r"let the script call job\.poll\(training_step=step\)"):
         join_training([run_of(None)])
     with pytest.raises(RecordError, match=r"no training_step; join runs with hessview\.join"):
         history(run_of(3))

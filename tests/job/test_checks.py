@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import types
 
 import psutil
 import pytest
@@ -43,6 +44,37 @@ def ended(objective):
         return payloads[-1], [p for p in payloads if isinstance(p, Reading)]
 
     return run
+
+
+class WithoutHead(nn.Module):
+    """What transformers gives without a head on it: tied by its configuration, to nothing."""
+
+    def __init__(self, module, head):
+        super().__init__()
+        self.module, self.head = module, head
+        self.config = types.SimpleNamespace(tie_word_embeddings=True)
+
+    def get_input_embeddings(self):
+        return self.module.token
+
+    def get_output_embeddings(self):
+        return self.head
+
+    def forward(self, *given):
+        return self.module(*given)
+
+
+def test_a_model_without_an_output_embedding_has_nothing_to_tie(objective):
+    def loss(module, batch):
+        return objective.loss(module.module, batch)
+
+    bare = Objective(WithoutHead(objective.module, None), loss, objective.batches)
+    assert "equal_parameters" not in Worker(bare).notes
+    bare.module.head = nn.Linear(2, 2)  # of its own
+    refused(
+        bare,
+        "the model ties its output embedding to its input embedding, but they are two parameters",
+    )
 
 
 def test_dropout(objective):

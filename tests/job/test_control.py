@@ -17,9 +17,15 @@ def guards(torchrun):
 @pytest.mark.parametrize(
     ("case", "told"),
     [
-        ("left_out", "rank 0 has come to poll(step=1); rank 1 has come to poll(step=2)"),
-        ("unlike_kinds", "rank 0 has come to poll(step=5); rank 1 has come to poll()"),
-        ("first_to_close", "rank 0 has come to poll(step=2); rank 1 has come to the job's end"),
+        (
+            "left_out",
+            "rank 0 has come to poll(training_step=1); rank 1 has come to poll(training_step=2)",
+        ),
+        ("unlike_kinds", "rank 0 has come to poll(training_step=5); rank 1 has come to poll()"),
+        (
+            "first_to_close",
+            "rank 0 has come to poll(training_step=2); rank 1 has come to the job's end",
+        ),
     ],
 )
 def test_ranks_out_of_step_are_named_on_all(guards, case, told):
@@ -27,11 +33,15 @@ def test_ranks_out_of_step_are_named_on_all(guards, case, told):
         assert rank[case][0] == f"JobError: ranks are out of step: {told}{CURE}"
 
 
+def test_a_collective_that_is_none_of_hessviews_is_told(guards):
+    assert guards[0]["another_collective"][0].startswith("JobError: ranks are at different calls")
+
+
 def test_a_rank_that_does_not_come_is_named_twice_and_given_up(guards):
     text, seconds = guards[0]["never_comes"]
     told = (
-        r"rank 1 has not come to poll\(step=1\) for {} s, where all other ranks wait; call "
-        r"job\.poll on all ranks, at the same steps\."
+        r"rank 1 has not come to poll\(training_step=1\) for {} s, where all other ranks wait; "
+        r"call job\.poll on all ranks, at the same steps\."
     )
     assert re.fullmatch("JobError: " + told.format(r"\d+"), text)
     assert 2 < seconds < 60
@@ -50,7 +60,7 @@ def test_rank_0_takes_those_that_still_poll_along_when_it_closes(guards):
 def test_ranks_that_may_be_at_different_moments_are_not_measured(guards):
     text = guards[0]["without_step"][0]
     assert text.startswith("nothing is measured, since poll() was not told the training step: ")
-    assert text.endswith("; call job.poll(step=step).")
+    assert text.endswith("; call job.poll(training_step=step).")
     assert re.fullmatch(
         r"nothing is measured, since ranks poll in different places: rank 0 in guards\.py:"
         r"(\d+); rank 1 in guards\.py:(?!\1\.)\d+\. .*; call job\.poll in one place\.",

@@ -1,6 +1,7 @@
 """What Python tells the page, held to the contract that the page's types are made of."""
 
 import itertools
+import re
 import types
 from typing import (
     Any,
@@ -18,9 +19,12 @@ import pytest
 
 from helpers.emulated import dataset
 from helpers.every_command import dataset_of
+from helpers.folders import ROOT
 from helpers.trained import run_of
-from hessview.page import contract
+from hessview.errors import InputError
+from hessview.page import contract, panel_contract
 from hessview.page.board import Board
+from hessview.page.looks import Look, readings_panel
 from hessview.page.state import page_state
 from hessview.record.measurements import MEASUREMENTS
 
@@ -109,6 +113,25 @@ def test_a_board_is_too(until):
     assert against(board.head, contract.BoardHead) == []
     assert against(board.parts, dict[str, contract.Part]) == []
     assert against(heard, list[contract.BoardMessage]) == []
+
+
+def test_a_look_of_a_kind_that_the_page_cannot_draw_is_refused():
+    with pytest.raises(InputError, match=r"kind='pie' is not allowed.*use one of \['convergence'"):
+        Look(kind="pie", panel=readings_panel)
+    with pytest.raises(InputError, match=r"kind='pie' is not allowed"):
+        Look(kind="text", panel=readings_panel, further=(("pie", "Pie", readings_panel),))
+
+
+def test_the_page_draws_every_kind():
+    source = (ROOT / "hessview" / "page" / "src" / "section.js").read_text()
+    table = source[source.index("const PANELS = {") :]
+    drawn = re.findall(r"^  (\w+):", table[: table.index("};")], re.MULTILINE)
+    kinds = {kind for form in get_args(panel_contract.Panel) for kind in _kinds(form)}
+    assert set(drawn) == kinds
+
+
+def _kinds(form):
+    return get_args(get_type_hints(form)["kind"])
 
 
 @pytest.mark.parametrize(

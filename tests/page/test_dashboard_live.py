@@ -10,7 +10,7 @@ from helpers.overlaps import OVERLAPS
 from helpers.wire import Wire
 from hessview.spectral import quadrature
 
-pytestmark = [pytest.mark.browser, pytest.mark.ranks]
+pytestmark = [pytest.mark.browser, pytest.mark.ranks, pytest.mark.alone]
 
 MEAN = """() => {
   const trace = document.querySelector(".hess-board .hess-plot")?._fullData?.find(

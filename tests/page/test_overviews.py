@@ -1,6 +1,7 @@
 """Comparison and training on a dashboard, in Chromium: a board of emulated runs, and its page."""
 
 import queue
+import re
 import time
 
 import numpy as np
@@ -13,10 +14,9 @@ from helpers.trained import run_of
 from hessview.analysis.training import join_training as join
 from hessview.page.board import Board
 from hessview.page.module import module
+from hessview.page.overviews import overviews
 from hessview.views.compare import compare
 from hessview.views.training import training
-
-pytestmark = pytest.mark.browser
 
 MOUNT = """async ([source, board]) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -70,6 +70,7 @@ def assert_compares(drawn, runs):
         np.testing.assert_allclose(own["y"], trace.y, rtol=1e-6)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_dashboard_compares_runs_and_follows_a_training(shown, shots, dark):
     name = "dark" if dark else "light"
@@ -99,3 +100,14 @@ def test_a_dashboard_compares_runs_and_follows_a_training(shown, shots, dark):
     page.get_by_role("heading", name="Training · 2 steps, 0 to 50").wait_for()
     page.screenshot(path=shots / f"dashboard_training_{name}.png", full_page=True)
     assert problems(page) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(2, ", seed 1$"), (4, ", seed 3$"), (5, ", seed 3, and 1 more$")]
+)
+def test_a_comparison_names_four_runs_and_sums_the_others_up(count, told):
+    runs = {str(seed): dataset(str(seed), probes=1, steps=4, seed=seed) for seed in range(count)}
+    (found,) = overviews(runs).values()
+    assert found.entry["label"] == f"{count} density runs"
+    assert re.search(told, found.entry["detail"])
+    assert found.entry["detail"].startswith("seed 0, seed 1")

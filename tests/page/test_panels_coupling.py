@@ -14,7 +14,7 @@ from hessview.page.state import page_state
 from hessview.views.coupling import coupling
 from hessview.wording import written
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 SIZES = (40, 60, 60, 30)
 MOUNT = """async ([source, state]) => {

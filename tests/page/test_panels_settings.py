@@ -145,7 +145,7 @@ def test_below_the_v_stands_the_spectrum_that_a_sweep_measured_at_the_step(shown
     slide(page, -3)
     assert_spectrum(page, sweep.isel(epsilon=2))
     first = page.locator("section").first
-    assert first.locator(".hess-spectrum h4").text_content() == "Spectrum at step ε 0.0010"
+    assert first.locator(".hess-spectrum h4").text_content() == "Spectrum at ε 0.0010"
     page.screenshot(path=shots / "settings_spectrum.png", full_page=True)
     slide(page, -3.5)
     assert first.locator(".hess-spectrum").is_hidden()

@@ -16,7 +16,7 @@ from hessview.record.log import EventLog
 
 BOKEH = ("log: [bokeh", "log: Bokeh items", "info: [bokeh")  # what its library says of itself
 
-pytestmark = [pytest.mark.browser, pytest.mark.ranks]
+pytestmark = [pytest.mark.browser, pytest.mark.ranks, pytest.mark.alone]
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ def test_a_page_that_cannot_reach_its_server_says_so_and_catches_up(small_job, s
 def test_attached_it_measures_and_cancels(small_job, serve, visit, shots):
     page = visit(serve(small_job.path, "--attach"))
     page.get_by_text("Measure a spectral density").click(timeout=60_000)
-    page.get_by_role("textbox", name="Step ε").fill("large")
+    page.get_by_role("textbox", name="ε (or auto)").fill("large")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.locator(".hess-notice").get_by_text("epsilon='large' is not allowed").wait_for()
-    page.get_by_role("textbox", name="Step ε").fill("1e-3")
+    page.get_by_role("textbox", name="ε (or auto)").fill("1e-3")
     page.get_by_role("textbox", name="Lanczos steps").fill("70")
     page.get_by_role("combobox", name="Operator").select_option("hessian_forward")
     page.screenshot(path=shots / "served_form.png")

@@ -113,7 +113,7 @@ def test_exact_products_have_no_step_and_no_error_to_measure():
     ds.attrs["operator"] = "exact"
     ds["epsilon"], ds["error"] = ds.epsilon * np.nan, ds.error * np.nan
     (found,) = page_state([ds])["sections"]
-    step = tile(found, "Step ε")
+    step = tile(found, "ε")
     assert (step["value"], step["note"]) == ("none", "exact products")
     assert "not measured" not in json.dumps(found["tiles"])
 
@@ -263,8 +263,8 @@ def test_displacements_that_were_rounded_off_are_told_beside_the_step(error, not
     ds = by_hand(dataset("a"))
     ds["perturbation_error"] = ds.epsilon * 0 + 0.5
     ds["perturbation_effect"] = ds.epsilon * 0 + error
-    found = tile(page_state([ds])["sections"][0], "Step ε")
-    plain = tile(page_state([dataset("a")])["sections"][0], "Step ε")
+    found = tile(page_state([ds])["sections"][0], "ε")
+    plain = tile(page_state([dataset("a")])["sections"][0], "ε")
     assert found["note"] == plain["note"] + note
     assert ("round the displacement" in found["basis"]) == bool(note)
     if note:

@@ -83,14 +83,14 @@ def test_nothing_measured_says_what_is_awaited():
 def test_accuracy_tiles_tell_the_automatic_steps_error_and_its_reference():
     ds = dataset_of("accuracy")
     found = tiles(section("accuracy"))
-    top = found["Automatic step, top"]
+    top = found["Automatic ε, top"]
     assert top["value"] == "3.6×10⁻⁵"
     assert float(ds.auto_relative_error.sel(direction="top")) == pytest.approx(3.6e-5, rel=0.02)
     assert "against double backward in float64" in top["basis"]
     assert found["Reference"]["value"] == "double backward"
     poor = tiles(section("accuracy", exact=False))
-    assert poor["Automatic step, top"]["value"].startswith("≲ ")
-    assert "against products extrapolated" in poor["Automatic step, top"]["basis"]
+    assert poor["Automatic ε, top"]["value"].startswith("≲ ")
+    assert "against products extrapolated" in poor["Automatic ε, top"]["basis"]
     assert poor["Reference"]["note"] == "good to 8×10⁻⁴"
 
 

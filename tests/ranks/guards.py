@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 import hessview
 from hessview.errors import HessviewError
 from hessview.job import control
+from hessview.job.control import agree
 from hessview.job.leaving import leave
 from hessview.record.commands import Density
 from jobs import small
@@ -45,6 +46,15 @@ def unlike_kinds(serve):
     """Rank 1 does not say the step."""
     with serve() as job:
         job.poll(step=5 if RANK == 0 else None)
+
+
+def another_collective(serve):
+    """Rank 1 gathers something of its own where rank 0 has hessview gather errors."""
+    if RANK == 0:
+        with agree():
+            pass
+    else:
+        dist.all_gather_object([None] * dist.get_world_size(), "words")
 
 
 def first_to_close(serve):
@@ -147,6 +157,7 @@ def main(path):
         left_out,
         never_comes,
         unlike_kinds,
+        another_collective,
         first_to_close,
         rank_0_closes,
         without_step,

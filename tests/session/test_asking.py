@@ -140,10 +140,10 @@ def test_other_values_are_refused_before_anything_is_sent(session, ask, refusal)
         ),
         (lambda s: s.density(steps=2, operator="json:"), r"operator 'json:' cannot be found"),
         (lambda s: s.benchmark(operators=["hessian", "hessain"]), r"did you mean 'hessian'\?"),
-        (lambda s: s.accuracy(epsilons=[1], operator="exact"), r"takes no finite-difference step"),
+        (lambda s: s.accuracy(epsilons=[1], operator="exact"), r"takes no epsilon"),
         (
             lambda s: s.sweep(steps=2, epsilons=[1], operator="exact"),
-            r"takes no finite-difference step",
+            r"takes no epsilon",
         ),
         (
             lambda s: s.density(steps=2, subset="*.z"),

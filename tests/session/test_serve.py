@@ -22,7 +22,9 @@ def test_poll_answers_a_kernel_at_the_weights_of_the_step(path, puppet, until):
     with hessview.serve(objective, run_dir=path) as job:
         job.poll(step=1)  # nobody has asked for anything: returns at once
         kernel.do(f"session = hessview.attach({str(path)!r})")
-        job.poll(step=2)
+        job.poll(training_step=2)
+        with pytest.raises(InputError, match=r"training_step=2 and step=3, which is its old name"):
+            job.poll(2, step=3)
         run = kernel.do("run = session.density(steps=3, probes=1)") or kernel.do("run.id")
         assert kernel.do("run.state") == "queued"  # a job only computes when it is polled
         job.poll(step=3)

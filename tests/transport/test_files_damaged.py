@@ -366,9 +366,12 @@ def test_the_output_of_a_job_that_ended_is_quoted_whatever_it_is(content, direct
     assert str(error).replace("\n", "").isprintable()
 
 
-def test_a_refusal_in_the_output_of_a_job_is_told_whole(directory):
-    said = "the loss " + "is not finite and " * 40
+@pytest.mark.parametrize("said", ["the loss is " + "not finite and " * 40 + "so on", "ready"])
+def test_the_last_words_of_a_job_are_told_whole_and_as_such(said, directory):
+    """They may be anything, such as that it is ready, which is no cure."""
     lines = ["hessview: [   2 s] loading tiny ...", f"hessview: {said}", "Traceback"]
     put(directory.path / "job.log", "\n".join(lines))
     ended = types.SimpleNamespace(poll=lambda: 1, returncode=1, pid=os.getpid())
-    assert str(_Launched(ended, directory)._why_it_ended()) == said
+    log = directory.path / "job.log"
+    told = f"the job ended before it was ready, saying: {said} (see {log})"
+    assert str(_Launched(ended, directory)._why_it_ended()) == told

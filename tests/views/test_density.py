@@ -272,3 +272,13 @@ def test_the_curve_ends_where_the_tiles_say_and_the_extremes_are_marked(axis):
         if axis == "linear":
             np.testing.assert_allclose(marks.error_x.array, ends, rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(marks.error_x.arrayminus, ends, rtol=1e-6, atol=1e-9)
+
+
+def test_a_node_at_the_edge_of_the_unresolved_strip_is_no_head():
+    """A hundredth of the largest is the strip's edge: what lies there is not told from zero."""
+    ds = by_hand(dataset(probes=2, steps=1))
+    ds["alpha"][:] = [[100.0], [1.0]]
+    ds["beta"][:] = 0.0
+    figure = density(ds)
+    drawn = [row[0] for role in ("located", "unlocated") for row in trace(figure, role).customdata]
+    assert drawn == [100.0]

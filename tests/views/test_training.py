@@ -116,7 +116,7 @@ def test_bad_input_is_refused(joined):
         training(joined, sigma=-1)
     with pytest.raises(InputError, match=r"axis='log' is not allowed; use one of"):
         training(joined, axis="log")
-    with pytest.raises(RecordError, match=r"join runs with hessview\.training first"):
+    with pytest.raises(RecordError, match=r"join runs with hessview\.join_training first"):
         training(run_of(0))
     with pytest.raises(RecordError, match=r"no probe is finished yet at any training step"):
         training(join([run_of(0, stop=3, end="")]))

@@ -1,4 +1,4 @@
-"""Readings of products' accuracy over the finite-difference step: the V, and its theory."""
+"""Readings of products' accuracy over epsilon: the V, and its theory."""
 
 import math
 import time
@@ -32,10 +32,10 @@ def accuracy(
     Args:
         command: Which steps, directions and reference.
         surface: The loss whose curvature is asked for.
-        operator: The one that the command names, at its automatic step; None makes it.
+        operator: The one that the command names, at its automatic epsilon; None makes it.
 
     Yields:
-        For each direction one reading of the automatic step, the reference's own error, and
+        For each direction one reading of the automatic epsilon, the reference's own error, and
         what theorem 3.1 needs to predict the error at any step, which is measured by a ladder
         of products and not fitted to the errors; then a reading for each step, NaN where the
         loss is not finite.

@@ -121,7 +121,7 @@ class _Steps:
         self._kept: dict[int | None, Operator] = {}
 
     def products(self, key: int | None, direction: Tensor) -> tuple[Product, Product | None]:
-        """Product with a unit-norm vector; the first of its key at twice the step as well."""
+        """Product with a unit-norm vector; the first of its key at twice epsilon as well."""
         if key in self._kept:
             return self._kept[key].matvec(direction), None
         product = self._rule.matvec(direction)
@@ -135,7 +135,7 @@ class _Steps:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Measured:
     vector: Tensor
-    noise: Tensor  # norm of its change at twice the step, shape (block,)
+    noise: Tensor  # norm of its change at twice epsilon, shape (block,)
     epsilon: float
     rho: float
     gradients: float

@@ -41,7 +41,7 @@ def pairs(
     """Measure the Ritz vectors of the largest and of the smallest Ritz value.
 
     Args:
-        name: The operator's name, to make it anew at twice the step.
+        name: The operator's name, to make it anew at twice epsilon.
         operator: Whose products the coefficients are made of.
         surface: The loss whose curvature is asked for.
         basis: Lanczos vectors, shape (step, local_size); they are overwritten.
@@ -107,7 +107,7 @@ class _Found(NamedTuple):
 
     Attributes:
         product: Along the vector.
-        error: D, the change from the operator's own step to twice it, over the product's norm.
+        error: D, the change from the operator's own epsilon to twice it, over the product's norm.
         doubt: Norm of the change that bounds the product's error; NaN without a step.
         change: The size of its part along the vector, and of those at nearer steps.
         spread: The size of that part, if the elements of the product change independently.

@@ -1,4 +1,4 @@
-"""Readings of spectra over the finite-difference step, and over parts of the data."""
+"""Readings of spectra over epsilon, and over parts of the data."""
 
 import dataclasses
 import math

@@ -79,7 +79,7 @@ export function formView(prefix, defaults, ask) {
   const form = element("form", { class: "hess-form" }, [
     typed("steps", "Lanczos steps", "numeric"),
     typed("probes", "Probes", "numeric"),
-    typed("epsilon", "Step ε (or auto)", "text"),
+    typed("epsilon", "ε (or auto)", "text"),
     field("operator", "Operator", operators),
     element("button", { type: "submit", class: "hess-ask hess-go", "data-asks": "" }, "Measure"),
   ]);

@@ -8,68 +8,6 @@ export interface Figure {
   layout: Record<string, any>;
 }
 
-/** How a page looks. */
-export interface Theme {
-  /** Colours by what they mean, on a light ground; figures come in these. */
-  light: Record<string, string>;
-  /** The same on a dark ground. */
-  dark: Record<string, string>;
-  /** CSS font family. */
-  font: string;
-}
-
-/** Where a run stands. */
-export interface Status {
-  /** "queued", "running", how it ended, "detached" or "unfinished". */
-  state: string;
-  /** The state in a word, "" where several runs are told of. */
-  label: string;
-  /** Why it ended early, or is not followed, "". */
-  message: string;
-  /** Readings that it has. */
-  done: number;
-  /** Readings that it can have. */
-  total: number;
-  /** What a reading is. */
-  unit: string;
-  /** How long it will take, in words, "" if unknown. */
-  left: string;
-}
-
-/** A headline number, as plain text. */
-export interface Tile {
-  /** What the number is. */
-  label: string;
-  /** The number. */
-  value: string;
-  /** Its uncertainty, or why there is none. */
-  note: string;
-  /** How the uncertainty was obtained, at length. */
-  basis: string;
-  /** Whether it is to be believed, "" where that goes without saying. */
-  verdict: string;
-  /** Colour of the verdict, as the theme names it. */
-  tone: string;
-}
-
-/** A variable of a record. */
-export interface Variable {
-  /** Names of its dims. */
-  dims: string[];
-  /** Its values, flat, the last dim fastest. */
-  values: (number | string | null)[];
-}
-
-/** Every reading of a run in full precision, for downloads. */
-export interface Readings {
-  /** Places along each dim. */
-  coords: Record<string, (number | string | null)[]>;
-  /** Variables by name. */
-  variables: Record<string, Variable>;
-  /** What is known of the run. */
-  attrs: Record<string, any>;
-}
-
 /** Lanczos coefficients of a probe's leading steps, in full precision. */
 export interface Probe {
   /** Its number, from 0. */
@@ -612,6 +550,68 @@ export interface TrainingPanel {
   density: Shared;
   /** That at each step. */
   spectra: (SpectrumOfRun | NoSpectrum)[];
+}
+
+/** How a page looks. */
+export interface Theme {
+  /** Colours by what they mean, on a light ground; figures come in these. */
+  light: Record<string, string>;
+  /** The same on a dark ground. */
+  dark: Record<string, string>;
+  /** CSS font family. */
+  font: string;
+}
+
+/** Where a run stands. */
+export interface Status {
+  /** "queued", "running", how it ended, "detached" or "unfinished". */
+  state: string;
+  /** The state in a word, "" where several runs are told of. */
+  label: string;
+  /** Why it ended early, or is not followed, "". */
+  message: string;
+  /** Readings that it has. */
+  done: number;
+  /** Readings that it can have. */
+  total: number;
+  /** What a reading is. */
+  unit: string;
+  /** How long it will take, in words, "" if unknown. */
+  left: string;
+}
+
+/** A headline number, as plain text. */
+export interface Tile {
+  /** What the number is. */
+  label: string;
+  /** The number. */
+  value: string;
+  /** Its uncertainty, or why there is none. */
+  note: string;
+  /** How the uncertainty was obtained, at length. */
+  basis: string;
+  /** Whether it is to be believed, "" where that goes without saying. */
+  verdict: string;
+  /** Colour of the verdict, as the theme names it. */
+  tone: string;
+}
+
+/** A variable of a record. */
+export interface Variable {
+  /** Names of its dims. */
+  dims: string[];
+  /** Its values, flat, the last dim fastest. */
+  values: (number | string | null)[];
+}
+
+/** Every reading of a run in full precision, for downloads. */
+export interface Readings {
+  /** Places along each dim. */
+  coords: Record<string, (number | string | null)[]>;
+  /** Variables by name. */
+  variables: Record<string, Variable>;
+  /** What is known of the run. */
+  attrs: Record<string, any>;
 }
 
 /** A run, or several that are told of together. */
