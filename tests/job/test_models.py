@@ -55,7 +55,7 @@ CURE = (
         "tokens": ["tokens=1000000 exceeds the 880 tokens of the text; use tokens <= 880"],
         "context": ["length=64 exceeds the 32 places of the model's context; use length <= 32."],
         "no text": ["nowhere' cannot be read (", "give a UTF-8 text file."],
-        "dtype": ["dtype='float8' is not allowed (did you", "one of ['bfloat16', 'float32', 'fl"],
+        "dtype": ["dtype='float8' is not allowed; use one of ['bfloat16', 'float32', 'float64']."],
         "function": ["model 'math:nothing' cannot be found (", "its module must be installed, or"],
         "module": ["model 'no_such_module:build' cannot be found (No module named"],
         "no objective": ["model 'os:getpid' returned a int; it has to return a hessview.Objective"],
