@@ -39,7 +39,7 @@ def test_a_run_card_has_the_numbers_and_no_panels(session):
     html = card._repr_mimebundle_()[0]["text/html"]
     assert "done, 12 of 12 steps" in html
     assert "<svg" not in html
-    assert len(card.source.text) < 100_000 < len(View.source.text)
+    assert len(card.source.text) < len(View.source.text) / 10  # it comes without plotly
     assert len(card._esm) < 8_000
 
 
