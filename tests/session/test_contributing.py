@@ -127,6 +127,8 @@ def test_every_path_that_it_names_is_there():
         assert "/a/" in name or any(path.exists() for path in where), name
 
 
-def test_what_is_cited_is_this_version():
+def test_what_is_cited_is_the_newest_release():
     cited = (ROOT / "CITATION.cff").read_text()
-    assert f"\nversion: {hessview.__version__}\n" in cited
+    newest = re.search(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert f"\nversion: {newest[1]}\n" in cited
+    assert hessview.__version__ == newest[1] or ".dev" in hessview.__version__
