@@ -3,31 +3,13 @@
 import importlib.metadata
 import platform
 
-from markupsafe import Markup
-
 from hessview._version import __version__
 from hessview.page.contract import Card
+from hessview.page.templates import part
 from hessview.record.events import JobStarted
 from hessview.wording import count, counted, now, number
 
 MOST_BLOCKS = 6  # more are summed up, in a model of a hundred layers
-
-# JupyterLab's own variables make the card light or dark; elsewhere the browser's colours serve.
-_CARD = Markup(
-    '<div style="max-width:760px;padding:14px 20px;border:1px solid '
-    "var(--jp-border-color2,#9aa3b25c);border-radius:10px;font-family:system-ui,sans-serif;"
-    'font-size:14px;line-height:1.5">'
-    '<div style="font-size:18px;font-weight:650;overflow-wrap:anywhere">{title}</div>'
-    '<div style="opacity:.75;margin-bottom:10px">{subtitle}</div>{warning}'
-    '<dl style="display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:0">'
-    "{rows}</dl>"
-    "</div>"
-)
-_ROW = Markup(
-    '<dt style="float:none;width:auto;margin:0;font-weight:400;opacity:.75">{}</dt>'
-    '<dd style="margin:0;overflow-wrap:anywhere">{}</dd>'
-)
-_WARNING = Markup('<p style="margin:0 0 10px"><strong>{}</strong></p>')
 
 STATES = ("attached", "watching", "detached")  # any other is why the job is lost
 
@@ -87,14 +69,7 @@ def card_html(made: Card) -> str:
     # What is stored stays, and the job does not.
     stand = made["message"] or f"{made['state']} at {now()}"
     rows = [["Session", stand], *made["rows"]]
-    return str(
-        _CARD.format(
-            title=made["title"],
-            subtitle=made["subtitle"],
-            warning=_WARNING.format(made["warning"]) if made["warning"] else "",
-            rows=Markup("").join(_ROW.format(*row) for row in rows),
-        )
-    )
+    return str(part("card", made["title"], made["subtitle"], made["warning"], rows))
 
 
 def mismatch(versions: dict[str, str]) -> str:

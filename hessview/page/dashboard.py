@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import traitlets
-from markupsafe import Markup
 
 from hessview.page.board import Board
 from hessview.page.card import card_html
@@ -14,11 +13,9 @@ from hessview.page.contract import BoardMessage, Sections
 from hessview.page.live import runs_of
 from hessview.page.module import drawing_page
 from hessview.page.static_html import fallback
+from hessview.page.templates import part
 from hessview.page.widget import Told
 from hessview.wording import counted, now
-
-_RUN = Markup("<li>{}: {} ({}), {}</li>")
-_RUNS = Markup('<p style="margin:12px 20px 0">{}</p><ol style="margin:4px 20px 12px">{}</ol>')
 
 
 def still(board: Board) -> str:
@@ -31,22 +28,13 @@ def still(board: Board) -> str:
         HTML with inline styles only; every name in it is escaped.
     """
     order = board.names
-    entries = [board.parts[name]["entry"] for name in order]
-    runs = Markup("").join(
-        _RUN.format(one["kind"], one["label"], one["detail"], one["status"]["label"])
-        for one in entries
-    )
-    listed = (
-        _RUNS.format(f"Runs as they were at {now()}, the newest first", runs)
-        if entries
-        else Markup("")
-    )
-    card = Markup(card_html(board.head["card"])) if board.head["card"] else Markup("")
-    newest = Markup("")
+    shown = [card_html(board.head["card"])] if board.head["card"] else []
     if order:
+        entries = [board.parts[name]["entry"] for name in order]
+        shown.append(part("runs", f"Runs as they were at {now()}, the newest first", entries))
         state: Sections = {"sections": [board.parts[order[0]]["section"]]}
-        newest = fallback(board.datasets(order[0]), state)
-    return str(card + listed + newest)
+        shown.append(fallback(board.datasets(order[0]), state))
+    return "".join(shown)
 
 
 class Dashboard(Told):

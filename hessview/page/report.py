@@ -7,15 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from hessview._version import __version__
 from hessview.errors import InputError
 from hessview.page.contract import Page
 from hessview.page.live import dataset_of, runs_of
-from hessview.page.module import STATIC, report_script
+from hessview.page.module import report_script
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback
+from hessview.page.templates import template
 from hessview.views import theme
 
 
@@ -40,7 +39,7 @@ def report(runs: Any, path: str | Path, *, title: str | None = None) -> Path:
     """
     datasets = [dataset_of(run) for run in runs_of(runs)]
     state = page_state(datasets, final=True)
-    html = _template().render(
+    html = template("report.html.j2").render(
         heading=title,
         title=title or f"Curvature of {state['title']}",
         version=__version__,
@@ -59,12 +58,6 @@ def report(runs: Any, path: str | Path, *, title: str | None = None) -> Path:
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error}); choose another path.") from error
     return target
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string((STATIC / "report.html.j2").read_text(encoding="utf-8"))
 
 
 @functools.cache

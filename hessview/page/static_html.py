@@ -15,6 +15,7 @@ from hessview.page.contract import Section, Sections, Tile
 from hessview.page.looks import look_of
 from hessview.page.panel_contract import ComparisonPanel, TextPanel
 from hessview.page.tables import Table, training_table
+from hessview.page.templates import part
 from hessview.views import figure_of, theme
 from hessview.wording import MINUS, now
 
@@ -153,30 +154,8 @@ def fallback(runs: Sequence[xr.Dataset], state: Sections) -> Markup:
     above = [_compared(section) for section in state.get("comparisons", [])]
     followed = zip(trainings(runs), state.get("trainings", []), strict=False)
     above += [_followed(join_training(group), section) for group, section in followed]
-    body = Markup("").join([*above, *(_section(ds, section) for ds, section in sections)])
-    return _FRAME.format(theme.LIGHT["card"], theme.LIGHT["ink"], theme.FONT, body)
-
-
-_FRAME = Markup(
-    '<div style="max-width:760px;padding:12px 20px;border-radius:10px;background:{};color:{};'
-    'font:14px/1.5 {}">{}</div>'
-)
-_TABLE = Markup(
-    '<table><caption style="text-align:left;padding-top:12px"><strong>{}</strong></caption>'
-    "<tbody>{}</tbody></table>"
-)
-_GRID = Markup(
-    '<div style="overflow-x:auto"><table><caption style="text-align:left;padding-top:12px">'
-    "<strong>{}</strong></caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
-)
-_HEAD = Markup('<th scope="col" style="text-align:left;padding-right:1em">{}</th>')
-_HEAD_OF_ROW = Markup(
-    '<th scope="row" style="text-align:left;font-weight:400;padding-right:1em">{}</th>'
-)
-_CELL = Markup('<td style="padding-right:1em">{}</td>')
-_ROW = Markup(
-    '<tr><th scope="row" style="text-align:left;padding-right:1em">{}</th><td>{}</td></tr>'
-)
+    parts = [*above, *(_section(ds, section) for ds, section in sections)]
+    return part("frame", theme.LIGHT, theme.FONT, parts)
 
 
 def _section(ds: xr.Dataset, section: Section) -> Markup:
@@ -184,28 +163,18 @@ def _section(ds: xr.Dataset, section: Section) -> Markup:
     stand = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
     if status["state"] in ("queued", "running"):  # what is stored stays, and the run does not
         stand += f" at {now()}; run the notebook's cells again to see it live"
-    message = Markup("<p><strong>{}</strong></p>").format(status["message"])
     tiles = [(tile["label"], _value(tile)) for tile in section["tiles"]]
-    return Markup("<h2>{}</h2><p>{}<br>{}</p>{}{}{}{}").format(
-        section["title"],
-        section["subtitle"],
-        stand,
-        message if status["message"] else "",
-        _shown(ds, section) if section["panels"] else "",
-        _table("Summary", tiles),
-        _table("Provenance", section["provenance"]),
-    )
+    shown = _shown(ds, section) if section["panels"] else ""
+    return part("section", section, stand, shown, tiles)
 
 
 def _compared(section: Section) -> Markup:
     panel = cast(ComparisonPanel, section["panels"][0])
-    table = _grid(Table(panel["title"], panel["head"], panel["rows"]))
-    return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
+    return part("overview", section, Table(panel["title"], panel["head"], panel["rows"]))
 
 
 def _followed(ds: xr.Dataset, section: Section) -> Markup:
-    table = _grid(training_table(ds))
-    return Markup("<h2>{}</h2><p>{}</p>{}").format(section["title"], section["subtitle"], table)
+    return part("overview", section, training_table(ds))
 
 
 def _value(tile: Tile) -> str:
@@ -214,34 +183,13 @@ def _value(tile: Tile) -> str:
     return f"{value} {note}{verdict}" if note[:1] in ("±", "(") else f"{value} ({note}{verdict})"
 
 
-def _table(caption: str, rows: Sequence[Sequence[str]]) -> Markup:
-    body = Markup("").join(_ROW.format(*row) for row in rows)
-    return _TABLE.format(caption, body)
-
-
 def _shown(ds: xr.Dataset, section: Section) -> Markup:
     """What the panels draw, as a drawing or a table; or why there is nothing to draw."""
     panel = section["panels"][0]
-    warning = panel.get("warning")
-    lead = Markup("<p><strong>{}</strong></p>").format(warning) if warning else Markup("")
-    look = look_of(ds)
     if panel["message"]:
-        return Markup("<p>{}</p>").format(panel["message"])
+        return part("message", panel["message"])
     if panel["kind"] == "text":
-        return Markup('<pre style="overflow-x:auto">{}</pre>').format(
-            cast(TextPanel, panel)["text"]
-        )
-    if look.drawn:
-        lead = drawing(figure_of(ds))
-    return lead + _grid(look.table(ds))
-
-
-def _grid(table: Table) -> Markup:
-    head = Markup("").join(_HEAD.format(name) for name in table.head)
-    rows = [
-        Markup("<tr>{}{}</tr>").format(
-            _HEAD_OF_ROW.format(name), Markup("").join(_CELL.format(cell) for cell in cells)
-        )
-        for name, *cells in table.rows
-    ]
-    return _GRID.format(table.caption, head, Markup("").join(rows))
+        return part("text", cast(TextPanel, panel)["text"])
+    look = look_of(ds)
+    drawn = drawing(figure_of(ds)) if look.drawn else ""
+    return part("panel", panel.get("warning", ""), drawn, look.table(ds))
