@@ -264,6 +264,18 @@ Change = TypedDict("Change", {"from": int, "to": int, "difference": Json})
 """A difference, as `page.wire.change` makes it, between two revisions of a part."""
 
 
+class PageMessage(TypedDict):
+    """What is told of a page.
+
+    Attributes:
+        difference: What became different, as `page.wire.change` makes it.
+        told: Number of the message.
+    """
+
+    difference: Json
+    told: int
+
+
 class BoardMessage(TypedDict, total=False):
     """What is told of a board.
 

@@ -14,7 +14,7 @@ import traitlets
 import xarray as xr
 
 from hessview.page.card import card, session_card
-from hessview.page.contract import Notice, Page
+from hessview.page.contract import Notice, Page, PageMessage
 from hessview.page.live import (
     Actions,
     Asked,
@@ -30,6 +30,7 @@ from hessview.page.live import (
 from hessview.page.module import Source, card_page, drawing_page, loader
 from hessview.page.state import page_state
 from hessview.page.static_html import fallback
+from hessview.page.wire import change
 from hessview.views import theme
 
 
@@ -111,10 +112,10 @@ class Told(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
 class View(Told):
     """A page over runs that follows them until all have ended.
 
-    All that it shows sits in one synced trait, so a reloaded page asks the kernel for nothing.
-    Runs call back from any thread; a thread of this widget folds, and sends at most ten times
-    a second. Where the runs have a session, it can be asked from the page, and runs that were
-    asked for from the page appear in it.
+    All that it shows sits in one trait, so a reloaded page asks the kernel for nothing; to a page
+    that is open only what became different is sent. Runs call back from any thread; a thread of
+    this widget folds, and sends at most ten times a second. Where the runs have a session, it can
+    be asked from the page, and runs that were asked for from the page appear in it.
 
     Args:
         runs: A run, a dataset, the tree of a run directory, or an iterable of these.
@@ -197,10 +198,16 @@ class View(Told):
             self._over.set()
 
     def _tell(self, state: Page) -> None:
-        if state != self.state:
-            with self.hold_sync():  # the page takes a state and its number at once
-                self.state, self.words = state, _words(state)
-                self.revision += 1
+        if difference := change(self.state, state):
+            self.state, self.words = state, _words(state)
+            self.revision += 1
+            message: PageMessage = {"difference": difference, "told": self.revision}
+            self.send(message)
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        """Of what a page shows, differences are sent; whoever opens one is given all."""
+        told = key not in ("state", "revision")
+        return told and bool(super()._should_send_property(key, value))
 
     def _store(self) -> None:
         """Let the notebook's stored output show the page as it is now."""

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from helpers.differences import changed
 from helpers.emulated import LiveRun, dataset
 from helpers.every_command import dataset_of
 from helpers.trained import run_of
@@ -118,17 +119,6 @@ def test_what_is_told_adds_up_to_the_board(heard):
             assert known[name]["revision"] == one["to"]
     assert known == json.loads(json.dumps(board.parts))
     board.close()
-
-
-def changed(value, difference):
-    """What src/board.js does."""
-    if isinstance(difference, list):
-        return difference[0]
-    if isinstance(value, list):
-        grown = dict(enumerate(value))
-        grown |= {int(key): changed(grown.get(int(key)), one) for key, one in difference.items()}
-        return [grown[place] for place in range(len(grown))]
-    return value | {key: changed(value[key], one) for key, one in difference.items()}
 
 
 @pytest.mark.parametrize(

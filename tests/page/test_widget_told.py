@@ -1,7 +1,10 @@
 """A page that lags behind its kernel notices, asks for what it missed, and says so in vain."""
 
+import json
+
 import pytest
 
+from helpers.differences import changed
 from helpers.emulated import LiveRun, dataset
 from helpers.folders import ROOT
 from hessview.page.board import Board
@@ -43,10 +46,10 @@ TELL = "([name, told]) => window.model.tell(name, told)"
 def mounted(page):
     """A widget's page on a model of the test's, with a clock that the test moves."""
 
-    def mount(widget):
+    def mount(widget, **others):
         page.clock.install()
         page.goto("about:blank")
-        values = {name: widget.get_state(name)[name] for name in widget.keys}
+        values = {name: widget.get_state(name)[name] for name in widget.keys} | others
         page.evaluate(MOUNT, [widget.source.text, widget.shell, values])
         return page
 
@@ -192,6 +195,64 @@ def test_a_dashboard_numbers_what_it_tells_and_stores_the_end(monkeypatch, until
     shown._handle_custom_msg({"action": "look"}, [])
     assert told[-1] == {"revision": told[-2]["told"]}
     shown.close()
+
+
+def told_of(monkeypatch, run):
+    """A view of a run that goes on to its end, and what it told of that."""
+    told = []
+    monkeypatch.setattr(View, "send", lambda self, message, **_: told.append(message))
+    shown = view(run)
+    first = shown.state
+    run.start().join()
+    assert shown.wait(10)
+    return shown, first, told
+
+
+def test_a_view_tells_what_became_different_and_no_more(monkeypatch):
+    shown, first, told = told_of(monkeypatch, LiveRun(seconds=0.01, probes=2, steps=60))
+    assert [message["told"] for message in told] == list(range(1, len(told) + 1))
+    assert shown.get_state("revision") == {"revision": len(told)}
+    state = first
+    for message in told:
+        state = changed(state, message["difference"])
+    assert json.loads(json.dumps(state)) == json.loads(json.dumps(shown.state))
+    sizes = [len(json.dumps(message)) for message in told[1:]]  # the first brings the figures
+    assert sum(sizes) / len(sizes) < len(json.dumps(shown.state)) / 3
+
+
+@pytest.mark.browser
+def test_a_page_that_is_told_piece_by_piece_shows_what_one_that_is_told_all_does(
+    monkeypatch, mounted
+):
+    shown, first, told = told_of(monkeypatch, LiveRun(seconds=0.01, probes=2, steps=20))
+    page = mounted(shown, state=first, revision=0)
+    page.clock.run_for(100)
+    assert page.locator(".hess-pill").text_content() == "queued"
+    for message in told:
+        page.evaluate(TELL, ["msg:custom", message])
+    page.clock.run_for(200)
+    pieces = page.locator(".hessview").inner_text()
+    looks(page)
+    assert "41.3" in pieces
+    whole = mounted(shown)
+    whole.clock.run_for(200)
+    assert whole.locator(".hessview").inner_text() == pieces
+
+
+@pytest.mark.browser
+def test_a_page_that_missed_a_piece_asks_for_all_and_takes_it(monkeypatch, mounted):
+    shown, first, told = told_of(monkeypatch, LiveRun(seconds=0.01, probes=2, steps=20))
+    page = mounted(shown, state=first, revision=0)
+    page.clock.run_for(100)
+    page.evaluate(TELL, ["msg:custom", told[1]])
+    page.evaluate(TELL, ["msg:custom", told[0]])  # late, and not twice
+    assert looks(page) == ["again"]
+    page.evaluate(TELL, ["msg:custom", told[0]])
+    assert looks(page) == []
+    now = {"state": shown.state, "revision": shown.revision}
+    page.evaluate("(told) => window.model.update(told)", now)
+    page.clock.run_for(200)
+    assert page.locator(".hess-pill").text_content() == "done"
 
 
 def test_widgets_share_two_pages():

@@ -766,6 +766,14 @@ export interface Change {
   difference: any;
 }
 
+/** What is told of a page. */
+export interface PageMessage {
+  /** What became different, as `page.wire.change` makes it. */
+  difference: any;
+  /** Number of the message. */
+  told: number;
+}
+
 /** What is told of a board. */
 export interface BoardMessage {
   /** The head, if it changed. */

@@ -1,13 +1,13 @@
 // What mounts the page: a notebook's widgets, a Panel app, and the offline report.
 
-import { goneBoard, goneState, isUnderWay, merged } from "./board.js";
+import { changed, goneBoard, goneState, isUnderWay, merged } from "./board.js";
 import { mountDashboard } from "./dashboard.js";
 import { kernelOf } from "./kernel.js";
 import { turnOf } from "./turns.js";
 import { mount } from "./view.js";
 
 /** @import { Board } from "./board.js" */
-/** @import { BoardMessage, Page } from "./contract.d.ts" */
+/** @import { BoardMessage, Page, PageMessage } from "./contract.d.ts" */
 /** @import { Model } from "./kernel.js" */
 /**
  * What shows a widget's model, as https://anywidget.dev has it.
@@ -32,22 +32,46 @@ export const shells = { notebook, dashboard };
  * @returns {Shell}
  */
 function notebook() {
+  /** @type {Page} */
+  let state;
+  let told = 0;
+  /** @type {Set<ReturnType<typeof mount>>} */
+  const pages = new Set();
+  const turn = turnOf(() => pages.forEach((page) => page.update(state)));
+  const show = (/** @type {Page} */ next) => { state = next; turn.ask(); };
   return {
+    initialize({ model }) {
+      const again = () => {
+        try {
+          model.send({ action: "again" });
+        } catch { /* a kernel that has gone is noticed by the page itself */ }
+      };
+      state = model.get("state");
+      told = model.get("revision");
+      model.on("msg:custom", (/** @type {PageMessage} */ message) => { // not into the model, which would send it back to the kernel
+        if (message.told === undefined || message.told <= told) return;
+        if (message.told > told + 1) again(); // a difference from what has not come
+        else {
+          told = message.told;
+          show(changed(state, message.difference));
+        }
+      });
+      model.on("change:state change:revision", () => { // all of it, on a page that was cut off or missed something
+        told = model.get("revision");
+        show(model.get("state"));
+      });
+    },
     render({ model, el }) {
-      /** @type {Page} */
-      let state = model.get("state");
-      const turn = turnOf(() => page.update(state));
-      const onChange = () => { state = model.get("state"); turn.ask(); };
       const kernel = kernelOf(model, el, {
         live: () => state.sections.some(({ status }) => isUnderWay(status)),
-        seen: () => model.get("revision"),
-        onGone() { state = goneState(state, KERNEL_GONE); turn.ask(); },
+        seen: () => told,
+        onGone: () => show(goneState(state, KERNEL_GONE)),
         onMissed: () => kernel.send({ action: "again" }),
         onSilence: (text) => page.silence(text),
       });
       const page = mount(el, state, "asking" in state ? { ask: kernel.send } : {});
-      model.on("change:state", onChange);
-      return () => { model.off("change:state", onChange); turn.drop(); kernel.stop(); page.dispose(); };
+      pages.add(page);
+      return () => { pages.delete(page); kernel.stop(); page.dispose(); };
     },
   };
 }

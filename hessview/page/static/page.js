@@ -2379,29 +2379,49 @@ var hessview = (() => {
   var SERVER_GONE = "hessview dashboard has ended or cannot be reached. The page shows what it was told last; start it again, and open the address that it prints, to follow what goes on.";
   var shells = { notebook, dashboard };
   function notebook() {
+    let state;
+    let told = 0;
+    const pages = /* @__PURE__ */ new Set();
+    const turn = turnOf(() => pages.forEach((page) => page.update(state)));
+    const show = (next) => {
+      state = next;
+      turn.ask();
+    };
     return {
-      render({ model, el }) {
-        let state = model.get("state");
-        const turn = turnOf(() => page.update(state));
-        const onChange = () => {
-          state = model.get("state");
-          turn.ask();
+      initialize({ model }) {
+        const again = () => {
+          try {
+            model.send({ action: "again" });
+          } catch {
+          }
         };
+        state = model.get("state");
+        told = model.get("revision");
+        model.on("msg:custom", (message) => {
+          if (message.told === void 0 || message.told <= told) return;
+          if (message.told > told + 1) again();
+          else {
+            told = message.told;
+            show(changed(state, message.difference));
+          }
+        });
+        model.on("change:state change:revision", () => {
+          told = model.get("revision");
+          show(model.get("state"));
+        });
+      },
+      render({ model, el }) {
         const kernel = kernelOf(model, el, {
           live: () => state.sections.some(({ status }) => isUnderWay(status)),
-          seen: () => model.get("revision"),
-          onGone() {
-            state = goneState(state, KERNEL_GONE);
-            turn.ask();
-          },
+          seen: () => told,
+          onGone: () => show(goneState(state, KERNEL_GONE)),
           onMissed: () => kernel.send({ action: "again" }),
           onSilence: (text) => page.silence(text)
         });
         const page = mount(el, state, "asking" in state ? { ask: kernel.send } : {});
-        model.on("change:state", onChange);
+        pages.add(page);
         return () => {
-          model.off("change:state", onChange);
-          turn.drop();
+          pages.delete(page);
           kernel.stop();
           page.dispose();
         };
