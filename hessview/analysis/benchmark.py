@@ -53,7 +53,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     spread = np.hypot(_spread(ratio), own * middle)
     least = _least(timed)
     # One repetition has no spread; a twentieth is what a quiet machine scatters by.
-    possible = ~(middle + spread.fillna(0) < least) | ~(middle < (1 - QUIET) * least)
+    possible = ~(middle + spread.fillna(0) < least) | ~(middle < (1 - _QUIET) * least)
     overhead = timed.orthogonalise_seconds / timed.seconds.isel(work=1, drop=True)
     return xr.Dataset(
         {
@@ -71,7 +71,7 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
     )
 
 
-QUIET = 0.05
+_QUIET = 0.05
 
 
 def _least(ds: xr.Dataset) -> xr.DataArray:
@@ -88,9 +88,9 @@ def _reasons(ratio: xr.DataArray, least: xr.DataArray, possible: xr.DataArray) -
     words = [
         ""
         if fine
-        else f"withheld: {one:.2f} gradients were timed, where it computes {most:g}; something "
+        else f"withheld: {value:.2f} gradients were timed, where it computes {most:g}; something "
         "disturbed the machine: repeat on a quiet one"
-        for one, most, fine in rows
+        for value, most, fine in rows
     ]
     return xr.DataArray(np.array(words, dtype=object), {"work": ratio.work}, "work")
 
@@ -113,8 +113,8 @@ def format_benchmark(ratios: xr.Dataset) -> str:
     for work in ratios.work.values:
         row = ratios.sel(work=work)
         # Of a damaged record, where the counts may be missing and the times there.
-        known = [f"{n:.0f}" if np.isfinite(n) else "–" for n in row.collectives.values]
-        counts = "  ".join(f"{count:>14}" for count in known)
+        cells = [f"{n:.0f}" if np.isfinite(n) else "–" for n in row.collectives.values]
+        counts = "  ".join(f"{count:>14}" for count in cells)
         memory = float(row.peak_memory) / 2**20
         size = "not measured" if np.isnan(memory) else f"{memory:9.1f}"
         time = "withheld" if row.reason.item() else _times(float(row.ratio), float(row.spread))

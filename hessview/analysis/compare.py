@@ -18,7 +18,7 @@ from hessview.record.datasets import as_datasets
 from hessview.spectral import quadrature
 from hessview.wording import counted
 
-TOLD_APART = {
+_LABEL_PARTS = {
     "model": "{}",
     "operator": "{}",
     "subset": "subset {}",
@@ -30,11 +30,11 @@ TOLD_APART = {
 }
 """What a run's label may tell, by the attr that holds it, and how."""
 
-MATRIX = ("model", "revision", "operator", "subset", "parameters", "digest", "training_step")
-PRODUCTS = ("dtype", "compute_dtype", "epsilon")
+_MATRIX = ("model", "revision", "operator", "subset", "parameters", "digest", "training_step")
+_PRODUCTS = ("dtype", "compute_dtype", "epsilon")
 """What tells matrices apart, and what tells apart how one and the same was applied."""
 
-COARSE = 3.0
+_COARSE = 3.0
 """Times the finest run's kernel width from which a run has its own: drawn as wide as that, the
 others would show nothing of what they resolve."""
 
@@ -75,38 +75,45 @@ def comparison(
 
     Reference: Wasserstein distances as in `hessview.analysis.sweep.distances`.
     """
-    found = [ds for ds in as_datasets(runs) if _is_density(ds)]
-    measured_runs = measured(found)
+    densities = [ds for ds in as_datasets(runs) if _is_density(ds)]
+    measured_runs = measured(densities)
     if not measured_runs:
         raise RecordError(
-            f"of {counted(len(found), 'density run')} none has a measured step; pass density runs, "
-            "and wait for their first readings."
+            f"of {counted(len(densities), 'density run')} none has a measured step; pass density "
+            "runs, and wait for their first readings."
         )
     spectra = [ritz(ds) for ds in measured_runs]
     halves = [ritz(ds, steps=max(ds.sizes["step"] // 2, 1)) for ds in measured_runs]
     for ds in measured_runs:
         warn_of_rounding(ds)
     names = labels(measured_runs)
-    widths = [quadrature.default_sigma(one.node.values, int(one.steps.max())) for one in spectra]
-    coarse = [width > COARSE * min(widths) for width in widths]
+    widths = [
+        quadrature.default_sigma(spectrum.node.values, int(spectrum.steps.max()))
+        for spectrum in spectra
+    ]
+    coarse = [width > _COARSE * min(widths) for width in widths]
     base = _reference(reference, names, measured_runs, coarse)
     numbers = [extremes(ds) for ds in measured_runs]
-    apart = [
-        _apart(
+    distances = [
+        _distance_between(
             measured_runs[index],
             measured_runs[base],
-            *((spectra[one], halves[one]) for one in (index, base)),
+            *((spectra[run_index], halves[run_index]) for run_index in (index, base)),
         )
         for index in range(len(measured_runs))
     ]
     units = {"units": str(measured_runs[0].alpha.attrs.get("units", "loss"))}
     ends = {
-        f"{name}{suffix}": ("run", np.array([getattr(one[name], field) for one in numbers]), units)
+        f"{name}{suffix}": (
+            "run",
+            np.array([getattr(estimates[name], field) for estimates in numbers]),
+            units,
+        )
         for name in ("largest", "smallest")
         for suffix, field in (("", "value"), ("_uncertainty", "uncertainty"))
     }
     far = {
-        name: ("run", np.array([getattr(one, field) for one in apart]), units)
+        name: ("run", np.array([getattr(entry, field) for entry in distances]), units)
         for name, field in (
             ("distance", "distance"),
             ("distance_low", "low"),
@@ -118,15 +125,15 @@ def comparison(
         {
             **far,
             **ends,
-            "whole": ("run", np.array([int(one.finished.sum()) for one in spectra])),
-            "copies": ("run", np.array([copies_in(one) for one in spectra])),
+            "whole": ("run", np.array([int(spectrum.finished.sum()) for spectrum in spectra])),
+            "copies": ("run", np.array([copies_in(spectrum) for spectrum in spectra])),
             "matrix": ("run", np.array(matrix, dtype=object)),
             "coarse": ("run", np.array(coarse)),
             "width": ("run", np.array(widths), units),
         },
         {"run": np.array(names, dtype=object)},
         {
-            "left_out": len(found) - len(measured_runs),
+            "left_out": len(densities) - len(measured_runs),
             "reference": names[base],
             "level": LEVEL,
             "comment": COMMENT,
@@ -144,10 +151,10 @@ def differences(ds: xr.Dataset, other: xr.Dataset) -> str:
     Returns:
         Such as "operator, subset" or "precision"; "" if in nothing that is recorded.
     """
-    found = [key for key in (*MATRIX, *PRODUCTS) if ds.attrs.get(key) != other.attrs.get(key)]
-    if "training_step" not in found and not _same_weights(ds, other):
-        found.append("weights")
-    return ", ".join(dict.fromkeys(_WORDS.get(key, key) for key in found))
+    keys = [key for key in (*_MATRIX, *_PRODUCTS) if ds.attrs.get(key) != other.attrs.get(key)]
+    if "training_step" not in keys and not _same_weights(ds, other):
+        keys.append("weights")
+    return ", ".join(dict.fromkeys(_WORDS.get(key, key) for key in keys))
 
 
 _WORDS = {
@@ -200,16 +207,16 @@ def labels(runs: list[xr.Dataset]) -> list[str]:
     Returns:
         Plain text for each, the run's identity where nothing else differs.
     """
-    differing = [key for key in TOLD_APART if len({_told(ds, key) for ds in runs}) > 1]
-    made = [", ".join(filter(None, (_told(ds, key) for key in differing))) for ds in runs]
-    if len(set(made)) == len(made) and all(made):
-        return made
+    differing = [key for key in _LABEL_PARTS if len({_label_part(ds, key) for ds in runs}) > 1]
+    texts = [", ".join(filter(None, (_label_part(ds, key) for key in differing))) for ds in runs]
+    if len(set(texts)) == len(texts) and all(texts):
+        return texts
     names = [str(ds.attrs.get("run", index + 1)) for index, ds in enumerate(runs)]
     if len(set(names)) < len(names):  # of several jobs
         names = [f"{name} ({index + 1})" for index, name in enumerate(names)]
     return [
         ", ".join(filter(None, (text, f"run {name}")))
-        for text, name in zip(made, names, strict=True)
+        for text, name in zip(texts, names, strict=True)
     ]
 
 
@@ -217,29 +224,35 @@ def _is_density(ds: xr.Dataset) -> bool:
     return "alpha" in ds and set(ds.alpha.dims) == {"probe", "step"}
 
 
-def _told(ds: xr.Dataset, key: str) -> str:
+def _label_part(ds: xr.Dataset, key: str) -> str:
     value = ds.attrs.get(key)
     if value is None or value == "":
         return ""
     if key == "subset" and str(value).startswith("["):
         value = " ".join(map(str, json.loads(value)))
-    return TOLD_APART[key].format(f"{value:.3g}" if isinstance(value, float) else value)
+    return _LABEL_PARTS[key].format(f"{value:.3g}" if isinstance(value, float) else value)
 
 
-def _apart(ds: xr.Dataset, first: xr.Dataset, found: Spectra, base: Spectra) -> Distance:
+def _distance_between(
+    ds: xr.Dataset, first: xr.Dataset, compared: Spectra, base: Spectra
+) -> Distance:
     same = ("seed", "parameters", "model", "subset")
     if all(ds.attrs.get(key) == first.attrs.get(key) for key in same):
-        both = np.intersect1d(_labels(found), _labels(base))
-        found, base = (_chosen(spectra, both) for spectra in (found, base))
+        both = np.intersect1d(_labels(compared), _labels(base))
+        compared, base = (_chosen(spectra, both) for spectra in (compared, base))
     else:
-        found, base = (_chosen(spectra, _labels(spectra, whole=True)) for spectra in (found, base))
-    return distance(found, base)
+        compared, base = (
+            _chosen(spectra, _labels(spectra, whole=True)) for spectra in (compared, base)
+        )
+    return distance(compared, base)
 
 
 def _labels(spectra: Spectra, *, whole: bool = False) -> NDArray[np.int64]:
     assert spectra[0] is not None, "it is measured"
-    one = spectra[0]
-    return np.asarray(one.probe.values[one.finished.values] if whole else one.probe.values)
+    spectrum = spectra[0]
+    return np.asarray(
+        spectrum.probe.values[spectrum.finished.values] if whole else spectrum.probe.values
+    )
 
 
 def _chosen(spectra: Spectra, probes: NDArray[np.int64]) -> Spectra:

@@ -13,13 +13,13 @@ from hessview.wording import alone, limits_of
 
 Array = NDArray[np.float64]
 
-BLURRED = 0.1  # noise of this size can be told from the drawn numbers, all of the order of 1
-DOMINATED = 0.5  # half of what is read, or more, is noise
+_BLURRED = 0.1  # noise of this size can be told from the drawn numbers, all of the order of 1
+_DOMINATED = 0.5  # half of what is read, or more, is noise
 TRUSTED, DOUBTED, WORTHLESS = "trustworthy", "blurred by noise", "dominated by noise"
 FEW, CONTRADICTED = "too few probes", "at odds with exact products"
 NOT_MEASURED = "not measured"
 QUANTITIES = ("block_error", "block_error_pooled", "cosine", "cosine_pooled", "kappa")
-CERTAIN = 0.99
+_CERTAIN = 0.99
 """Level at which kappa is said to differ from 1: of runs whose products are exact one in 100 is."""
 
 
@@ -102,7 +102,7 @@ def verdicts(noise: ArrayLike, *, scale: ArrayLike = 1.0) -> NDArray[np.object_]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(noise == 0, 0 * scale, noise / scale)
         words = np.select(
-            [np.isnan(share), share < BLURRED, share < DOMINATED],
+            [np.isnan(share), share < _BLURRED, share < _DOMINATED],
             [NOT_MEASURED, TRUSTED, DOUBTED],
             WORTHLESS,
         )
@@ -113,9 +113,9 @@ def _headline(ds: xr.Dataset) -> dict[str, xr.DataArray]:
     value, spread = np.array(_numbers(ds)).T
     with np.errstate(invalid="ignore", divide="ignore"):
         own = _mean(ds.diagonal_norm.values / ds.product_norm.values)
-        apart = _root_mean_square(ds.disagreement.values)
+        disagreement = _root_mean_square(ds.disagreement.values)
         error_of_product = _root_mean_square(ds.product_error.values)
-        noise = np.fmax(apart, error_of_product) / np.array([1.0, 1.0, own, own, own])
+        noise = np.fmax(disagreement, error_of_product) / np.array([1.0, 1.0, own, own, own])
     probes = int(np.isfinite(ds.disagreement.values).sum())
     reach = spread * student(probes, LEVEL) if probes > 1 else np.full_like(spread, np.nan)
     expected = np.full(len(QUANTITIES), np.nan)
@@ -169,16 +169,16 @@ def _verdicts(value: Array, spread: Array, noise: Array, probes: int) -> NDArray
     """Of noise first, then of how few probes there are; kappa also by what it has to be."""
     words = verdicts(noise)
     reach = spread * student(probes, LEVEL) if probes > 1 else np.full_like(spread, np.inf)
-    few = ~(reach < BLURRED * np.fmax(1, np.abs(value))) & (words != NOT_MEASURED)
+    few = ~(reach < _BLURRED * np.fmax(1, np.abs(value))) & (words != NOT_MEASURED)
     words[few & (words != WORTHLESS)] = FEW
     if probes > 1:
         off = abs(value[-1] - 1) - noise[-1]
-        if off > student(probes, CERTAIN) * spread[-1] and words[-1] != WORTHLESS and off > EXACT:
+        if off > student(probes, _CERTAIN) * spread[-1] and words[-1] != WORTHLESS and off > _EXACT:
             words[-1] = CONTRADICTED
     return words
 
 
-EXACT = 1e-9  # of kappa: nearer to 1, rounding in float64 decides
+_EXACT = 1e-9  # of kappa: nearer to 1, rounding in float64 decides
 
 
 def _basis(probes: int, noise: float, verdict: str) -> str:

@@ -14,7 +14,7 @@ from hessview.wording import counted
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
-ORDERS = (1, 2, 3, 4)
+_ORDERS = (1, 2, 3, 4)
 """Moments that are given: enough for mean, variance, skewness and kurtosis of the spectrum."""
 
 
@@ -77,7 +77,7 @@ def spectral_density(
     density, error = _mean(
         [quadrature.density(*rule, grid, sigma=width) for rule, _ in rules], grid
     )
-    moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(ORDERS))
+    moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(_ORDERS))
     reach = stdtrit(max(len(rules) - 1, 1), (1 + level) / 2) * error
     units = str(nodes_and_weights.node.attrs["units"])
     per, of = f"1/{units}", f"over {counted(len(rules), 'probe')}"
@@ -98,7 +98,7 @@ def spectral_density(
         },
         {
             "eigenvalue": ("eigenvalue", grid, {"units": units, "long_name": "eigenvalue"}),
-            "order": ("order", list(ORDERS), {"units": "1", "long_name": "order of the moment"}),
+            "order": ("order", list(_ORDERS), {"units": "1", "long_name": "order of the moment"}),
         },
         {
             **ds.attrs,
@@ -144,9 +144,9 @@ def _points(eigenvalue: ArrayLike) -> Array:
 
 def _moments(rule: tuple[Array, Array], exact: bool) -> Array:
     # Gauss quadrature of m nodes is exact up to degree 2 m - 1.
-    most = ORDERS[-1] if exact else 2 * len(rule[0]) - 1
+    most = _ORDERS[-1] if exact else 2 * len(rule[0]) - 1
     return np.array(
-        [quadrature.moment(*rule, order) if order <= most else np.nan for order in ORDERS]
+        [quadrature.moment(*rule, order) if order <= most else np.nan for order in _ORDERS]
     )
 
 

@@ -20,9 +20,9 @@ from hessview.spectral import bounds
 from hessview.spectral.bounds import ENDS, End, Extreme, Pair, Steps
 from hessview.wording import alone, at_most, counted
 
-CHANCE = 0.01
+_CHANCE = 0.01
 """With which probability the spectrum may go on further than is said, at either end."""
-RESOLVED = 0.1  # of the range; a promise about what lies beyond that is weaker is none
+_RESOLVED = 0.1  # of the range; a promise about what lies beyond that is weaker is none
 
 COMMENT = (
     "largest and smallest: an eigenvalue lies within ± of the number. That is one sentence; that "
@@ -65,9 +65,9 @@ def extremes(ds: xr.Dataset) -> dict[str, Estimate]:
         RecordError: Not a density.
     """
     ds = one_density(ds)
-    of_probes = [found for probe in range(ds.sizes["probe"]) if (found := of_probe(ds, probe))]
+    of_probes = [by_end for probe in range(ds.sizes["probe"]) if (by_end := of_probe(ds, probe))]
     lengths = [count for count in lengths_of(ds).tolist() if count]
-    return {end: _estimate(ds, end, [found[end] for found in of_probes], lengths) for end in ENDS}
+    return {end: _estimate(ds, end, [by_end[end] for by_end in of_probes], lengths) for end in ENDS}
 
 
 def of_probe(ds: xr.Dataset, probe: int) -> dict[End, Extreme] | None:
@@ -112,37 +112,37 @@ def _pair(ds: xr.Dataset, probe: int, index: int, length: int) -> Pair | None:
     return Pair(**{name: float(value) for name, value in columns.items()})
 
 
-def _estimate(ds: xr.Dataset, end: End, found: list[Extreme], lengths: list[int]) -> Estimate:
-    one = bounds.furthest(found, end)
-    if one.withheld:
-        return Estimate(np.nan, np.nan, f"withheld: {one.withheld}")
-    made = f"residual bound{_products(ds, one)}"
-    certain = f"; at most {at_most(one.certain)}" if one.certain > one.bound else ""
-    ghosts = f"; {say_copies(one.copies)}" if one.copies > 1 else ""
-    twin = "; not told apart from the next" if one.twin else ""
+def _estimate(ds: xr.Dataset, end: End, candidates: list[Extreme], lengths: list[int]) -> Estimate:
+    extreme = bounds.furthest(candidates, end)
+    if extreme.withheld:
+        return Estimate(np.nan, np.nan, f"withheld: {extreme.withheld}")
+    basis = f"residual bound{_products(ds, extreme)}"
+    certain = f"; at most {at_most(extreme.certain)}" if extreme.certain > extreme.bound else ""
+    ghosts = f"; {say_copies(extreme.copies)}" if extreme.copies > 1 else ""
+    twin = "; not told apart from the next" if extreme.twin else ""
     return Estimate(
-        one.value,
-        one.bound,
-        made + certain + ghosts + twin + _left_out(found) + _beyond(ds, end, lengths),
+        extreme.value,
+        extreme.bound,
+        basis + certain + ghosts + twin + _left_out(candidates) + _beyond(ds, end, lengths),
     )
 
 
-def _products(ds: xr.Dataset, one: Extreme) -> str:
+def _products(ds: xr.Dataset, extreme: Extreme) -> str:
     if facts_in(ds.attrs).exact:
         said = "; exact products, which err by rounding alone"
-    elif np.isfinite(one.error):
-        said = f" and product error D = {alone(one.error, 2)}"
-        said += " along it" if one.anew else ", of neighbours where none was measured"
+    elif np.isfinite(extreme.error):
+        said = f" and product error D = {alone(extreme.error, 2)}"
+        said += " along it" if extreme.anew else ", of neighbours where none was measured"
     else:
         said = "; product error not measured"
-    if not np.isfinite(one.asymmetry):
+    if not np.isfinite(extreme.asymmetry):
         return f"{said}; the record lacks the products' asymmetry"
-    return f"{said}, asymmetry {alone(one.asymmetry, 2)}"
+    return f"{said}, asymmetry {alone(extreme.asymmetry, 2)}"
 
 
-def _left_out(found: list[Extreme]) -> str:
-    count = sum(bool(one.withheld) for one in found)
-    return f"; {count} of {len(found)} probes left out: not a derivative" if count else ""
+def _left_out(candidates: list[Extreme]) -> str:
+    count = sum(bool(extreme.withheld) for extreme in candidates)
+    return f"; {count} of {len(candidates)} probes left out: not a derivative" if count else ""
 
 
 def _beyond(ds: xr.Dataset, end: End, lengths: list[int]) -> str:
@@ -150,8 +150,8 @@ def _beyond(ds: xr.Dataset, end: End, lengths: list[int]) -> str:
     if not keeps_all(ds) or not ds.attrs.get("parameters"):
         return ""
     side = "above" if end == "largest" else "below"
-    share = bounds.beyond(int(ds.attrs["parameters"]), lengths, chance=CHANCE)
+    share = bounds.beyond(int(ds.attrs["parameters"]), lengths, chance=_CHANCE)
     depth = f"{counted(len(lengths), 'probe')} of {counted(max(lengths), 'step')}"
-    if not share <= RESOLVED:
+    if not share <= _RESOLVED:
         return f"; too few steps to tell what lies {side} ({depth})"
-    return f"; none {side} by more than {share:.1g} of the range, {1 - CHANCE:.0%} ({depth})"
+    return f"; none {side} by more than {share:.1g} of the range, {1 - _CHANCE:.0%} ({depth})"

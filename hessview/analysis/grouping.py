@@ -45,32 +45,32 @@ def siblings(datasets: Sequence[xr.Dataset]) -> list[list[xr.Dataset]]:
     return groups
 
 
-def same_matrix(one: xr.Dataset, other: xr.Dataset) -> bool:
+def same_matrix(first: xr.Dataset, other: xr.Dataset) -> bool:
     """Whether two runs, of any commands, measured one operator with the same probes.
 
     Args:
-        one: Dataset of a run, whole or still running.
+        first: Dataset of a run, whole or still running.
         other: Dataset of another.
 
     Returns:
         Whether model, data, weights, operator, subset and seed are the same.
     """
-    names = ["operator", "subset", "seed", *_same_weights(one, other)]
-    return all(_equal(one.attrs.get(name), other.attrs.get(name)) for name in names)
+    names = ["operator", "subset", "seed", *_same_weights(first, other)]
+    return all(_equal(first.attrs.get(name), other.attrs.get(name)) for name in names)
 
 
-def _are_siblings(one: xr.Dataset, other: xr.Dataset) -> bool:
-    measurement = MEASUREMENTS.get(str(one.attrs.get("command")))
+def _are_siblings(first: xr.Dataset, other: xr.Dataset) -> bool:
+    measurement = MEASUREMENTS.get(str(first.attrs.get("command")))
     if measurement is None or "epsilons" not in (fields := _fields(measurement.command)):
         return False
     names = ["command", *(name for name in fields if name != "epsilons")]
-    names += _same_weights(one, other)
-    return all(_equal(one.attrs.get(name), other.attrs.get(name)) for name in names)
+    names += _same_weights(first, other)
+    return all(_equal(first.attrs.get(name), other.attrs.get(name)) for name in names)
 
 
-def _same_weights(one: xr.Dataset, other: xr.Dataset) -> list[str]:
+def _same_weights(first: xr.Dataset, other: xr.Dataset) -> list[str]:
     """What two runs must share to be of one model at the same weights."""
-    if "started" in one.attrs and "started" in other.attrs:
+    if "started" in first.attrs and "started" in other.attrs:
         return [*_SAME, *_SAME_ONCE_STARTED]
     return [*_SAME, "job"]  # one waits: only the job says at which weights it will be measured
 
@@ -79,15 +79,15 @@ def _fields(command: type) -> list[str]:
     return [field.name for field in dataclasses.fields(command)]
 
 
-def _equal(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=_ROUNDING)
-    return one == other
+def _equal(first: object, other: object) -> bool:
+    if isinstance(first, float) and isinstance(other, float):
+        return math.isclose(first, other, rel_tol=_ROUNDING)
+    return first == other
 
 
 Array = NDArray[np.float64]
 
-_SAME_STEP = 1e-9  # relative; such steps differ by how they were typed
+_SAME_EPSILON = 1e-9  # relative; such epsilons differ by how they were typed
 
 
 def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -142,7 +142,7 @@ class _Source(NamedTuple):
 
     epsilon: float
     run: int
-    place: int
+    position: int
     measured: int
 
 
@@ -155,19 +155,22 @@ def _sources(datasets: Sequence[xr.Dataset]) -> list[_Source]:
             zip(ds.epsilon.values.tolist(), _measured(ds).tolist(), strict=True)
         )
     )
-    found: list[_Source] = []
+    chosen: list[_Source] = []
     for source in every:
-        if not (found and math.isclose(source.epsilon, found[-1].epsilon, rel_tol=_SAME_STEP)):
-            found.append(source)
-        elif source.measured > found[-1].measured:
-            found[-1] = source
-    return found
+        if not (chosen and math.isclose(source.epsilon, chosen[-1].epsilon, rel_tol=_SAME_EPSILON)):
+            chosen.append(source)
+        elif source.measured > chosen[-1].measured:
+            chosen[-1] = source
+    return chosen
 
 
 def _measured(ds: xr.Dataset) -> NDArray[np.int64]:
     """How many numbers there are at each epsilon, shape (epsilon,)."""
-    along = [ds[name].transpose("epsilon", ...) for name in ds if "epsilon" in ds[name].dims]
-    counts = [np.isfinite(one.values).reshape(len(one), -1).sum(axis=1) for one in along]
+    variables = [ds[name].transpose("epsilon", ...) for name in ds if "epsilon" in ds[name].dims]
+    counts = [
+        np.isfinite(variable.values).reshape(len(variable), -1).sum(axis=1)
+        for variable in variables
+    ]
     return np.asarray(np.sum(counts, axis=0))
 
 
@@ -175,7 +178,9 @@ def _joined(datasets: Sequence[xr.Dataset], sources: list[_Source], name: str) -
     dims = datasets[0][name].dims
     if "epsilon" in dims:
         axis = dims.index("epsilon")
-        columns = [datasets[one.run][name].values.take(one.place, axis) for one in sources]
+        columns = [
+            datasets[source.run][name].values.take(source.position, axis) for source in sources
+        ]
         return np.stack(columns, axis=axis)
     values = np.asarray(datasets[0][name].values)
     for ds in datasets[1:]:  # what every run measures again, such as the automatic epsilon
@@ -188,8 +193,8 @@ def _deciding(datasets: Sequence[xr.Dataset], sources: list[_Source]) -> xr.Data
     for ds in datasets:
         if ds.attrs.get("state", "done") not in ENDED:
             return ds
-    whole = max(one.measured for one in sources)
-    wanting = {one.run for one in sources if one.measured < whole}
+    whole = max(source.measured for source in sources)
+    wanting = {source.run for source in sources if source.measured < whole}
     for run, ds in reversed(list(enumerate(datasets))):
         if run in wanting and ds.attrs.get("state", "done") != "done":
             return ds

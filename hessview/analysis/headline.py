@@ -41,14 +41,14 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION, shares: bool = T
     }
     loss = str(quadrature.node.attrs["units"])
     numbers = {
-        name: ("quantity", np.array([getattr(one, name) for one in quantities.values()]))
+        name: ("quantity", np.array([getattr(interval, name) for interval in quantities.values()]))
         for name in ("value", "low", "high", "level")
     }
     stated = [
-        bounds[name].uncertainty if name in bounds else one.uncertainty
-        for name, one in quantities.items()
+        bounds[name].uncertainty if name in bounds else interval.uncertainty
+        for name, interval in quantities.items()
     ]
-    bases = np.array([one.basis for one in quantities.values()], dtype=object)
+    bases = np.array([interval.basis for interval in quantities.values()], dtype=object)
     return xr.Dataset(
         {
             **numbers,
@@ -62,7 +62,7 @@ def headline(ds: xr.Dataset, *, resolution: float = RESOLUTION, shares: bool = T
                 np.array(["1" if "mass" in name else loss for name in quantities], dtype=object),
             ),
         },
-        {**ds.attrs, "resolution": resolution, "comment": COMMENT},
+        {**ds.attrs, "resolution": resolution, "comment": _COMMENT},
     )
 
 
@@ -72,7 +72,7 @@ def _bound(value: float, uncertainty: float, basis: str) -> Interval:
     return Interval(value, value - uncertainty, value + uncertainty, level, basis)
 
 
-COMMENT = OF_EXTREMES + (
+_COMMENT = OF_EXTREMES + (
     "trace and frobenius_norm: intervals of Student's t over probes, to which the error D of the "
     "first products is added as it is. "
     "negative_mass and unresolved_mass: shares of the spectrum by quadrature. Their bounds hold "
@@ -82,17 +82,17 @@ COMMENT = OF_EXTREMES + (
 )
 
 
-def ends_of(one: xr.Dataset) -> Ends | None:
+def ends_of(row: xr.Dataset) -> Ends | None:
     """Ends of a quantity's interval; None where a summary tells none.
 
     Args:
-        one: A summary's entry of the quantity.
+        row: A summary's entry of the quantity.
     """
-    ends = (float(one.low), float(one.high)) if "low" in one else (math.nan, math.nan)
+    ends = (float(row.low), float(row.high)) if "low" in row else (math.nan, math.nan)
     return ends if all(map(math.isfinite, ends)) else None
 
 
-ROUNDED_OFF = 0.1
+_ROUNDED_OFF = 0.1
 """Effect on a product, relative to it, that is worth a warning."""
 
 DROWNED = 0.7
@@ -131,7 +131,7 @@ def rounding(ds: xr.Dataset) -> str:
     """
     error, effect = _worst(ds, "perturbation_error"), worst_effect(ds)
     old = "perturbation_effect" not in ds
-    if not (error if old else effect) > ROUNDED_OFF:
+    if not (error if old else effect) > _ROUNDED_OFF:
         return ""
     dtype = ds.attrs.get("dtype", "their data type")
     wider = _WIDER.get(dtype)
@@ -166,5 +166,5 @@ def _worst(ds: xr.Dataset, name: str) -> float:
     if "step" in values.dims and "alpha" in ds and "beta" in ds:
         squares = ds.alpha**2 + ds.beta**2 + ds.beta.shift(step=1).fillna(0) ** 2  # |Hq|^2
         values = values.where(squares >= _FAINT**2 * squares.max("step"))
-    known = np.isfinite(values.values)
-    return float(values.values[known].max()) if known.any() else float("nan")
+    finite = np.isfinite(values.values)
+    return float(values.values[finite].max()) if finite.any() else float("nan")

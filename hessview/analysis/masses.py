@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.99
 """How often the bounds hold a mass, as far as probes decide that."""
-NORMAL = 2.5758293035489004  # standard deviations that hold it so often
+_NORMAL = 2.5758293035489004  # standard deviations that hold it so often
 
 
 def masses(ds: xr.Dataset, nodes_and_weights: xr.Dataset, resolution: float) -> dict[str, Interval]:
@@ -76,15 +76,16 @@ def masses(ds: xr.Dataset, nodes_and_weights: xr.Dataset, resolution: float) -> 
     }
 
 
-def _both(one: Interval) -> dict[str, Interval]:
-    return {"negative_mass": one, "unresolved_mass": one}
+def _both(interval: Interval) -> dict[str, Interval]:
+    return {"negative_mass": interval, "unresolved_mass": interval}
 
 
 def _cumulative(ds: xr.Dataset, probe: int, steps: int, band: float) -> list[tuple[float, float]]:
     """Least and greatest mass of a probe below each end of the band."""
-    known = steps_of(ds, probe, steps)
-    errors = product_errors(known, machine_epsilon(ds)) + np.nan_to_num(known.asymmetry)
-    columns = known.alpha.tobytes(), known.beta.tobytes(), errors.tobytes()
+    coefficients = steps_of(ds, probe, steps)
+    asymmetry = np.nan_to_num(coefficients.asymmetry)
+    errors = product_errors(coefficients, machine_epsilon(ds)) + asymmetry
+    columns = coefficients.alpha.tobytes(), coefficients.beta.tobytes(), errors.tobytes()
     return [_below(*columns, end) for end in (-band, band)]
 
 
@@ -120,7 +121,7 @@ def _least(mean: float, count: float) -> float:
     if mean <= 0:
         return 0.0
     if mean >= 0.5:
-        half = NORMAL**2 / count
+        half = _NORMAL**2 / count
         root = math.sqrt(max((mean + half) ** 2 - (1 + 2 * half) * mean**2, 0.0))
         return (mean + half - root) / (1 + 2 * half)
     risk = 2 * math.log(2 / (1 - LEVEL)) / count
@@ -130,12 +131,12 @@ def _least(mean: float, count: float) -> float:
 
 
 def _say(
-    ds: xr.Dataset, found: xr.Dataset, whole: NDArray[np.intp], steps: Array, parameters: float
+    ds: xr.Dataset, spectrum: xr.Dataset, whole: NDArray[np.intp], steps: Array, parameters: float
 ) -> str:
     count = counted(len(whole), "probe")
     basis = f"{100 * LEVEL:g} % bounds of Chebyshev, Markov and Stieltjes over {count}"
     asked = ds.sizes["step"]
-    residual = found.residual.values[whole]
+    residual = spectrum.residual.values[whole]
     inexact = (np.nan_to_num(residual) > 0).any(axis=1)  # of one that broke down nothing is left
     if inexact.any() and (most := int(steps[inexact].max())) < asked:
         basis += f", cut short at {most} of {counted(asked, 'step')}"

@@ -57,13 +57,13 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
             "error if it has ended."
         )
     units = str(ds.alpha.attrs.get("units", "loss"))
-    found = [
+    quadratures = [
         quadrature_of(steps_of(ds, probe, int(length)), machine_epsilon(ds), keeps_all(ds))
         for probe, length in enumerate(lengths)
     ]
-    shape = len(lengths), max(len(rule.nodes) for rule, _ in found)
+    shape = len(lengths), max(len(rule.nodes) for rule, _ in quadratures)
     columns = {name: np.full(shape, np.nan) for name in _DESCRIPTIONS}
-    for probe, (rule, copies) in enumerate(found):
+    for probe, (rule, copies) in enumerate(quadratures):
         rows = (rule.nodes, rule.weights, rule.residuals, copies)
         for name, row in zip(_DESCRIPTIONS, rows, strict=True):
             columns[name][probe, : len(row)] = row
@@ -87,21 +87,21 @@ def ritz(ds: xr.Dataset, *, steps: int | None = None) -> xr.Dataset:
     return xr.Dataset({**variables, **of_probes}, coords, ds.attrs)
 
 
-def rules_of(found: xr.Dataset) -> list[quadrature.Ritz]:
+def rules_of(spectrum: xr.Dataset) -> list[quadrature.Ritz]:
     """The quadrature of each probe, without what pads those that got less far.
 
     Args:
-        found: What `ritz` gave, or some of its probes.
+        spectrum: What `ritz` gave, or some of its probes.
 
     Returns:
         Of each probe, in order, one of as many nodes as it has Ritz values; 0 of one not begun.
     """
-    columns = (found[name].values for name in ("node", "weight", "residual"))
+    columns = (spectrum[name].values for name in ("node", "weight", "residual"))
     rows = zip(*map(np.atleast_2d, columns), strict=True)
     return [
-        quadrature.Ritz(*(row[known] for row in rows_of_one))
+        quadrature.Ritz(*(row[finite] for row in rows_of_one))
         for rows_of_one in rows
-        for known in [np.isfinite(rows_of_one[0])]
+        for finite in [np.isfinite(rows_of_one[0])]
     ]
 
 
@@ -146,14 +146,14 @@ def merges_of(steps: Steps, epsilon: float) -> list[list[int]]:
 @functools.lru_cache(maxsize=1024)  # whole probes, which a live page asks for at each step
 def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
     size = np.dtype(np.float64).itemsize
-    made = []
+    merges = []
     for count in range(1, len(columns[0]) // size + 1):
         index = _kept(tuple(column[: size * count] for column in columns), epsilon)
         first = np.flatnonzero(np.diff(index, prepend=-1))
         groups = np.column_stack([first, np.diff(first, append=count), index[first]])
         alone = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
-        made.append(groups[~alone].ravel().tolist())
-    return made
+        merges.append(groups[~alone].ravel().tolist())
+    return merges
 
 
 def _columns(steps: Steps) -> tuple[bytes, ...]:
@@ -174,16 +174,16 @@ def _ritz(alpha: bytes, beta: bytes) -> quadrature.Ritz:
     return quadrature.ritz(np.frombuffer(alpha), np.frombuffer(beta))
 
 
-def copies_in(found: xr.Dataset) -> int:
+def copies_in(spectrum: xr.Dataset) -> int:
     """How many Ritz values were merged with others, as copies of one eigenvalue.
 
     Args:
-        found: What `ritz` gave, or some of its probes.
+        spectrum: What `ritz` gave, or some of its probes.
     """
-    return count_copies(found.copies.values)
+    return _count_copies(spectrum.copies.values)
 
 
-def count_copies(copies: ArrayLike) -> int:
+def _count_copies(copies: ArrayLike) -> int:
     """Of how many Ritz values each node stands for: the sum over those that stand for several."""
     counts = np.nan_to_num(np.asarray(copies, dtype=float))
     return int(counts[counts > 1].sum())
@@ -356,15 +356,15 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
         raise InputError(f"extremes={extremes!r} is not allowed; use a whole number >= 1.")
     nodes_and_weights = ritz(ds)
     lengths = nodes_and_weights.steps.values
-    known = nodes_and_weights.probe.values.tolist()
-    if probe is not None and probe not in known:
-        raise InputError(f"probe={probe!r} is not allowed; use one of {known}, or None.")
-    index = int(np.argmax(lengths)) if probe is None else known.index(probe)
+    probes = nodes_and_weights.probe.values.tolist()
+    if probe is not None and probe not in probes:
+        raise InputError(f"probe={probe!r} is not allowed; use one of {probes}, or None.")
+    index = int(np.argmax(lengths)) if probe is None else probes.index(probe)
     length = int(lengths[index])
     if not length:
         raise RecordError(
             f"no Lanczos step of probe={probe} is measured yet; wait for its first, or choose "
-            f"one of {[known[one] for one in np.flatnonzero(lengths)]}."
+            f"one of {[probes[position] for position in np.flatnonzero(lengths)]}."
         )
     run = one_density(ds)
     seen, epsilon, full = steps_of(run, index, length), machine_epsilon(run), keeps_all(run)
@@ -372,12 +372,13 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     merged = np.zeros(length, dtype=np.int64)
     for step in range(1, length + 1):
         rule, copies = quadrature_of(seen.first(step), epsilon, full)
-        merged[step - 1] = count_copies(copies)
+        merged[step - 1] = _count_copies(copies)
         count = len(rule.nodes)
-        there = min(extremes, max(count // 2, 1))  # others are not of this end rather than that
+        # Further ones would belong to one end as much as to the other.
+        rank_count = min(extremes, max(count // 2, 1))
         for row, values in enumerate((rule.nodes, rule.residuals)):
-            columns[row, 0, :there, step - 1] = values[::-1][:there]
-            columns[row, 1, :there, step - 1] = values[:there]
+            columns[row, 0, :rank_count, step - 1] = values[::-1][:rank_count]
+            columns[row, 1, :rank_count, step - 1] = values[:rank_count]
     units = {"units": nodes_and_weights.node.attrs["units"]}
     dims = ("end", "rank", "step")
     return xr.Dataset(
@@ -391,5 +392,5 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
             "rank": np.arange(1, extremes + 1),
             "step": np.arange(1, length + 1),
         },
-        {**ds.attrs, "probe": known[index]},
+        {**ds.attrs, "probe": probes[index]},
     )

@@ -82,7 +82,7 @@ class Summaries(Mapping[str, Summary]):
         return "\n\n".join(map(repr, self._summaries.values()))
 
     def _repr_html_(self) -> str:
-        return "<br>".join(one._repr_html_() for one in self._summaries.values())
+        return "<br>".join(entry._repr_html_() for entry in self._summaries.values())
 
 
 def summary(runs: Any, *, resolution: float = RESOLUTION) -> Any:
@@ -154,29 +154,29 @@ _VIEW: type[xr.Dataset] = type(xr.DataTree().dataset)
 """What a tree hands out as the dataset of a node."""
 
 
-def _several(given: Any) -> dict[str, xr.Dataset] | None:
+def _several(source: Any) -> dict[str, xr.Dataset] | None:
     """Datasets by run; None where one run alone was given."""
-    if isinstance(given, xr.DataTree):
-        nodes = [node for node in given.subtree if node.data_vars]
-        if len(nodes) == 1 and nodes[0] is given:
+    if isinstance(source, xr.DataTree):
+        nodes = [node for node in source.subtree if node.data_vars]
+        if len(nodes) == 1 and nodes[0] is source:
             return None
-        found = {node.relative_to(given): as_dataset(node) for node in nodes}
-    elif isinstance(given, str | xr.Dataset) or hasattr(given, "dataset"):
+        datasets = {node.relative_to(source): as_dataset(node) for node in nodes}
+    elif isinstance(source, str | xr.Dataset) or hasattr(source, "dataset"):
         return None
     else:
-        runs = getattr(given, "runs", given)
+        runs = getattr(source, "runs", source)
         if isinstance(runs, Mapping):
-            found = {str(name): as_dataset(run) for name, run in runs.items()}
+            datasets = {str(name): as_dataset(run) for name, run in runs.items()}
         elif isinstance(runs, Iterable):
-            found = {}
+            datasets = {}
             for index, ds in enumerate(map(as_dataset, runs)):
                 name = str(ds.attrs.get("run", index))
-                found[name if name not in found else f"{name} ({index})"] = ds
+                datasets[name if name not in datasets else f"{name} ({index})"] = ds
         else:
             return None
-    if not found:
+    if not datasets:
         raise InputError("there is no run in what was given; ask for one, such as with density().")
-    return found
+    return datasets
 
 
 def _or_reason(ds: xr.Dataset, resolution: float) -> Summary:
@@ -226,8 +226,8 @@ def _summary(ds: xr.Dataset, resolution: float) -> Summary:
 def _other(ds: xr.Dataset) -> xr.Dataset:
     """Another package's: what it makes of its numbers, or else which there are."""
     if name := measurement_in(ds.attrs).summary:
-        found: xr.Dataset = named("summary", name, {})(ds)
-        return found
+        numbers: xr.Dataset = named("summary", name, {})(ds)
+        return numbers
     names = [name for name in ds.data_vars if ds[name].dtype.kind in "fiu"]
     bases = [_extent(ds[name]) for name in names]
     return xr.Dataset(
@@ -242,12 +242,12 @@ def _other(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _extent(variable: xr.DataArray) -> str:
-    known = variable.values[np.isfinite(variable.values)]
-    if not known.size:
+    finite = variable.values[np.isfinite(variable.values)]
+    if not finite.size:
         return "not measured yet"
-    ends = f"from {alone(float(known.min()), 4)} to {alone(float(known.max()), 4)}"
+    ends = f"from {alone(float(finite.min()), 4)} to {alone(float(finite.max()), 4)}"
     units = variable.attrs.get("units", "1")
-    return f"{known.size} of {variable.size} measured, {ends}{f' {units}' * (units != '1')}"
+    return f"{finite.size} of {variable.size} measured, {ends}{f' {units}' * (units != '1')}"
 
 
 def _accuracy(ds: xr.Dataset) -> xr.Dataset:
@@ -310,7 +310,7 @@ def _of_training(ds: xr.Dataset, say: _Say) -> _Table:
     steps = ds.training_step.values.tolist()
     rows = []
     for index, step in enumerate(steps[:MOST_ROWS]):
-        cells = [ds.isel(training_step=index, quantity=place) for place in range(len(names))]
+        cells = [ds.isel(training_step=index, quantity=position) for position in range(len(names))]
         texts = [_row(cell, name, say) for cell, name in zip(cells, names, strict=True)]
         rows.append((str(step), *(text[1] for text in texts)))
     return _Table(("training step", *names), rows, _left_out(len(steps)))
@@ -331,18 +331,18 @@ def _of_blocks(ds: xr.Dataset, say: _Say) -> _Table:
 def _of_directions(ds: xr.Dataset, say: _Say) -> _Table:
     rows = []
     for index in range(min(ds.sizes["direction"], MOST_ROWS)):
-        one = ds.isel(direction=index)
-        error, doubt = float(one.auto_relative_error), float(one.reference_error)
-        exact = float(one.exact) == 1
+        row = ds.isel(direction=index)
+        error, doubt = float(row.auto_relative_error), float(row.reference_error)
+        exact = float(row.exact) == 1
         basis = "against double backward" if exact else "against products extrapolated to epsilon 0"
         basis += "; ± the error that it is estimated to have"
         if math.isnan(error):
             basis = "not measured yet"
-        elif not bool(one.auto_resolved):
+        elif not bool(row.auto_resolved):
             basis += ", which may be all of it"
-        epsilon, floor = alone(float(one.auto_epsilon), 2), alone(float(one.floor), 2)
+        epsilon, floor = alone(float(row.auto_epsilon), 2), alone(float(row.floor), 2)
         text = say(error, doubt, limits=NOT_NEGATIVE)
-        rows.append((str(one.direction.item()), text, epsilon, floor, basis))
+        rows.append((str(row.direction.item()), text, epsilon, floor, basis))
     head = ("direction", "error, automatic epsilon", "epsilon", "least by theorem 3.1", "")
     return _Table(head, rows, _left_out(ds.sizes["direction"]))
 
@@ -352,11 +352,11 @@ def _of_settings(ds: xr.Dataset, say: _Say) -> _Table:
     values, reference = ds[setting].values.tolist(), ds.attrs.get("reference")
     rows = []
     for index, value in enumerate(values[:MOST_ROWS]):
-        one = ds.isel({setting: index})
-        error = float(one.product_error)
+        row = ds.isel({setting: index})
+        error = float(row.product_error)
         words = ["the reference"] if value == reference else []
         words += ["the products are noise"] if error >= NOT_A_DERIVATIVE else []
-        distance = "0" if value == reference else apart_by(one)
+        distance = "0" if value == reference else apart_by(row)
         rows.append((alone(value, 4), distance, alone(error, 2), ", ".join(words)))
     notes = [
         "distance: between the mean spectra, over the range of the reference's Ritz values, and "
@@ -371,14 +371,14 @@ def _of_settings(ds: xr.Dataset, say: _Say) -> _Table:
 def _of_work(ds: xr.Dataset, say: _Say) -> _Table:
     rows = []
     for index in range(ds.sizes["work"]):
-        one = ds.isel(work=index)
-        reason = str(one.reason.item())
-        ratio, spread = float(one.ratio), float(one.spread)
+        row = ds.isel(work=index)
+        reason = str(row.reason.item())
+        ratio, spread = float(row.ratio), float(row.spread)
         time = "withheld" if reason else say(ratio, spread, limits=NOT_NEGATIVE)
-        memory = float(one.peak_memory) / 2**20
+        memory = float(row.peak_memory) / 2**20
         size = f"{memory:.1f}" if math.isfinite(memory) else "not measured"
-        counts = [f"{n:.0f}" if np.isfinite(n) else "–" for n in one.collectives.values.ravel()]
-        rows.append((str(one.work.item()), time, size, *counts, reason))
+        counts = [f"{n:.0f}" if np.isfinite(n) else "–" for n in row.collectives.values.ravel()]
+        rows.append((str(row.work.item()), time, size, *counts, reason))
     notes = [say_spread(ds) + "."] if "repetitions" in ds.attrs else []
     for index in range(ds.sizes.get("depth", 0)):
         step = ds.isel(depth=index)
@@ -395,10 +395,10 @@ def _left_out(count: int) -> tuple[str, ...]:
     return (f"and {count - MOST_ROWS} more.",) if count > MOST_ROWS else ()
 
 
-def _row(one: xr.Dataset, name: str, say: _Say) -> tuple[str, str, str]:
+def _row(row: xr.Dataset, name: str, say: _Say) -> tuple[str, str, str]:
     """What stands in the columns of the name, the number, and its basis."""
-    text = say(float(one.value), float(one.uncertainty), limits=limits_of(name), ends=ends_of(one))
-    return name.replace("_", " "), text, str(one.basis.item())
+    text = say(float(row.value), float(row.uncertainty), limits=limits_of(name), ends=ends_of(row))
+    return name.replace("_", " "), text, str(row.basis.item())
 
 
 def format_summary(summary: xr.Dataset) -> str:
@@ -413,8 +413,11 @@ def format_summary(summary: xr.Dataset) -> str:
         place.
     """
     rows = _of_quantities(summary, written).rows
-    known = np.isfinite(summary.value.values)
-    rows = [row if told else (row[0], row[2], "") for row, told in zip(rows, known, strict=True)]
+    has_value = np.isfinite(summary.value.values)
+    rows = [
+        row if is_finite else (row[0], row[2], "")
+        for row, is_finite in zip(rows, has_value, strict=True)
+    ]
     return _as_text(_Table(("", "", ""), rows), width=0)
 
 

@@ -60,27 +60,33 @@ def distances(ds: xr.Dataset, *, reference: float | None = None) -> xr.Dataset:
     ds = as_run(ds, "alpha", (setting, "probe", "step"))
     settings = ds[setting].values
     errors = ds.error.max(["probe", "step"])
-    place = _reference(ds, setting, reference, errors)
+    reference_index = _reference(ds, setting, reference, errors)
     spectra = [spectrum(ds, setting, index) for index in range(len(settings))]
-    base = spectra[place]
+    base = spectra[reference_index]
     if base is None or not bool(base.finished.any()):
         raise NotMeasuredError(
-            f"the reference, {setting}={settings[place]:g}, has no finished probe yet; wait for "
-            "it, or choose another reference."
+            f"the reference, {setting}={settings[reference_index]:g}, has no finished "
+            "probe yet; wait for it, or choose another reference."
         )
     width = quadrature.extent(base.node.values) or np.nan
     half = max(ds.sizes["step"] // 2, 1)
     coarse = [spectrum(ds, setting, index, steps=half) for index in range(len(settings))]
-    apart = [
-        distance((one, rough), (base, coarse[place]))
-        for one, rough in zip(spectra, coarse, strict=True)
+    entries = [
+        distance((full, rough), (base, coarse[reference_index]))
+        for full, rough in zip(spectra, coarse, strict=True)
     ]
-    rows = np.array([(one.distance, one.low, one.high, one.resolution) for one in apart])
+    rows = np.array(
+        [(entry.distance, entry.low, entry.high, entry.resolution) for entry in entries]
+    )
     attrs = {
         **ds.attrs,
-        "reference": float(settings[place]),
+        "reference": float(settings[reference_index]),
         "level": LEVEL,
-        "copies": sum(copies_in(one) for one in spectra if one is not None),
+        "copies": sum(
+            copies_in(nodes_and_weights)
+            for nodes_and_weights in spectra
+            if nodes_and_weights is not None
+        ),
         "comment": COMMENT,
     }
     units = {"units": str(ds.alpha.attrs.get("units", "loss"))}
@@ -119,8 +125,8 @@ def spectrum(
     ds: xr.Dataset, setting: str, index: int, *, steps: int | None = None
 ) -> xr.Dataset | None:
     """Quadrature of all probes at a setting, as `analysis.ritz.ritz` gives it; None before it."""
-    one = ds.isel({setting: index})
-    return ritz(one, steps=steps) if bool(np.isfinite(one.alpha.isel(step=0)).any()) else None
+    part = ds.isel({setting: index})
+    return ritz(part, steps=steps) if bool(np.isfinite(part.alpha.isel(step=0)).any()) else None
 
 
 class Distance(NamedTuple):
@@ -139,13 +145,13 @@ class Distance(NamedTuple):
     resolution: float
 
 
-NOTHING = Distance(np.nan, np.nan, np.nan, np.nan)
+_NOTHING = Distance(np.nan, np.nan, np.nan, np.nan)
 
 Spectra = tuple[xr.Dataset | None, xr.Dataset | None]
 """Quadratures of a run as `analysis.ritz.ritz` gives them: of all steps, and of half of them."""
 
 
-def distance(found: Spectra, base: Spectra) -> Distance:
+def distance(compared: Spectra, base: Spectra) -> Distance:
     """Wasserstein distance of two spectra, each the mean over probes.
 
     Of independent differences d_i between cumulative distributions the integral of |mean d_i| is
@@ -154,21 +160,21 @@ def distance(found: Spectra, base: Spectra) -> Distance:
     (Kantorovich and Rubinstein). The truth lies between what both average to.
 
     Args:
-        found: Spectra of a run; None for what is not measured yet.
+        compared: Spectra of a run; None for what is not measured yet.
         base: Those of the other. Probes are paired in order: of the same probe in both, what it
             scatters by cancels.
 
     Returns:
         Of the probes that are whole in both. One probe has no ends.
     """
-    whole = _whole(found[0], base[0])
-    pairs = _pairs(found[0], base[0], whole)
+    whole = _whole(compared[0], base[0])
+    pairs = _pairs(compared[0], base[0], whole)
     if not pairs:
-        return NOTHING
+        return _NOTHING
     over, each, under = _estimates(pairs)
     if len(pairs) == 1:
         return Distance(over, np.nan, np.nan, np.nan)
-    rough, _, _ = _estimates(_pairs(found[1], base[1], whole))
+    rough, _, _ = _estimates(_pairs(compared[1], base[1], whole))
     resolution = abs(over - rough)
     below, above = (reach(samples, LEVEL) for samples in (under, each))
     least = max(float(under.mean()), 0.0)
@@ -183,20 +189,20 @@ def distance(found: Spectra, base: Spectra) -> Distance:
 Pair = tuple[quadrature.Ritz, quadrature.Ritz]
 
 
-def _whole(found: xr.Dataset | None, base: xr.Dataset | None) -> list[int]:
+def _whole(compared: xr.Dataset | None, base: xr.Dataset | None) -> list[int]:
     """Positions of the probes that are whole in both."""
-    if found is None or base is None:
+    if compared is None or base is None:
         return []
-    count = min(found.sizes["probe"], base.sizes["probe"])
-    both = found.finished.values[:count] & base.finished.values[:count]
+    count = min(compared.sizes["probe"], base.sizes["probe"])
+    both = compared.finished.values[:count] & base.finished.values[:count]
     return [int(index) for index in np.flatnonzero(both)]
 
 
-def _pairs(found: xr.Dataset | None, base: xr.Dataset | None, probes: list[int]) -> list[Pair]:
-    if found is None or base is None:
+def _pairs(compared: xr.Dataset | None, base: xr.Dataset | None, probes: list[int]) -> list[Pair]:
+    if compared is None or base is None:
         return []
-    one, other = rules_of(found), rules_of(base)
-    return [(one[probe], other[probe]) for probe in probes]
+    rules, base_rules = rules_of(compared), rules_of(base)
+    return [(rules[probe], base_rules[probe]) for probe in probes]
 
 
 def _estimates(pairs: list[Pair]) -> tuple[float, Array, Array]:
@@ -252,26 +258,29 @@ def measured_settings(ds: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         NotMeasuredError: No probe is finished yet.
     """
     setting = setting_of(ds)
-    found = [spectrum(ds, setting, index) for index in range(ds.sizes[setting])]
-    known = [one is not None and bool(one.finished.any()) for one in found]
-    if not any(known):
+    spectra = [spectrum(ds, setting, index) for index in range(ds.sizes[setting])]
+    has_finished = [
+        nodes_and_weights is not None and bool(nodes_and_weights.finished.any())
+        for nodes_and_weights in spectra
+    ]
+    if not any(has_finished):
         raise NotMeasuredError(
             "no probe is finished yet at any setting; wait for the first, or read the run's error "
             "if it has ended."
         )
-    part = ds.isel({setting: np.flatnonzero(known)})
+    part = ds.isel({setting: np.flatnonzero(has_finished)})
     settings = part[setting].values
-    told = setting == "fraction" or bool(np.isfinite(part.error).any())
-    reference = None if told else float(settings[len(settings) // 2])
+    has_errors = setting == "fraction" or bool(np.isfinite(part.error).any())
+    reference = None if has_errors else float(settings[len(settings) // 2])
     return part, distances(part, reference=reference)
 
 
-def apart_by(one: xr.Dataset) -> str:
+def apart_by(row: xr.Dataset) -> str:
     """A distance over the range with its interval, such as "1.2 % (0.8 – 1.9 %)".
 
     Args:
-        one: A setting's entry of `analysis.sweep.distances`.
+        row: A setting's entry of `analysis.sweep.distances`.
     """
-    text = share(float(one.relative_distance))
-    ends = float(one.relative_low), float(one.relative_high)
+    text = share(float(row.relative_distance))
+    ends = float(row.relative_low), float(row.relative_high)
     return f"{text} ({between(*ends)})" if math.isfinite(ends[1]) else text

@@ -89,8 +89,8 @@ def say_student(probes: int, level: float) -> str:
 
 Array = NDArray[np.float64]
 
-SKEW = 0.6  # see `hutchinson`
-SKEWED = 0.1  # of the interval's reach, from which the widening for skewness is said
+_SKEW = 0.6  # see `hutchinson`
+_SKEWED = 0.1  # of the interval's reach, from which the widening for skewness is said
 
 
 def hutchinson(ds: xr.Dataset) -> dict[str, Interval]:
@@ -189,8 +189,8 @@ def say_jump(errors: Array) -> str:
     )
 
 
-def _both(one: Interval) -> dict[str, Interval]:
-    return {"trace": one, "frobenius_norm": one}
+def _both(interval: Interval) -> dict[str, Interval]:
+    return {"trace": interval, "frobenius_norm": interval}
 
 
 def _trace(samples: Array, skewness: float, own: float, note: str) -> Interval:
@@ -198,10 +198,10 @@ def _trace(samples: Array, skewness: float, own: float, note: str) -> Interval:
     if probes == 1:
         return without("1 probe: no spread, hence no interval", value)
     to_either_side = reach(samples, LEVEL)
-    wider = SKEW * abs(skewness) / np.sqrt(probes)
+    wider = _SKEW * abs(skewness) / np.sqrt(probes)
     below, above = (1.0, 1 + wider) if skewness > 0 else (1 + wider, 1.0)
     basis = say_student(probes, LEVEL)
-    if wider >= SKEWED:
+    if wider >= _SKEWED:
         basis += f", wider {'above' if skewness > 0 else 'below'} as few eigenvalues carry it"
     low, high = value - below * to_either_side - own, value + above * to_either_side + own
     return Interval(value, low, high, LEVEL, basis + note)
@@ -229,11 +229,11 @@ def _skewness(ds: xr.Dataset, parameters: float) -> float:
     first, second = (ds.alpha.values[:, step] for step in (0, 1))
     coupling = ds.beta.values[:, 0] ** 2
     second = np.where(coupling > 0, second, 0.0)  # after a breakdown nothing follows
-    known = np.isfinite(second)
-    if not known.any():
+    finite = np.isfinite(second)
+    if not finite.any():
         return 0.0
     centre = first.mean()
-    a, b, c = (first - centre)[known], coupling[known], (second - centre)[known]
+    a, b, c = (first - centre)[finite], coupling[finite], (second - centre)[finite]
     square = parameters * float(np.mean(a**2 + b))
     cube = parameters * float(np.mean(a**3 + 2 * a * b + c * b))  # e_1' (T - centre)^3 e_1
     return 8 * cube / (2 * square) ** 1.5 if square > 0 else 0.0

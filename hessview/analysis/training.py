@@ -55,13 +55,13 @@ def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
             sizes that cannot be joined.
         RecordError: There is no density run that carries a training step.
     """
-    found = _by_step(as_datasets(runs))
-    if not found:
+    by_training_step = _by_training_step(as_datasets(runs))
+    if not by_training_step:
         raise RecordError(
             "no density run carries a training step; let the script call "
             "job.poll(training_step=step), and ask for densities meanwhile."
         )
-    ordered = [found[step] for step in sorted(found)]
+    ordered = [by_training_step[training_step] for training_step in sorted(by_training_step)]
     _check_same(ordered)
     probes = max(ds.sizes["probe"] for ds in ordered)
     steps = max(ds.sizes["step"] for ds in ordered)
@@ -74,7 +74,7 @@ def join_training(runs: xr.DataTree | Iterable[xr.Dataset]) -> xr.Dataset:
     whole = {"probe": np.arange(probes), "step": np.arange(1, steps + 1)}
     names = [str(name) for name in ordered[0].data_vars if all(name in ds for ds in ordered)]
     padded = [ds[names].drop_attrs().reindex(whole) for ds in ordered]
-    joined = xr.concat(padded, xr.Variable("training_step", sorted(found)), join="exact")
+    joined = xr.concat(padded, xr.Variable("training_step", sorted(by_training_step)), join="exact")
     for name in (*names, *whole):
         joined[name].attrs = ordered[0][name].attrs
     joined.training_step.attrs = {"units": "1", "long_name": "step of the training"}
@@ -124,21 +124,21 @@ def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
         RecordError: Not joined by `join_training`.
     """
     _check_joined(ds)
-    one = ds.isel(training_step=index)
+    row = ds.isel(training_step=index)
     own = {
-        **json.loads(ds.attrs.get("of_runs", "{}")).get(str(int(one.training_step)), {}),
-        "run": str(one.run.item()),
-        "state": str(one.state.item()),
-        "training_step": int(one.training_step),
-        **{name: float(one[name]) for name in ("loss", "gradient_norm") if one[name].notnull()},
+        **json.loads(ds.attrs.get("of_runs", "{}")).get(str(int(row.training_step)), {}),
+        "run": str(row.run.item()),
+        "state": str(row.state.item()),
+        "training_step": int(row.training_step),
+        **{name: float(row[name]) for name in ("loss", "gradient_norm") if row[name].notnull()},
     }
-    if marks := str(one.fingerprints.item()) if ATTRIBUTE in one.coords else "":
+    if marks := str(row.fingerprints.item()) if ATTRIBUTE in row.coords else "":
         own[ATTRIBUTE] = marks
-    sizes = {"probe": slice(int(one.probes)), "step": slice(int(one.steps))}
+    sizes = {"probe": slice(int(row.probes)), "step": slice(int(row.steps))}
     extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm", ATTRIBUTE]
     shared = {key: value for key, value in ds.attrs.items() if key != "of_runs"}
-    found: xr.Dataset = one.isel(sizes).drop_vars(extra, errors="ignore").drop_attrs(deep=False)
-    return found.assign_attrs({**shared, **own})
+    run: xr.Dataset = row.isel(sizes).drop_vars(extra, errors="ignore").drop_attrs(deep=False)
+    return run.assign_attrs({**shared, **own})
 
 
 def each_run(ds: xr.Dataset) -> list[xr.Dataset]:
@@ -189,16 +189,16 @@ def _summary(ds: xr.Dataset) -> xr.Dataset:
         )
 
 
-def _by_step(runs: Iterable[xr.Dataset]) -> dict[int, xr.Dataset]:
-    found: dict[int, xr.Dataset] = {}
+def _by_training_step(runs: Iterable[xr.Dataset]) -> dict[int, xr.Dataset]:
+    by_training_step: dict[int, xr.Dataset] = {}
     for ds in runs:
-        step = ds.attrs.get("training_step")
-        if step is None or command_in(ds.attrs) != Density.name:
+        training_step = ds.attrs.get("training_step")
+        if training_step is None or command_in(ds.attrs) != Density.name:
             continue
-        known = found.get(int(step))
-        if known is None or _readings(ds) >= _readings(known):
-            found[int(step)] = ds
-    return found
+        previous = by_training_step.get(int(training_step))
+        if previous is None or _readings(ds) >= _readings(previous):
+            by_training_step[int(training_step)] = ds
+    return by_training_step
 
 
 def _readings(ds: xr.Dataset) -> int:
