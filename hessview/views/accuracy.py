@@ -13,9 +13,9 @@ from hessview.record.datasets import as_dataset
 from hessview.views.theme import LIGHT, heading, template
 
 COLOURS = ("accent", "ritz", "running", "good", "warn")
-SIGNS = "★ automatic ε · × predicted optimum · hollow: not resolved"
-POINTS = 121  # of a predicted curve
-HEADROOM = 1.5  # decades above an error of 1, and room below the least
+_SIGNS = "★ automatic ε · × predicted optimum · hollow: not resolved"
+_POINTS = 121  # of a predicted curve
+_HEADROOM = 1.5  # decades above an error of 1, and room below the least
 
 
 def accuracy(ds: xr.Dataset) -> go.Figure:
@@ -38,26 +38,28 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
     Reference: theorem 3.1 of Granziol & Juarev, arXiv 2602.00816.
     """
     ds = as_dataset(ds)
-    found = theory(ds)
+    predictions = theory(ds)
     begun = np.flatnonzero(np.isfinite(ds.auto_epsilon.values))
     if not len(begun):
         raise RecordError(
             "no product is measured yet; wait for the first reading, or read the run's error if "
             "it has ended."
         )
-    steps = _range(ds)
-    dense = theory(ds, epsilons=np.geomspace(*steps, POINTS))
+    epsilons = _range(ds)
+    dense = theory(ds, epsilons=np.geomspace(*epsilons, _POINTS))
     traces: list[dict[str, Any]] = []
     for index in begun.tolist():
         name = str(ds.direction.values[index])
         colour = LIGHT[COLOURS[index % len(COLOURS)]]
-        one = xr.merge([ds.isel(direction=index), found.isel(direction=index)], compat="override")
+        row = xr.merge(
+            [ds.isel(direction=index), predictions.isel(direction=index)], compat="override"
+        )
         for trace in (
             _predicted(dense.isel(direction=index)),
-            _reference(one, steps),
-            _measured(one, name),
-            _optimum(one),
-            _automatic(one),
+            _reference(row, epsilons),
+            _measured(row, name),
+            _optimum(row),
+            _automatic(row),
         ):
             trace["line"] = {**trace.get("line", {}), "color": colour}
             if "marker" in trace:
@@ -66,7 +68,7 @@ def accuracy(ds: xr.Dataset) -> go.Figure:
             trace["meta"] |= {"direction": name}
             traces.append(trace)
     _name_once(traces)
-    return go.Figure(traces, _layout(ds, traces, steps))
+    return go.Figure(traces, _layout(ds, traces, epsilons))
 
 
 def describe(ds: xr.Dataset) -> str:
@@ -80,9 +82,9 @@ def describe(ds: xr.Dataset) -> str:
     """
     exact = ds.exact.values[np.isfinite(ds.exact.values)]
     if exact.all():
-        return f"against double backward in float64 · {SIGNS}"
+        return f"against double backward in float64 · {_SIGNS}"
     error = float(ds.reference_error.where(ds.exact == 0).max())
-    return f"against extrapolated products, themselves good to {error:.1g} · {SIGNS}"
+    return f"against extrapolated products, themselves good to {error:.1g} · {_SIGNS}"
 
 
 def _range(ds: xr.Dataset) -> tuple[float, float]:
@@ -91,13 +93,13 @@ def _range(ds: xr.Dataset) -> tuple[float, float]:
     return float(every.min()) / 1.5, float(every.max()) * 1.5
 
 
-def _measured(one: xr.Dataset, name: str) -> dict[str, Any]:
-    resolved = one.resolved.values.astype(bool)
-    rows = np.column_stack([one.error.values, one.rho.values, one.cosine.values])
+def _measured(row: xr.Dataset, name: str) -> dict[str, Any]:
+    resolved = row.resolved.values.astype(bool)
+    rows = np.column_stack([row.error.values, row.rho.values, row.cosine.values])
     return {
         "type": "scatter",
-        "x": one.epsilon.values,
-        "y": one.relative_error.values,
+        "x": row.epsilon.values,
+        "y": row.relative_error.values,
         "customdata": rows,
         "name": name,
         "meta": {"role": "measured"},
@@ -131,13 +133,13 @@ def _predicted(dense: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _reference(one: xr.Dataset, steps: tuple[float, float]) -> dict[str, Any]:
+def _reference(row: xr.Dataset, epsilons: tuple[float, float]) -> dict[str, Any]:
     """The reference's own error, where it is large enough to be seen."""
-    drawn = float(one.exact) == 0
+    drawn = float(row.exact) == 0
     return {
         "type": "scatter",
-        "x": list(steps) if drawn else [],
-        "y": [float(one.reference_error)] * 2 if drawn else [],
+        "x": list(epsilons) if drawn else [],
+        "y": [float(row.reference_error)] * 2 if drawn else [],
         "name": "error of the reference",
         "meta": {"role": "reference"},
         "mode": "lines",
@@ -147,12 +149,12 @@ def _reference(one: xr.Dataset, steps: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def _optimum(one: xr.Dataset) -> dict[str, Any]:
-    known = math.isfinite(float(one.floor))
+def _optimum(row: xr.Dataset) -> dict[str, Any]:
+    drawn = math.isfinite(float(row.floor))
     return {
         "type": "scatter",
-        "x": [float(one.optimum)] if known else [],
-        "y": [float(one.floor)] if known else [],
+        "x": [float(row.optimum)] if drawn else [],
+        "y": [float(row.floor)] if drawn else [],
         "name": "predicted optimum and floor",
         "meta": {"role": "optimum"},
         "mode": "markers",
@@ -162,13 +164,13 @@ def _optimum(one: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _automatic(one: xr.Dataset) -> dict[str, Any]:
-    bound = "" if bool(one.auto_resolved) else "at most about "
+def _automatic(row: xr.Dataset) -> dict[str, Any]:
+    bound = "" if bool(row.auto_resolved) else "at most about "
     return {
         "type": "scatter",
-        "x": [float(one.auto_epsilon)],
-        "y": [float(one.auto_relative_error)],
-        "customdata": [[float(one.auto_error), float(one.auto_rho), bound]],
+        "x": [float(row.auto_epsilon)],
+        "y": [float(row.auto_relative_error)],
+        "customdata": [[float(row.auto_error), float(row.auto_rho), bound]],
         "name": "automatic ε",
         "meta": {"role": "automatic"},
         "mode": "markers",
@@ -180,20 +182,20 @@ def _automatic(one: xr.Dataset) -> dict[str, Any]:
 
 
 def _layout(
-    ds: xr.Dataset, traces: list[dict[str, Any]], steps: tuple[float, float]
+    ds: xr.Dataset, traces: list[dict[str, Any]], epsilons: tuple[float, float]
 ) -> dict[str, Any]:
     drawn = ("measured", "automatic", "reference")
     errors = np.concatenate([trace["y"] for trace in traces if trace["meta"]["role"] in drawn])
     errors = errors[np.isfinite(errors) & (errors > 0)]
     low = math.log10(float(errors.min(initial=1.0))) - 0.3
-    high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, HEADROOM)
+    high = min(math.log10(float(errors.max(initial=1e-6))) + 0.5, _HEADROOM)
     return {
         "template": template(),
         **heading("Accuracy of products over ε", ds.attrs, describe(ds), body=400),
         "xaxis": {
             "title": {"text": "ε along a unit vector"},
             "type": "log",
-            "range": [math.log10(step) for step in steps],
+            "range": [math.log10(epsilon) for epsilon in epsilons],
             "dtick": 1,
         },
         "yaxis": {

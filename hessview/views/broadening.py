@@ -81,10 +81,10 @@ def axis(name: str, nodes: ArrayLike) -> Axis:
     Raises:
         InputError: No such axis.
     """
-    for known in AXES:
-        if name == known:
+    for axis_name in AXES:
+        if name == axis_name:
             largest = float(np.nanmax(np.abs(nodes)))
-            return Axis(known, RESOLUTION * largest if largest else 1.0)
+            return Axis(axis_name, RESOLUTION * largest if largest else 1.0)
     raise InputError(f"axis={name!r} is not allowed; use one of {list(AXES)}.")
 
 

@@ -58,78 +58,90 @@ def compare(
     broadening.check_sigma(sigma)
     measured_runs, differences = comparison(runs, reference=reference)
     spectra = [ritz(ds) for ds in measured_runs]
-    nodes = np.concatenate([rule.nodes for found in spectra for rule in rules_of(found)])
-    on = broadening.axis(axis, nodes)
+    nodes = np.concatenate([rule.nodes for spectrum in spectra for rule in rules_of(spectrum)])
+    x_axis = broadening.axis(axis, nodes)
     own = [
-        broadening.default_sigma(on, found.node.values, int(found.steps.max())) for found in spectra
+        broadening.default_sigma(x_axis, spectrum.node.values, int(spectrum.steps.max()))
+        for spectrum in spectra
     ]
     coarse = differences.coarse.values
-    width = sigma or max(one for one, rough in zip(own, coarse, strict=True) if not rough)
+    width = sigma or max(
+        own_width for own_width, rough in zip(own, coarse, strict=True) if not rough
+    )
     widths = [
-        max(one, width) if rough and sigma is None else width
-        for one, rough in zip(own, coarse, strict=True)
+        max(own_width, width) if rough and sigma is None else width
+        for own_width, rough in zip(own, coarse, strict=True)
     ]
-    grid = broadening.grid(on, nodes, width)
-    drawn = [shown(found) for found in spectra]
-    curves = [mean(found, on, grid, one) for found, one in zip(drawn, widths, strict=True)]
-    bottom, top = limits(curves, drawn, on, grid)
-    figure = recipe(differences, broadening.say_sigma(on, width))
-    eigenvalues = on.eigenvalue(grid)
+    grid = broadening.grid(x_axis, nodes, width)
+    drawn = [shown(spectrum) for spectrum in spectra]
+    curves = [
+        mean(spectrum, x_axis, grid, curve_width)
+        for spectrum, curve_width in zip(drawn, widths, strict=True)
+    ]
+    bottom, top = limits(curves, drawn, x_axis, grid)
+    figure = recipe(differences, broadening.say_sigma(x_axis, width))
+    eigenvalues = x_axis.eigenvalue(grid)
     for index, (trace, curve) in enumerate(zip(figure["data"], curves, strict=True)):
-        kept = seen(on, grid, ends(differences.isel(run=index), spectra[index]))
+        kept = seen(x_axis, grid, ends(differences.isel(run=index), spectra[index]))
         y = np.maximum(curve[kept], bottom / MARGIN)
         trace |= {"x": grid[kept], "y": y, "customdata": eigenvalues[kept]}
     layout = figure["layout"]
-    layout["xaxis"] |= broadening.ticks(on, nodes)
+    layout["xaxis"] |= broadening.ticks(x_axis, nodes)
     layout |= {
-        "meta": {"axis": on.name, "scale": on.scale, "sigma": width},
+        "meta": {"axis": x_axis.name, "scale": x_axis.scale, "sigma": width},
         "yaxis": density_axis(bottom, top),
-        "shapes": [strip(float(on.coordinate(on.scale)), on.scale)],
+        "shapes": [strip(float(x_axis.coordinate(x_axis.scale)), x_axis.scale)],
     }
     return go.Figure(figure)
 
 
-def ends(one: xr.Dataset, quadrature: xr.Dataset) -> tuple[float, float]:
+def ends(row: xr.Dataset, quadrature: xr.Dataset) -> tuple[float, float]:
     """Between which eigenvalues a run's spectrum was seen.
 
     Args:
-        one: The run's row of `analysis.compare`.
+        row: The run's row of `analysis.compare`.
         quadrature: Its quadrature, as `analysis.ritz.ritz` gives it.
 
     Returns:
         Its extremes with their uncertainties, and the outermost Ritz values.
     """
     low, high = float(np.nanmin(quadrature.node.values)), float(np.nanmax(quadrature.node.values))
-    least = float(one.smallest - one.smallest_uncertainty)
-    most = float(one.largest + one.largest_uncertainty)
+    least = float(row.smallest - row.smallest_uncertainty)
+    most = float(row.largest + row.largest_uncertainty)
     return float(np.fmin(low, least)), float(np.fmax(high, most))  # NaN where it is withheld
 
 
-def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
+def recipe(differences: xr.Dataset, words: str = "") -> dict[str, Any]:
     """The figure of `compare` without what is computed from coefficients: a page does that.
 
     Args:
-        apart: How the runs compare, as `analysis.compare` gives it.
+        differences: How the runs compare, as `analysis.compare` gives it.
         words: What its subtitle tells besides the number of runs.
 
     Returns:
         data, a trace for each run without arrays, and layout, in which ranges and ticks of the
         axes and the place of the strip around zero are still to be set.
     """
-    rows = [apart.isel(run=index) for index in range(apart.sizes["run"])]
-    left = int(apart.attrs["left_out"])
+    rows = [differences.isel(run=index) for index in range(differences.sizes["run"])]
+    left = int(differences.attrs["left_out"])
     missing = f"{left} left out, nothing measured" if left else ""
     subtitle = " · ".join(
-        filter(None, [counted(apart.sizes["run"], "run"), missing, say_mixed(apart), words])
+        filter(
+            None, [counted(differences.sizes["run"], "run"), missing, say_mixed(differences), words]
+        )
     )
     return {
         "data": [
-            _trace(row, index, str(apart.attrs["reference"])) for index, row in enumerate(rows)
+            _trace(row, index, str(differences.attrs["reference"]))
+            for index, row in enumerate(rows)
         ],
         "layout": {
             "template": template(),
             **heading(
-                "Comparison of spectra", apart.attrs, subtitle, body=400 + LINE * apart.sizes["run"]
+                "Comparison of spectra",
+                differences.attrs,
+                subtitle,
+                body=400 + LINE * differences.sizes["run"],
             ),
             "xaxis": {"title": {"text": "eigenvalue λ"}},
             "yaxis": density_axis(0.1, 1.0),
@@ -140,38 +152,38 @@ def recipe(apart: xr.Dataset, words: str = "") -> dict[str, Any]:
     }
 
 
-def say_mixed(apart: xr.Dataset) -> str:
+def say_mixed(differences: xr.Dataset) -> str:
     """That not all runs measured one matrix, if so, which is set apart, and what was merged.
 
     Args:
-        apart: How the runs compare, as `analysis.compare` gives it.
+        differences: How the runs compare, as `analysis.compare` gives it.
 
     Returns:
         Plain text, "" where there is nothing to say.
     """
-    differing = [str(text) for text in apart.matrix.values if text]
+    differing = [str(text) for text in differences.matrix.values if text]
     parts = []
     if differing:
         names = ", ".join(dict.fromkeys(word for text in differing for word in text.split(", ")))
-        parts.append(f"{len(differing)} differ from {apart.attrs['reference']!r} in {names}")
-    if count := int(apart.coarse.sum()):
+        parts.append(f"{len(differing)} differ from {differences.attrs['reference']!r} in {names}")
+    if count := int(differences.coarse.sum()):
         parts.append(f"{count} of too few steps for this width, with its own")
-    parts.append(say_copies(int(apart.copies.sum())))
+    parts.append(say_copies(int(differences.copies.sum())))
     return BAR.join(filter(None, parts))
 
 
-def _trace(one: xr.Dataset, index: int, reference: str) -> dict[str, Any]:
-    name, whole = str(one.run.item()), bool(one.whole)
-    dash = ("solid", "dash")[index // len(SERIES) % 2] if whole and not one.coarse else "dot"
+def _trace(row: xr.Dataset, index: int, reference: str) -> dict[str, Any]:
+    name, whole = str(row.run.item()), bool(row.whole)
+    dash = ("solid", "dash")[index // len(SERIES) % 2] if whole and not row.coarse else "dot"
     far = "not known yet"
-    if np.isfinite(one.distance):
-        far = written(float(one.distance), float(one.distance_high - one.distance))
-        if np.isfinite(one.distance_low):
-            far = " to ".join(span(float(one.distance_low), float(one.distance_high)))
+    if np.isfinite(row.distance):
+        far = written(float(row.distance), float(row.distance_high - row.distance))
+        if np.isfinite(row.distance_low):
+            far = " to ".join(span(float(row.distance_low), float(row.distance_high)))
     note = "" if whole else " (no whole probe yet)"
-    if one.coarse:
+    if row.coarse:
         note += " (coarse, own σ)"
-    other = f"<br>differs in {html.escape(str(one.matrix.item()))}" if one.matrix.item() else ""
+    other = f"<br>differs in {html.escape(str(row.matrix.item()))}" if row.matrix.item() else ""
     return {
         "type": "scatter",
         "name": html.escape(name, quote=False) + note,
@@ -204,12 +216,12 @@ def shown(quadrature: xr.Dataset) -> xr.Dataset:
     return quadrature.isel(probe=whole if len(whole) else longest)
 
 
-def mean(quadrature: xr.Dataset, on: broadening.Axis, grid: Array, sigma: float) -> Array:
+def mean(quadrature: xr.Dataset, axis: broadening.Axis, grid: Array, sigma: float) -> Array:
     """Mean density over all probes of a quadrature.
 
     Args:
         quadrature: Quadrature over (probe, position), as `shown` gives it.
-        on: The axis.
+        axis: The axis.
         grid: Coordinates along it, shape (point,).
         sigma: Kernel width in units of the eigenvalue.
 
@@ -217,7 +229,7 @@ def mean(quadrature: xr.Dataset, on: broadening.Axis, grid: Array, sigma: float)
         Density per unit of eigenvalue at each coordinate, shape (point,).
     """
     rows = [
-        broadening.broaden(on, rule.nodes, rule.weights, grid, sigma)
+        broadening.broaden(axis, rule.nodes, rule.weights, grid, sigma)
         for rule in rules_of(quadrature)
     ]
     return np.asarray(np.mean(rows, axis=0))

@@ -15,11 +15,11 @@ from hessview.views.density import LOCATED, merged
 from hessview.views.theme import BAR, LIGHT, heading, template
 from hessview.wording import counted
 
-ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
-HEIGHT = 570
+_ROOM = {"y": (0.7, 1.0), "y2": (0.39, 0.65), "y3": (0.0, 0.34)}
+_HEIGHT = 570
 TICKS, EDGE = 6, 0.04  # of the bounds' axis: most of them, and the share beyond the outermost
-BELOW = 112  # pixels: ticks, title and legend
-LOWEST = {"xaxis": "x3", "yaxis": "y3"}
+_BELOW = 112  # pixels: ticks, title and legend
+_LOWEST = {"xaxis": "x3", "yaxis": "y3"}
 ENDS = (("largest", "accent", "y"), ("smallest", "ritz", "y2"))
 ROUNDING = float(np.finfo(np.float64).eps)  # share of the largest Ritz value, below which is noise
 
@@ -51,23 +51,25 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
     Reference: Parlett, The Symmetric Eigenvalue Problem (1998), 13.2.
     """
     ds = as_dataset(ds)
-    found = settled(ds, probe=probe, extremes=extremes)
-    norm = float(np.nanmax(np.abs(found.value)))
+    ritz_values = settled(ds, probe=probe, extremes=extremes)
+    norm = float(np.nanmax(np.abs(ritz_values.value)))
     floor = ROUNDING * (norm or 1.0)
     computed = []
     for end, _, _ in ENDS:
-        computed.append(_values(found.sel(end=end)))
+        computed.append(_values(ritz_values.sel(end=end)))
         computed.append(_bounds(computed[-1], floor))
-    stated = bounds(ds, found.attrs["probe"])
+    stated = bounds(ds, ritz_values.attrs["probe"])
     for end, _, _ in ENDS:
-        computed.append(_stated(stated.get(end, math.nan), found.sizes["step"]))
-    computed += [_skew(asymmetry(ds, found)), {}, {}]
+        computed.append(_stated(stated.get(end, math.nan), ritz_values.sizes["step"]))
+    computed += [_skew(asymmetry(ds, ritz_values)), {}, {}]
     figure = recipe(extremes)
     for trace, arrays in zip(figure["data"], computed, strict=True):
         trace.update(merged(trace, arrays))
     layout = figure["layout"]
-    above = heading("Convergence of the extremes", found.attrs, describe(found), body=HEIGHT)
-    layout |= above | {"margin": above["margin"] | {"b": BELOW}}
+    above = heading(
+        "Convergence of the extremes", ritz_values.attrs, describe(ritz_values), body=_HEIGHT
+    )
+    layout |= above | {"margin": above["margin"] | {"b": _BELOW}}
     lowest = [trace["y"] for trace in figure["data"] if trace.get("yaxis") == "y3"]
     layout["yaxis3"] |= _bound_axis(lowest)
     return go.Figure(figure)
@@ -87,7 +89,7 @@ def recipe(extremes: int) -> dict[str, Any]:
     for end, colour, axis in ENDS:
         traces.append(_line(end, colour, axis, f"{extremes} {end}" if extremes > 1 else end))
         role = {"role": f"{end}_residual"}
-        traces.append(traces[-1] | LOWEST | {"meta": role, "showlegend": False})
+        traces.append(traces[-1] | _LOWEST | {"meta": role, "showlegend": False})
     traces += [_bound(end, colour) for end, colour, _ in ENDS]
     return {"data": [*traces, _asymmetry(), *_legend_only()], "layout": _layout()}
 
@@ -102,18 +104,18 @@ def _bound_axis(curves: list[np.ndarray]) -> dict[str, Any]:
     return {"range": (low - beyond, high + beyond), "dtick": math.ceil((high - low) / TICKS)}
 
 
-def describe(found: xr.Dataset) -> str:
+def describe(ritz_values: xr.Dataset) -> str:
     """Which probe is shown and how far it got, in a line.
 
     Args:
-        found: What `analysis.ritz` gives.
+        ritz_values: What `analysis.ritz` gives.
 
     Returns:
         Plain text.
     """
-    step = found.sizes["step"]
-    copies = say_copies(int(found.copies[-1]))
-    parts = [f"Probe {found.attrs['probe'] + 1}", counted(step, "step"), copies]
+    step = ritz_values.sizes["step"]
+    copies = say_copies(int(ritz_values.copies[-1]))
+    parts = [f"Probe {ritz_values.attrs['probe'] + 1}", counted(step, "step"), copies]
     return BAR.join(filter(None, parts))
 
 
@@ -131,15 +133,15 @@ def bounds(ds: xr.Dataset, probe: int) -> dict[str, float]:
     """
     run = one_density(ds)
     extremes = of_probe(run, run.probe.values.tolist().index(probe)) or {}
-    return {end: one.bound for end, one in extremes.items() if not one.withheld}
+    return {end: extreme.bound for end, extreme in extremes.items() if not extreme.withheld}
 
 
-def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
+def asymmetry(ds: xr.Dataset, ritz_values: xr.Dataset) -> np.ndarray:
     """What each product of a probe leaves along earlier Lanczos vectors.
 
     Args:
         ds: Dataset of a density run.
-        found: What `analysis.ritz` gives for one of its probes.
+        ritz_values: What `analysis.ritz` gives for one of its probes.
 
     Returns:
         Shape (step,), in units of the loss; empty for records that lack it.
@@ -147,7 +149,9 @@ def asymmetry(ds: xr.Dataset, found: xr.Dataset) -> np.ndarray:
     if "asymmetry" not in ds:
         return np.zeros(0)
     rows = ds if "probe" in ds.dims else ds.expand_dims("probe")
-    values = rows.asymmetry.sel(probe=found.attrs["probe"]).values[: found.sizes["step"]]
+    values = rows.asymmetry.sel(probe=ritz_values.attrs["probe"]).values[
+        : ritz_values.sizes["step"]
+    ]
     return np.asarray(values) if np.isfinite(values).any() else np.zeros(0)
 
 
@@ -162,7 +166,7 @@ def _skew(values: np.ndarray) -> dict[str, Any]:
 def _asymmetry() -> dict[str, Any]:
     return {
         "type": "scatter",
-        **LOWEST,
+        **_LOWEST,
         "name": "asymmetry of the products",
         "meta": {"role": "asymmetry"},
         "mode": "lines",
@@ -171,12 +175,12 @@ def _asymmetry() -> dict[str, Any]:
     }
 
 
-def _values(one: xr.Dataset) -> dict[str, Any]:
+def _values(at_end: xr.Dataset) -> dict[str, Any]:
     """Ritz values of all ranks as one trace, with a gap after each rank."""
-    rank, step = np.meshgrid(one["rank"].values, one.step.values, indexing="ij")
+    rank, step = np.meshgrid(at_end["rank"].values, at_end.step.values, indexing="ij")
     columns = [
-        np.where(np.isfinite(one.value.values), values, np.nan)
-        for values in (step, one.value.values, rank, one.residual.values)
+        np.where(np.isfinite(at_end.value.values), values, np.nan)
+        for values in (step, at_end.value.values, rank, at_end.residual.values)
     ]
     x, y, ranks, residuals = (
         np.pad(c, ((0, 0), (0, 1)), constant_values=np.nan).ravel() for c in columns
@@ -210,18 +214,18 @@ def _bounds(values: dict[str, Any], floor: float) -> dict[str, Any]:
 
 
 def _stated(bound: float, steps: int) -> dict[str, Any]:
-    known = math.isfinite(bound) and bound > 0
+    drawn = math.isfinite(bound) and bound > 0
     return {
-        "x": np.array([0.5, steps + 0.5]) if known else np.zeros(0),
-        "y": np.full(2, bound) if known else np.zeros(0),
-        "showlegend": known,
+        "x": np.array([0.5, steps + 0.5]) if drawn else np.zeros(0),
+        "y": np.full(2, bound) if drawn else np.zeros(0),
+        "showlegend": drawn,
     }
 
 
 def _bound(end: str, colour: str) -> dict[str, Any]:
     return {
         "type": "scatter",
-        **LOWEST,
+        **_LOWEST,
         "name": f"{end}: bound with the products' errors",
         "meta": {"role": f"{end}_bound"},
         "mode": "lines",
@@ -255,18 +259,18 @@ def _layout() -> dict[str, Any]:
     fixed = {"automargin": False, "tickfont": {"size": 10}}
     hidden = {**fixed, "showticklabels": False, "matches": "x3", "title": {"text": ""}}
     return {
-        "height": HEIGHT,  # and that of a title above it, where there is one
+        "height": _HEIGHT,  # and that of a title above it, where there is one
         "margin": {"t": 0},
         "template": template(),
         "xaxis": {**hidden, "anchor": "y"},
         "xaxis2": {**hidden, "anchor": "y2"},
         "xaxis3": {**fixed, "title": {"text": "Lanczos step"}, "anchor": "y3"},
-        "yaxis": {**fixed, "title": {"text": "largest λ"}, "domain": ROOM["y"]},
-        "yaxis2": {**fixed, "title": {"text": "smallest λ"}, "domain": ROOM["y2"]},
+        "yaxis": {**fixed, "title": {"text": "largest λ"}, "domain": _ROOM["y"]},
+        "yaxis2": {**fixed, "title": {"text": "smallest λ"}, "domain": _ROOM["y2"]},
         "yaxis3": {
             **fixed,
             "title": {"text": "residual bound"},
-            "domain": ROOM["y3"],
+            "domain": _ROOM["y3"],
             "type": "log",
         },
         "hovermode": "closest",

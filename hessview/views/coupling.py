@@ -23,7 +23,7 @@ from hessview.wording import counted, limits_of, written
 
 ROW = 22  # pixels
 MOST_ROWS = 32  # that are so high; of more, all share the room of so many
-FINE = 60  # blocks; of more, cells are too small for gaps and crosses
+_FINE = 60  # blocks; of more, cells are too small for gaps and crosses
 
 
 def coupling(
@@ -51,30 +51,35 @@ def coupling(
     ds = as_dataset(ds)
     if row is not None:
         return coupling_row(ds, row, normalised=normalised, scale=scale)
-    found = coupling_summary(ds)
-    on = shown(found, normalised=normalised, scale=scale)
-    return go.Figure([_heatmap(found, on), _noisy(found), _rows(found)], _layout(found, normalised))
+    summary = coupling_summary(ds)
+    matrix = shown(summary, normalised=normalised, scale=scale)
+    return go.Figure(
+        [_heatmap(summary, matrix), _noisy(summary), _rows(summary)], _layout(summary, normalised)
+    )
 
 
-def headline(found: xr.Dataset) -> str:
+def headline(summary: xr.Dataset) -> str:
     """The numbers of the block-diagonal product, in a line.
 
     Args:
-        found: What `analysis.coupling.coupling_summary` gave.
+        summary: What `analysis.coupling.coupling_summary` gave.
 
     Returns:
         Plain text.
     """
-    if not np.isfinite(found.value).any():
+    if not np.isfinite(summary.value).any():
         return "block-diagonal product: no probe is finished yet"
     texts = {
         name: written(
-            float(one.value), float(one.uncertainty), limits=limits_of(name), ends=ends_of(one)
+            float(quantity.value),
+            float(quantity.uncertainty),
+            limits=limits_of(name),
+            ends=ends_of(quantity),
         )
-        for name in map(str, found["quantity"].values)
-        for one in [found.sel(quantity=name)]
+        for name in map(str, summary["quantity"].values)
+        for quantity in [summary.sel(quantity=name)]
     }
-    noise = float(found.noise.sel(quantity="block_error"))
+    noise = float(summary.noise.sel(quantity="block_error"))
     return (
         f"block-diagonal product: error {texts['block_error_pooled']} (ratio of means), "
         f"{texts['block_error']} (mean of ratios){BAR}"
@@ -83,21 +88,21 @@ def headline(found: xr.Dataset) -> str:
     )
 
 
-def warning(found: xr.Dataset) -> str:
+def warning(summary: xr.Dataset) -> str:
     """Why the block-diagonal numbers are not to be believed, "" if they are.
 
     Args:
-        found: What `analysis.coupling.coupling_summary` gave.
+        summary: What `analysis.coupling.coupling_summary` gave.
 
     Returns:
         Plain text.
     """
-    words = [str(word) for word in found.verdict.values]
-    kappa = found.sel(quantity="kappa")
+    words = [str(word) for word in summary.verdict.values]
+    kappa = summary.sel(quantity="kappa")
     if WORTHLESS in words:
         return (
             "Dominated by noise: two computations of Hv differ by "
-            f"{float(found.noise.sel(quantity='block_error')):.0%} of it, so these numbers say "
+            f"{float(summary.noise.sel(quantity='block_error')):.0%} of it, so these numbers say "
             "nothing about the model."
         )
     if CONTRADICTED in words:
@@ -107,38 +112,38 @@ def warning(found: xr.Dataset) -> str:
             "once in a hundred runs. Measure more probes, or with another seed."
         )
     if FEW in words:
-        names = [str(name) for name in found["quantity"].values[found.verdict.values == FEW]]
+        names = [str(name) for name in summary["quantity"].values[summary.verdict.values == FEW]]
         return (
             f"Too few probes to tell {', '.join(name.replace('_', ' ') for name in names)}: the "
-            f"{100 * found.attrs['level']:g} % intervals reach further than a tenth."
+            f"{100 * summary.attrs['level']:g} % intervals reach further than a tenth."
         )
     if DOUBTED in words:
         return "Blurred by noise: the spread over probes is not the whole error."
     return ""
 
 
-def _heatmap(found: xr.Dataset, on: Shown) -> dict[str, Any]:
-    names = [as_is(str(name)) for name in found.block.values]
+def _heatmap(summary: xr.Dataset, matrix: Shown) -> dict[str, Any]:
+    names = [as_is(str(name)) for name in summary.block.values]
     rows, columns = np.meshgrid(names, names, indexing="ij")
-    gap = int(len(names) <= FINE)
+    gap = int(len(names) <= _FINE)
     layers = [
         rows,
         columns,
-        found.coefficient.values,
-        found.frobenius.values,
-        found.frobenius_spread.values,
-        found.frobenius_noise.values,
-        found.verdict_of_cell.values,
+        summary.coefficient.values,
+        summary.frobenius.values,
+        summary.frobenius_spread.values,
+        summary.frobenius_noise.values,
+        summary.verdict_of_cell.values,
     ]
     return {
         "type": "heatmap",
-        "z": on.colours,
+        "z": matrix.colours,
         "x": np.arange(len(names)),
         "y": np.arange(len(names)),
-        "zmin": on.ends[0],
-        "zmax": on.ends[1],
+        "zmin": matrix.ends[0],
+        "zmax": matrix.ends[1],
         "colorscale": [[0, LIGHT["grid"]], [0.6, LIGHT["accent"]], [1, LIGHT["ink"]]],
-        "colorbar": on.colour_bar,
+        "colorbar": matrix.colour_bar,
         "xgap": gap,
         "ygap": gap,
         "customdata": np.stack([np.asarray(layer, dtype=object) for layer in layers], axis=-1),
@@ -151,15 +156,15 @@ def _heatmap(found: xr.Dataset, on: Shown) -> dict[str, Any]:
     }
 
 
-def _noisy(found: xr.Dataset) -> dict[str, Any]:
-    noisy = found.verdict_of_cell.values == WORTHLESS
+def _noisy(summary: xr.Dataset) -> dict[str, Any]:
+    noisy = summary.verdict_of_cell.values == WORTHLESS
     shared = {
         "name": "dominated by noise",
         "meta": {"role": "noisy"},
         "showlegend": bool(noisy.any()),
         "hoverinfo": "skip",
     }
-    if len(noisy) > FINE:  # crosses would run into each other, and take seconds to draw
+    if len(noisy) > _FINE:  # crosses would run into each other, and take seconds to draw
         return {
             "type": "heatmap",
             "z": np.where(noisy, 1.0, np.nan),
@@ -181,11 +186,11 @@ def _noisy(found: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _rows(found: xr.Dataset) -> dict[str, Any]:
+def _rows(summary: xr.Dataset) -> dict[str, Any]:
     names = ("row_error", "row_uncertainty", "row_spread", "row_noise")
-    error, uncertainty, spread, noise = (found[name].values for name in names)
-    words = [str(word) for word in found.verdict_of_row.values]
-    blocks = np.array([as_is(str(name)) for name in found.block.values], dtype=object)
+    error, uncertainty, spread, noise = (summary[name].values for name in names)
+    words = [str(word) for word in summary.verdict_of_row.values]
+    blocks = np.array([as_is(str(name)) for name in summary.block.values], dtype=object)
     return {
         "type": "scatter",
         "x": error,
@@ -193,7 +198,7 @@ def _rows(found: xr.Dataset) -> dict[str, Any]:
         "xaxis": "x2",
         "mode": "markers",
         "marker": {
-            "size": 7 if len(words) <= FINE else 4,
+            "size": 7 if len(words) <= _FINE else 4,
             "color": [LIGHT[COLOURS[word]] for word in words],
         },
         "error_x": {
@@ -211,20 +216,25 @@ def _rows(found: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _layout(found: xr.Dataset, normalised: bool) -> dict[str, Any]:
-    names = [str(name) for name in found.block.values]
-    bars = found.row_error + found.row_uncertainty.fillna(found.row_noise).fillna(0)
+def _layout(summary: xr.Dataset, normalised: bool) -> dict[str, Any]:
+    names = [str(name) for name in summary.block.values]
+    bars = summary.row_error + summary.row_uncertainty.fillna(summary.row_noise).fillna(0)
     reach = float(bars.fillna(0).max())
     along, slanted = block_axis(names), turned(names)
-    doubt, numbers = warning(found), headline(found)
+    doubt, numbers = warning(summary), headline(summary)
     what = "coefficients" if normalised else "Frobenius norms"
     height = 94 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted
     words = f"{what} of {counted(len(names), 'block')} · {numbers}"
-    colour = "bad" if {WORTHLESS, CONTRADICTED} & {*found.verdict.values} else "warn"
+    colour = "bad" if {WORTHLESS, CONTRADICTED} & {*summary.verdict.values} else "warn"
     return {
         "template": template(),
         **heading(
-            "Coupling between blocks", found.attrs, words, body=height, warning=doubt, colour=colour
+            "Coupling between blocks",
+            summary.attrs,
+            words,
+            body=height,
+            warning=doubt,
+            colour=colour,
         ),
         "meta": {"warning": doubt, "headline": numbers},
         "xaxis": {

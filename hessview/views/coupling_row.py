@@ -42,15 +42,15 @@ def coupling_row(
         InputError: No block of that name, or an unknown scale.
         RecordError: Not a coupling, or nothing measured yet.
     """
-    found = coupling_summary(ds)
-    names = [str(name) for name in found.block.values]
+    summary = coupling_summary(ds)
+    names = [str(name) for name in summary.block.values]
     if row not in names:
         some = ", ".join(map(repr, names[:6])) + ", …" * (len(names) > 6)
         raise InputError(f"row={row!r} is no block; use one of {some}.")
-    on = shown(found, normalised=normalised, scale=scale)
+    matrix = shown(summary, normalised=normalised, scale=scale)
     index = names.index(row)
-    verdicts = found.verdict_of_cell.values[index]
-    numbers = [on.values[index], on.spread[index], on.noise[index]]
+    verdicts = summary.verdict_of_cell.values[index]
+    numbers = [matrix.values[index], matrix.spread[index], matrix.noise[index]]
     customdata = np.stack(
         [np.array([as_is(name) for name in names], dtype=object), numbers[1], numbers[2]], axis=-1
     )
@@ -58,12 +58,12 @@ def coupling_row(
         _bars(numbers[0], numbers[1], customdata, verdicts == verdict, verdict, index)
         for verdict in COLOURS
     ]
-    words = row_error(found)[index]
+    words = row_error(summary)[index]
     return go.Figure(
         traces,
         {
             "template": template(),
-            **heading(f"Row of {as_is(row)}", found.attrs, words, body=290 + 60 * turned(names)),
+            **heading(f"Row of {as_is(row)}", summary.attrs, words, body=290 + 60 * turned(names)),
             "barmode": "overlay",
             "bargap": 0.25,
             "hovermode": "closest",
@@ -72,22 +72,22 @@ def coupling_row(
                 "tickangle": -45 if turned(names) else 0,
                 **block_axis(names),
             },
-            "yaxis": on.axis,
+            "yaxis": matrix.axis,
         },
     )
 
 
-def row_error(found: xr.Dataset) -> list[str]:
+def row_error(summary: xr.Dataset) -> list[str]:
     """What the block-diagonal product misses in each block, in words.
 
     Args:
-        found: What `analysis.coupling.coupling_summary` gave.
+        summary: What `analysis.coupling.coupling_summary` gave.
 
     Returns:
         A line of plain text for each block.
     """
     names = ("row_error", "row_uncertainty", "row_noise", "verdict_of_row")
-    rows = zip(*(found[name].values.tolist() for name in names), strict=True)
+    rows = zip(*(summary[name].values.tolist() for name in names), strict=True)
     return [_error(*row) for row in rows]
 
 
@@ -136,8 +136,8 @@ Array = NDArray[np.float64]
 SCALES = ("log", "linear")
 DECADES = 4  # of a log scale; weaker couplings share its lightest colour
 ROUNDING = 1e-9  # relative; coefficients that agree so far are equal
-LABELS = 32  # most block names along an axis
-LENGTH = 22  # characters of a block's name that are shown; its end tells layers apart
+_LABELS = 32  # most block names along an axis
+_LENGTH = 22  # characters of a block's name that are shown; its end tells layers apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,11 +206,11 @@ class Shown:
         return {"title": {"text": self.unit}, "type": "linear", "range": [0, 1.05 * float(most)]}
 
 
-def shown(found: xr.Dataset, *, normalised: bool, scale: str) -> Shown:
+def shown(summary: xr.Dataset, *, normalised: bool, scale: str) -> Shown:
     """What is to be drawn.
 
     Args:
-        found: What `analysis.coupling.coupling_summary` gave.
+        summary: What `analysis.coupling.coupling_summary` gave.
         normalised: Whether to divide norms by those of the two diagonal blocks.
         scale: "log" or "linear".
 
@@ -224,7 +224,7 @@ def shown(found: xr.Dataset, *, normalised: bool, scale: str) -> Shown:
     if scale not in SCALES:
         raise InputError(f"scale={scale!r} is not allowed; use one of {list(SCALES)}.")
     name = "coefficient" if normalised else "frobenius"
-    values, spread, noise = (found[name + part].values for part in ("", "_spread", "_noise"))
+    values, spread, noise = (summary[name + part].values for part in ("", "_spread", "_noise"))
     values = np.where(np.isfinite(values), values, np.nan)  # noise can leave a diagonal of zero
     if not np.isfinite(values).any():
         raise RecordError(
@@ -250,7 +250,7 @@ def block_axis(names: list[str]) -> dict[str, Any]:
     Returns:
         Range, ticks and their angle along x.
     """
-    every = math.ceil(len(names) / LABELS)
+    every = math.ceil(len(names) / _LABELS)
     grid = list(range(0, len(names), every))
     return {
         "range": (-0.5, len(names) - 0.5),
@@ -271,4 +271,4 @@ def as_is(name: str) -> str:
 
 
 def _short(name: str) -> str:
-    return as_is(name if len(name) <= LENGTH else f"…{name[1 - LENGTH :]}")
+    return as_is(name if len(name) <= _LENGTH else f"…{name[1 - _LENGTH :]}")

@@ -22,7 +22,7 @@ from hessview.wording import counted
 Array = NDArray[np.float64]
 
 LOCATED = 1e-2  # a Ritz value is located when its residual bound is below this share of it
-LEGEND = ("mean", "high", "low", "unfinished", "extremes", "located", "unlocated", "strip")
+_LEGEND = ("mean", "high", "low", "unfinished", "extremes", "located", "unlocated", "strip")
 
 
 def density(
@@ -64,23 +64,23 @@ def density(
     ds = as_dataset(ds)
     quadrature = ritz(ds if probes is None else _chosen(ds, probes), steps=steps)
     nodes = quadrature.node.values
-    on = broadening.axis(axis, nodes)
-    width = sigma or broadening.default_sigma(on, nodes, int(quadrature.steps.max()))
-    curves = _curves(quadrature, on, width)
-    heads = _heads(quadrature, on, curves)
+    x_axis = broadening.axis(axis, nodes)
+    width = sigma or broadening.default_sigma(x_axis, nodes, int(quadrature.steps.max()))
+    curves = _curves(quadrature, x_axis, width)
+    heads = _heads(quadrature, x_axis, curves)
     bottom, top = _limits(curves, heads)
     chosen = steps is not None or probes is not None
     marked = outermost(quadrature) if chosen else marks(ds, quadrature)
     (low, below), (high, above) = marked
     ends = min(low - below, float(np.nanmin(nodes))), max(high + above, float(np.nanmax(nodes)))
     for curve in curves:
-        _cut(curve, on, ends, bottom / MARGIN)
-    marker = _extremes(on, marked, bottom, "residual bound" if chosen else "uncertainty")
+        _cut(curve, x_axis, ends, bottom / MARGIN)
+    marker = _extremes(x_axis, marked, bottom, "residual bound" if chosen else "uncertainty")
     figure = recipe(quadrature.attrs)
     computed = [*curves, _stems(heads, bottom / MARGIN), *heads, marker]
     for trace, arrays in zip(figure["data"], computed, strict=True):
         trace.update(merged(trace, arrays))
-    figure["layout"] |= _layout(quadrature, on, width) | {"yaxis": density_axis(bottom, top)}
+    figure["layout"] |= _layout(quadrature, x_axis, width) | {"yaxis": density_axis(bottom, top)}
     return go.Figure(figure)
 
 
@@ -112,7 +112,7 @@ def recipe(attrs: Mapping[Any, Any]) -> dict[str, Any]:
             "yaxis": density_axis(0.1, 1.0),
             "hovermode": "closest",
             "legend": {"traceorder": "normal"},  # a filled band would turn it around
-            "shapes": [strip(0.0, 0.0) | {"legendrank": LEGEND.index("strip")}],
+            "shapes": [strip(0.0, 0.0) | {"legendrank": _LEGEND.index("strip")}],
         },
     }
 
@@ -124,9 +124,9 @@ def merged(trace: Mapping[str, Any], computed: Mapping[str, Any]) -> dict[str, A
         trace: As a recipe has it.
         computed: Its arrays, and whatever else goes with them.
     """
-    known = {name: value for name, value in trace.items() if isinstance(value, dict)}
+    nested = {name: value for name, value in trace.items() if isinstance(value, dict)}
     return {
-        name: known[name] | value if name in known else value for name, value in computed.items()
+        name: nested[name] | value if name in nested else value for name, value in computed.items()
     }
 
 
@@ -145,8 +145,10 @@ def marks(
     """
     numbers = extremes(ds)
     low, high = (
-        (one.value, one.uncertainty) if np.isfinite(one.value + one.uncertainty) else drawn
-        for one, drawn in zip(
+        (estimate.value, estimate.uncertainty)
+        if np.isfinite(estimate.value + estimate.uncertainty)
+        else drawn
+        for estimate, drawn in zip(
             (numbers["smallest"], numbers["largest"]), outermost(quadrature), strict=True
         )
     )
@@ -204,7 +206,7 @@ def _mark_of_extremes() -> dict[str, Any]:
         },
         "cliponaxis": False,
         "showlegend": True,
-        "legendrank": LEGEND.index("extremes"),
+        "legendrank": _LEGEND.index("extremes"),
     }
 
 
@@ -230,10 +232,12 @@ def describe(quadrature: xr.Dataset) -> str:
 
 
 def _chosen(ds: xr.Dataset, probes: Sequence[int]) -> xr.Dataset:
-    known = ds.probe.values.tolist() if "probe" in ds.dims else []
-    if not len(probes) or not set(probes) <= set(known):
-        raise InputError(f"probes={list(probes)!r} is not allowed; use some of {known}, or None.")
-    return ds.sel(probe=[probe for probe in known if probe in set(probes)])
+    recorded = ds.probe.values.tolist() if "probe" in ds.dims else []
+    if not len(probes) or not set(probes) <= set(recorded):
+        raise InputError(
+            f"probes={list(probes)!r} is not allowed; use some of {recorded}, or None."
+        )
+    return ds.sel(probe=[probe for probe in recorded if probe in set(probes)])
 
 
 def _whole_and_partial(quadrature: xr.Dataset) -> tuple[list[int], list[int]]:
@@ -243,18 +247,18 @@ def _whole_and_partial(quadrature: xr.Dataset) -> tuple[list[int], list[int]]:
     return np.flatnonzero(whole).tolist(), np.flatnonzero(begun & ~whole).tolist()
 
 
-def _drawn(found: xr.Dataset) -> list[int]:
-    whole, partial = _whole_and_partial(found)
+def _drawn(quadrature: xr.Dataset) -> list[int]:
+    whole, partial = _whole_and_partial(quadrature)
     return whole + partial[-1:]
 
 
-def _curves(quadrature: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, Any]]:
+def _curves(quadrature: xr.Dataset, axis: Axis, sigma: float) -> list[dict[str, Any]]:
     """The band's two edges, the mean, and the probe in progress; empty where there is none."""
     whole, partial = _whole_and_partial(quadrature)
-    grid = broadening.grid(on, quadrature.node.values, sigma)
+    grid = broadening.grid(axis, quadrature.node.values, sigma)
     rules = rules_of(quadrature)
     values = {
-        probe: broadening.broaden(on, rules[probe].nodes, rules[probe].weights, grid, sigma)
+        probe: broadening.broaden(axis, rules[probe].nodes, rules[probe].weights, grid, sigma)
         for probe in whole + partial
     }
     over = np.array([values[probe] for probe in whole]).reshape(-1, len(grid))
@@ -273,7 +277,7 @@ def _curves(quadrature: xr.Dataset, on: Axis, sigma: float) -> list[dict[str, An
     curves = []
     for name, y in drawn:
         x = grid[: len(y)]
-        curves.append({"x": x, "y": y, "customdata": on.eigenvalue(x), "name": name})
+        curves.append({"x": x, "y": y, "customdata": axis.eigenvalue(x), "name": name})
         curves[-1]["showlegend"] = bool(len(y) and name)
     return curves
 
@@ -284,38 +288,44 @@ def _curve(role: str, colour: str, **line: Any) -> dict[str, Any]:
         "meta": {"role": role},
         "mode": "lines",
         "line": {"color": LIGHT[colour], **line},
-        "legendrank": LEGEND.index(role),
+        "legendrank": _LEGEND.index(role),
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<extra>%{fullData.name}</extra>",
     }
 
 
-def _unfinished_label(found: xr.Dataset, partial: list[int]) -> str:
+def _unfinished_label(quadrature: xr.Dataset, partial: list[int]) -> str:
     if not partial:
         return ""
     probe = partial[-1]
-    step = int(found.steps[probe])
-    ended = found.attrs.get("state") in ENDED
-    return f"probe {found.probe.values[probe] + 1}, " + (
+    step = int(quadrature.steps[probe])
+    ended = quadrature.attrs.get("state") in ENDED
+    return f"probe {quadrature.probe.values[probe] + 1}, " + (
         f"ended at step {step}" if ended else f"at step {step}"
     )
 
 
-def _heads(found: xr.Dataset, axis: Axis, curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _heads(
+    quadrature: xr.Dataset, axis: Axis, curves: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Ritz values of every drawn probe beyond the unresolved strip, on the curve it is part of."""
     columns = ("node", "weight", "residual", "copies")
-    node, weight, residual, copies = (found[name].values for name in columns)
-    probe = np.broadcast_to(found.probe.values[:, None], node.shape)
-    shown = np.isin(np.arange(len(node)), _drawn(found))[:, None]
+    node, weight, residual, copies = (quadrature[name].values for name in columns)
+    probe = np.broadcast_to(quadrature.probe.values[:, None], node.shape)
+    shown = np.isin(np.arange(len(node)), _drawn(quadrature))[:, None]
     drawn = np.isfinite(node) & (np.abs(node) > axis.scale) & shown
     located = residual <= LOCATED * np.abs(node)
     heads = []
     for chosen in (drawn & ~located, drawn & located):
-        whole = np.broadcast_to(found.finished.values[:, None], node.shape)[chosen]
+        whole = np.broadcast_to(quadrature.finished.values[:, None], node.shape)[chosen]
         rows = np.column_stack(
             [node[chosen], weight[chosen], residual[chosen], probe[chosen] + 1, whole]
         )
         words = np.array(
-            [f", {say_copies(int(one))}" if one > 1 else "" for one in copies[chosen]], dtype=object
+            [
+                f", {say_copies(int(copy_count))}" if copy_count > 1 else ""
+                for copy_count in copies[chosen]
+            ],
+            dtype=object,
         )
         heads.append(
             {
@@ -339,7 +349,7 @@ def _marks(role: str, label: str, fill: str) -> dict[str, Any]:
             "color": LIGHT[fill],
             "line": {"color": LIGHT["ritz"], "width": 1.25},
         },
-        "legendrank": LEGEND.index(role),
+        "legendrank": _LEGEND.index(role),
         "hovertemplate": "λ %{customdata[0]:.5~g}, residual %{customdata[2]:.1~g}<br>"
         "weight %{customdata[1]:.3~g}%{customdata[5]}<extra>probe %{customdata[3]}</extra>",
     }
@@ -397,5 +407,5 @@ def _layout(quadrature: xr.Dataset, axis: Axis, sigma: float) -> dict[str, Any]:
             "title": {"text": f"eigenvalue λ of the {operator_name(quadrature.attrs)}"},
             **broadening.ticks(axis, quadrature.node.values),
         },
-        "shapes": [strip(edge, axis.scale) | {"legendrank": LEGEND.index("strip")}],
+        "shapes": [strip(edge, axis.scale) | {"legendrank": _LEGEND.index("strip")}],
     }

@@ -20,7 +20,7 @@ from hessview.views.theme import BAR, LIGHT, heading, operator_name, strip, temp
 Array = NDArray[np.float64]
 
 AROUND = 0.3  # share of the reference's extent, zero in it, that is shown on either side
-HEIGHT = 548
+_HEIGHT = 548
 SYMBOLS = {"epsilon": "ε", "fraction": "part"}
 
 
@@ -57,62 +57,67 @@ def sweep(
     """
     broadening.check_sigma(sigma)
     ds = as_dataset(ds)
-    apart = distances(ds, reference=reference)
+    differences = distances(ds, reference=reference)
     setting = setting_of(ds)
     spectra = [_whole(spectrum(ds, setting, index)) for index in range(ds.sizes[setting])]
-    base = spectra[ds[setting].values.tolist().index(apart.attrs["reference"])]
+    base = spectra[ds[setting].values.tolist().index(differences.attrs["reference"])]
     assert base is not None, "distances would have refused it"
-    on = broadening.axis(axis, base.node.values)
-    width = sigma or broadening.default_sigma(on, base.node.values, int(base.steps.max()))
-    known = [found for found in spectra if found is not None]
-    nodes = _near(base.node.values, np.concatenate([found.node.values.ravel() for found in known]))
-    grid = broadening.grid(on, nodes, width)
-    drawn = [mean(found, on, grid, width) for found in known]
-    bottom, top = limits(drawn, known, on, grid)
+    x_axis = broadening.axis(axis, base.node.values)
+    width = sigma or broadening.default_sigma(x_axis, base.node.values, int(base.steps.max()))
+    finished = [quadrature for quadrature in spectra if quadrature is not None]
+    nodes = _near(
+        base.node.values,
+        np.concatenate([quadrature.node.values.ravel() for quadrature in finished]),
+    )
+    grid = broadening.grid(x_axis, nodes, width)
+    drawn = [mean(quadrature, x_axis, grid, width) for quadrature in finished]
+    bottom, top = limits(drawn, finished, x_axis, grid)
     heights = iter(drawn)
     shades = sample_colorscale("Viridis", np.linspace(0.05, 0.8, len(spectra)).tolist())
     curves = []
-    for index, found in enumerate(spectra):
+    for index, quadrature in enumerate(spectra):
         kept = slice(0)
         y = np.zeros(0)
-        if found is not None:
-            (low, below), (high, above) = outermost(found)
-            kept = seen(on, grid, (low - below, high + above))
+        if quadrature is not None:
+            (low, below), (high, above) = outermost(quadrature)
+            kept = seen(x_axis, grid, (low - below, high + above))
             y = np.maximum(next(heights)[kept], bottom / MARGIN)
-        curves.append(_curve(apart.isel({setting: index}), on, grid[kept], y, shades[index]))
-    layout = _layout(apart, on, nodes, width)
+        curves.append(
+            _curve(differences.isel({setting: index}), x_axis, grid[kept], y, shades[index])
+        )
+    layout = _layout(differences, x_axis, nodes, width)
     layout["yaxis"] |= density_axis(bottom, top)
     return go.Figure(
-        [*curves, _distance(apart, setting, shades), _products(apart, setting)], layout
+        [*curves, _distance(differences, setting, shades), _products(differences, setting)], layout
     )
 
 
-def describe(apart: xr.Dataset) -> str:
+def describe(differences: xr.Dataset) -> str:
     """What is held against what, in a line.
 
     Args:
-        apart: What `analysis.sweep.distances` gave.
+        differences: What `analysis.sweep.distances` gave.
 
     Returns:
         Plain text.
     """
-    setting = str(next(iter(apart.dims)))
+    setting = str(next(iter(differences.dims)))
     bars = (
-        f", with {100 * apart.attrs['level']:g} % intervals,"
-        if np.isfinite(apart.high).any()
+        f", with {100 * differences.attrs['level']:g} % intervals,"
+        if np.isfinite(differences.high).any()
         else " of 1 probe, an overestimate without an interval,"
     )
     parts = [
         "same probes",
-        f"reference {SYMBOLS[setting]} {apart.attrs['reference']:.3g}",
+        f"reference {SYMBOLS[setting]} {differences.attrs['reference']:.3g}",
         f"distances{bars} are those of the quadratures, whatever σ",
-        say_copies(int(apart.attrs["copies"])),
+        say_copies(int(differences.attrs["copies"])),
     ]
     return BAR.join(filter(None, parts))
 
 
-def _whole(found: xr.Dataset | None) -> xr.Dataset | None:
-    return shown(found) if found is not None and bool(found.finished.any()) else None
+def _whole(quadrature: xr.Dataset | None) -> xr.Dataset | None:
+    return shown(quadrature) if quadrature is not None and bool(quadrature.finished.any()) else None
 
 
 def _near(base: Array, nodes: Array) -> Array:
@@ -123,10 +128,10 @@ def _near(base: Array, nodes: Array) -> Array:
 
 
 def _curve(
-    one: xr.Dataset, axis: broadening.Axis, grid: Array, y: Array, colour: str
+    row: xr.Dataset, axis: broadening.Axis, grid: Array, y: Array, colour: str
 ) -> dict[str, Any]:
-    setting = "epsilon" if "epsilon" in one.coords else "fraction"
-    value, error = float(one[setting]), float(one.product_error)
+    setting = "epsilon" if "epsilon" in row.coords else "fraction"
+    value, error = float(row[setting]), float(row.product_error)
     noisy = math.isfinite(error) and error >= NOT_A_DERIVATIVE
     trust = f"D ≤ {error:.1g}" if math.isfinite(error) else "D not measured"
     return {
@@ -144,12 +149,12 @@ def _curve(
     }
 
 
-def _distance(apart: xr.Dataset, setting: str, shades: list[str]) -> dict[str, Any]:
-    values = apart.relative_distance.values
-    low, high = apart.relative_low.values, apart.relative_high.values
+def _distance(differences: xr.Dataset, setting: str, shades: list[str]) -> dict[str, Any]:
+    values = differences.relative_distance.values
+    low, high = differences.relative_low.values, differences.relative_high.values
     return {
         "type": "scatter",
-        "x": apart[setting].values,
+        "x": differences[setting].values,
         "y": np.where(values > 0, values, np.nan),  # the reference itself has no logarithm
         "xaxis": "x2",
         "yaxis": "y2",
@@ -171,11 +176,11 @@ def _distance(apart: xr.Dataset, setting: str, shades: list[str]) -> dict[str, A
     }
 
 
-def _products(apart: xr.Dataset, setting: str) -> dict[str, Any]:
-    values = apart.product_error.values
+def _products(differences: xr.Dataset, setting: str) -> dict[str, Any]:
+    values = differences.product_error.values
     return {
         "type": "scatter",
-        "x": apart[setting].values,
+        "x": differences[setting].values,
         "y": np.where(values > 0, values, np.nan),
         "xaxis": "x2",
         "yaxis": "y2",
@@ -188,22 +193,26 @@ def _products(apart: xr.Dataset, setting: str) -> dict[str, Any]:
     }
 
 
-def _layout(apart: xr.Dataset, axis: broadening.Axis, nodes: Array, sigma: float) -> dict[str, Any]:
-    setting = str(next(iter(apart.dims)))
-    chosen = apart.attrs["reference"]
+def _layout(
+    differences: xr.Dataset, axis: broadening.Axis, nodes: Array, sigma: float
+) -> dict[str, Any]:
+    setting = str(next(iter(differences.dims)))
+    chosen = differences.attrs["reference"]
     along, scale, title = {
         "epsilon": ("ε along a unit vector", {"type": "log", "dtick": 1}, "ε"),
         "fraction": ("part of the data", {}, "parts of the data"),
     }[setting]
-    words = f"{describe(apart)} · {broadening.say_sigma(axis, sigma)}"
+    words = f"{describe(differences)} · {broadening.say_sigma(axis, sigma)}"
     small = {"tickfont": {"size": 10}}
     edge = float(axis.coordinate(axis.scale))
     return {
         "template": template(),
-        **heading(f"Stability of the spectrum over {title}", apart.attrs, words, body=HEIGHT),
+        **heading(
+            f"Stability of the spectrum over {title}", differences.attrs, words, body=_HEIGHT
+        ),
         "meta": {"axis": axis.name, "scale": axis.scale, "sigma": sigma},
         "xaxis": {
-            "title": {"text": f"eigenvalue λ of the {operator_name(apart.attrs)}"},
+            "title": {"text": f"eigenvalue λ of the {operator_name(differences.attrs)}"},
             "anchor": "y",
             **broadening.ticks(axis, nodes),
         },

@@ -142,7 +142,7 @@ def strip(edge: float, scale: float) -> dict[str, Any]:
 
 
 WIDTH = 80  # characters of a line: what a notebook's output shows
-LONGEST = 48  # characters of a name that comes from outside; its end tells models apart
+_LONGEST = 48  # characters of a name that comes from outside; its end tells models apart
 BAR = " · "
 TOP, LINE = 52, 17  # pixels: the title, and each line below it
 
@@ -185,14 +185,14 @@ def _matter(attrs: Mapping[Any, Any]) -> str:
     parts = [_name(attrs["model"])] if attrs.get("model") else []
     if attrs.get("operator"):
         parts.append(operator_name(attrs))
-    if subset := subset_of(attrs):
+    if subset := _subset_of(attrs):
         parts.append(f"subset {_name(subset)}")
     if attrs.get("training_step") is not None:
         parts.append(f"training step {attrs['training_step']}")
     return BAR.join(parts)
 
 
-def subset_of(attrs: Mapping[Any, Any]) -> str:
+def _subset_of(attrs: Mapping[Any, Any]) -> str:
     """The patterns that restrict an operator, as people read them; "" if nothing does.
 
     Args:
@@ -205,7 +205,7 @@ def subset_of(attrs: Mapping[Any, Any]) -> str:
 
 def _name(value: object) -> str:
     text = str(value)
-    text = text if len(text) <= LONGEST else f"…{text[1 - LONGEST :]}"
+    text = text if len(text) <= _LONGEST else f"…{text[1 - _LONGEST :]}"
     return html.escape(text, quote=False)  # Plotly reads some tags, links among them
 
 

@@ -21,7 +21,7 @@ from hessview.wording import counted
 Array = NDArray[np.float64]
 
 LEAST_ROWS, MOST_ROWS = 241, 961  # eigenvalues at which a spectrum is coloured
-MOST_GAPS = 32  # columns; of more, gaps would be stripes
+_MOST_GAPS = 32  # columns; of more, gaps would be stripes
 DECADES = 8  # of density that colours tell at most
 
 
@@ -51,26 +51,29 @@ def spectra(ds: xr.Dataset) -> list[Spectrum | None]:
         One for each training step.
 
     Raises:
-        RecordError: Not joined by `hessview.join_training`, or no probe is finished at any step.
+        RecordError: Not joined by `hessview.join_training`, or no probe is finished at any training
+            step.
     """
-    found = [_spectrum(run) for run in each_run(ds)]
-    if not any(found):
+    nodes_and_weights = [_spectrum(run) for run in each_run(ds)]
+    if not any(nodes_and_weights):
         raise RecordError(
             "no probe is finished yet at any training step; wait for the first, or read the "
             "runs' errors if they have ended."
         )
-    return found
+    return nodes_and_weights
 
 
-def every_node(found: list[Spectrum | None]) -> Array:
+def _every_node(nodes_and_weights: list[Spectrum | None]) -> Array:
     """All Ritz values of all training steps, shape (node,)."""
-    return np.concatenate([nodes for one in found if one for nodes in one.nodes])
+    return np.concatenate(
+        [nodes for spectrum in nodes_and_weights if spectrum for nodes in spectrum.nodes]
+    )
 
 
-def default_sigma(axis: broadening.Axis, found: list[Spectrum | None]) -> float:
+def default_sigma(axis: broadening.Axis, nodes_and_weights: list[Spectrum | None]) -> float:
     """Kernel width that the least number of Lanczos steps supports, in units of the eigenvalue."""
-    least = min(one.steps for one in found if one)
-    return broadening.default_sigma(axis, every_node(found), least)
+    least = min(spectrum.steps for spectrum in nodes_and_weights if spectrum)
+    return broadening.default_sigma(axis, _every_node(nodes_and_weights), least)
 
 
 def rows(axis: broadening.Axis, nodes: Array, sigma: float) -> Array:
@@ -92,12 +95,12 @@ def rows(axis: broadening.Axis, nodes: Array, sigma: float) -> Array:
     return np.linspace(low, high, min(max(wanted, LEAST_ROWS), MOST_ROWS))
 
 
-def densities(axis: broadening.Axis, one: Spectrum, grid: Array, sigma: float) -> Array:
+def _densities(axis: broadening.Axis, spectrum: Spectrum, grid: Array, sigma: float) -> Array:
     """Density of each probe at coordinates, shape (probe, point)."""
     return np.array(
         [
             broadening.broaden(axis, nodes, weights, grid, sigma)
-            for nodes, weights in zip(one.nodes, one.weights, strict=True)
+            for nodes, weights in zip(spectrum.nodes, spectrum.weights, strict=True)
         ]
     )
 
@@ -118,36 +121,38 @@ def _spectrum(ds: xr.Dataset) -> Spectrum | None:
 
 
 def heatmap(
-    nodes_and_weights: list[Spectrum | None], on: broadening.Axis, sigma: float
+    nodes_and_weights: list[Spectrum | None], axis: broadening.Axis, sigma: float
 ) -> dict[str, Any]:
-    """The heatmap's arrays: a column is the mean density over the whole probes of a step.
+    """The heatmap's arrays: a column is the mean density over the whole probes of a training step.
 
     Args:
         nodes_and_weights: Quadratures, as `spectra` gives them.
-        on: The axis.
+        axis: The axis.
         sigma: Kernel width in units of the eigenvalue.
 
     Returns:
         y, z (the decimal logarithm of the density), customdata, and the ends of its colours.
     """
-    at = rows(on, every_node(nodes_and_weights), sigma)
+    grid = rows(axis, _every_node(nodes_and_weights), sigma)
     columns = [
-        np.full(len(at), np.nan) if one is None else densities(on, one, at, sigma).mean(axis=0)
-        for one in nodes_and_weights
+        np.full(len(grid), np.nan)
+        if spectrum is None
+        else _densities(axis, spectrum, grid, sigma).mean(axis=0)
+        for spectrum in nodes_and_weights
     ]
     values = np.array(columns).T
-    bottom, top = _limits(nodes_and_weights, values, on, sigma)
+    bottom, top = _limits(nodes_and_weights, values, axis, sigma)
     return {
-        "y": at,
+        "y": grid,
         "z": np.log10(np.maximum(values, 10.0**bottom)),
-        "customdata": np.broadcast_to(on.eigenvalue(at)[:, None], values.shape),
+        "customdata": np.broadcast_to(axis.eigenvalue(grid)[:, None], values.shape),
         "zmin": bottom,
         "zmax": top,
     }
 
 
-def _heatmap(steps: Array) -> dict[str, Any]:
-    low, high = ROOM["spectra"]
+def _heatmap(training_steps: Array) -> dict[str, Any]:
+    low, high = _ROOM["spectra"]
     colours = [
         [0, LIGHT["card"]],
         [0.02, LIGHT["grid"]],
@@ -156,7 +161,7 @@ def _heatmap(steps: Array) -> dict[str, Any]:
     ]
     return {
         "type": "heatmap",
-        "x": steps,
+        "x": training_steps,
         "colorscale": colours,
         "colorbar": {
             "title": {"text": "log₁₀ density", "side": "right"},
@@ -165,7 +170,7 @@ def _heatmap(steps: Array) -> dict[str, Any]:
             "len": high - low,
             "y": (low + high) / 2,
         },
-        "xgap": int(len(steps) <= MOST_GAPS),  # tells neighbours apart where little changes
+        "xgap": int(len(training_steps) <= _MOST_GAPS),  # tells neighbours apart where little changes
         "meta": {"role": "spectra"},
         "hoverongaps": False,
         "hovertemplate": "training step %{x}<br>λ %{customdata:.4~g}<br>"
@@ -174,7 +179,7 @@ def _heatmap(steps: Array) -> dict[str, Any]:
 
 
 def _limits(
-    found: list[Spectrum | None], values: Array, on: broadening.Axis, sigma: float
+    nodes_and_weights: list[Spectrum | None], values: Array, axis: broadening.Axis, sigma: float
 ) -> tuple[float, float]:
     """Powers of ten from the faintest Ritz value beyond the unresolved strip to the highest peak.
 
@@ -182,19 +187,21 @@ def _limits(
     """
     top = math.log10(float(np.nanmax(values)))
     peaks = [
-        densities(on, one, np.sort(on.coordinate(beyond)), sigma).mean(axis=0).min()
-        for one in found
-        if one
-        for beyond in [np.concatenate(one.nodes)[np.abs(np.concatenate(one.nodes)) > on.scale]]
+        _densities(axis, spectrum, np.sort(axis.coordinate(beyond)), sigma).mean(axis=0).min()
+        for spectrum in nodes_and_weights
+        if spectrum
+        for beyond in [
+            np.concatenate(spectrum.nodes)[np.abs(np.concatenate(spectrum.nodes)) > axis.scale]
+        ]
         if len(beyond)
     ]
     faintest = math.log10(min(peaks)) - 0.5 if peaks else top - DECADES
     return max(faintest, top - DECADES), top
 
 
-ROOM = {"spectra": (0.46, 1.0), "extremes": (0.2, 0.38), "trace": (0.0, 0.13)}
-HEIGHT = 668
-BARS = "bars: bounds of the extremes, 95 % interval of the trace"
+_ROOM = {"spectra": (0.46, 1.0), "extremes": (0.2, 0.38), "trace": (0.0, 0.13)}
+_HEIGHT = 668
+_BARS = "bars: bounds of the extremes, 95 % interval of the trace"
 QUANTITIES = (
     ("largest", "largest eigenvalue", "accent", "y2"),
     ("smallest", "smallest eigenvalue", "ritz", "y2"),
@@ -228,19 +235,19 @@ def training(ds: xr.Dataset, *, sigma: float | None = None, axis: str = "symlog"
     """
     broadening.check_sigma(sigma)
     ds = as_dataset(ds)
-    found = spectra(ds)
-    nodes = every_node(found)
-    on = broadening.axis(axis, nodes)
-    width = sigma or default_sigma(on, found)
+    nodes_and_weights = spectra(ds)
+    nodes = _every_node(nodes_and_weights)
+    x_axis = broadening.axis(axis, nodes)
+    width = sigma or default_sigma(x_axis, nodes_and_weights)
     figure = recipe(ds)
-    figure["data"][0] |= heatmap(found, on, width)
+    figure["data"][0] |= heatmap(nodes_and_weights, x_axis, width)
     layout = figure["layout"]
-    words = f"{describe(ds, found)} · {broadening.say_sigma(on, width)}"
-    layout |= heading("Curvature during training", ds.attrs, words, body=HEIGHT)
-    layout["meta"] = {"axis": on.name, "scale": on.scale, "sigma": width}
-    layout["yaxis"] |= broadening.ticks(on, nodes)
-    edge = float(on.coordinate(on.scale))
-    layout["shapes"] = [_edge(-edge, on.scale), _edge(edge, on.scale)]
+    words = f"{describe(ds, nodes_and_weights)} · {broadening.say_sigma(x_axis, width)}"
+    layout |= heading("Curvature during training", ds.attrs, words, body=_HEIGHT)
+    layout["meta"] = {"axis": x_axis.name, "scale": x_axis.scale, "sigma": width}
+    layout["yaxis"] |= broadening.ticks(x_axis, nodes)
+    edge = float(x_axis.coordinate(x_axis.scale))
+    layout["shapes"] = [_edge(-edge, x_axis.scale), _edge(edge, x_axis.scale)]
     return go.Figure(figure)
 
 
@@ -259,25 +266,27 @@ def recipe(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def _history(ds: xr.Dataset) -> list[dict[str, Any]]:
-    found = history(ds)
+    quantities = history(ds)
     worst = ds.error.max(["probe", "step"]).values if "error" in ds else np.zeros(0)
-    noisy = worst >= NOT_A_DERIVATIVE if len(worst) else np.zeros(len(found.training_step), bool)
+    noisy = (
+        worst >= NOT_A_DERIVATIVE if len(worst) else np.zeros(len(quantities.training_step), bool)
+    )
     return [
-        _quantity(found.sel(quantity=name), name, label, colour, axis, noisy)
+        _quantity(quantities.sel(quantity=name), name, label, colour, axis, noisy)
         for name, label, colour, axis in QUANTITIES
     ]
 
 
 def _quantity(
-    one: xr.Dataset, name: str, label: str, colour: str, axis: str, noisy: NDArray[np.bool_]
+    quantity: xr.Dataset, name: str, label: str, colour: str, axis: str, noisy: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    known = np.isfinite(one.value.values)
-    spread = one.uncertainty.values[known]
-    held = sum(str(basis).startswith("withheld") for basis in one.basis.values)
+    finite = np.isfinite(quantity.value.values)
+    spread = quantity.uncertainty.values[finite]
+    withheld = sum(str(basis).startswith("withheld") for basis in quantity.basis.values)
     return {
         "type": "scatter",
-        "x": one.training_step.values[known],
-        "y": one.value.values[known],
+        "x": quantity.training_step.values[finite],
+        "y": quantity.value.values[finite],
         "xaxis": axis.replace("y", "x"),
         "yaxis": axis,
         "error_y": {
@@ -286,49 +295,51 @@ def _quantity(
             "thickness": 1.25,
             "width": 3,
         },
-        "customdata": np.column_stack([spread, one.basis.values[known]]).astype(object),
-        "name": label + (f" ({held} withheld: no derivative)" if held else ""),
+        "customdata": np.column_stack([spread, quantity.basis.values[finite]]).astype(object),
+        "name": label + (f" ({withheld} withheld: no derivative)" if withheld else ""),
         "meta": {"role": name},
         "mode": "lines+markers",
         "line": {"color": LIGHT[colour], "width": 1.75},
         "marker": {
             "size": 7,
             "color": LIGHT[colour],
-            "symbol": np.where(noisy[known], "x", "circle").tolist(),
+            "symbol": np.where(noisy[finite], "x", "circle").tolist(),
         },
         "hovertemplate": f"training step %{{x}}<br>{label} %{{y:.4~g}}, uncertainty "
         "%{{customdata[0]:.2~g}}<br>%{customdata[1]}<extra></extra>",
     }
 
 
-def describe(ds: xr.Dataset, found: list[Spectrum | None]) -> str:
+def describe(ds: xr.Dataset, nodes_and_weights: list[Spectrum | None]) -> str:
     """What the figure shows, in a line.
 
     Args:
         ds: What `hessview.join_training` joined.
-        found: Its `spectra`.
+        nodes_and_weights: Its `spectra`.
 
     Returns:
         Plain text.
     """
-    known = sum(one is not None for one in found)
-    probes = sorted({len(one.nodes) for one in found if one})
+    measured = sum(spectrum is not None for spectrum in nodes_and_weights)
+    probes = sorted({len(spectrum.nodes) for spectrum in nodes_and_weights if spectrum})
     each = "" if len(probes) == 1 else f"{probes[0]} to "
     parts = [
-        counted(known, "training step"),
+        counted(measured, "training step"),
         f"{each}{counted(probes[-1], 'probe')} at each",
-        f"{len(found) - known} not measured yet" if known < len(found) else "",
-        say_copies(sum(one.copies for one in found if one)),
-        BARS,
+        f"{len(nodes_and_weights) - measured} not measured yet"
+        if measured < len(nodes_and_weights)
+        else "",
+        say_copies(sum(spectrum.copies for spectrum in nodes_and_weights if spectrum)),
+        _BARS,
     ]
     return " · ".join(filter(None, parts))
 
 
-def _layout(steps: Array) -> dict[str, Any]:
+def _layout(training_steps: Array) -> dict[str, Any]:
     label = {"showticklabels": False, "title": {"text": ""}}
-    ends = _ends(steps)
+    ends = _ends(training_steps)
     return {
-        "height": HEIGHT,  # and that of a title above it, where there is one
+        "height": _HEIGHT,  # and that of a title above it, where there is one
         "margin": {"t": 0},
         "template": template(),
         "xaxis": {**label, "range": ends, "anchor": "y", "showgrid": False},
@@ -341,17 +352,17 @@ def _layout(steps: Array) -> dict[str, Any]:
         },
         "yaxis": {
             "title": {"text": "eigenvalue λ"},
-            "domain": ROOM["spectra"],
+            "domain": _ROOM["spectra"],
             "showgrid": False,
         },
-        "yaxis2": {"title": {"text": "extremes"}, "domain": ROOM["extremes"]},
-        "yaxis3": {"title": {"text": "trace"}, "domain": ROOM["trace"]},
+        "yaxis2": {"title": {"text": "extremes"}, "domain": _ROOM["extremes"]},
+        "yaxis3": {"title": {"text": "trace"}, "domain": _ROOM["trace"]},
         "hovermode": "closest",
         "shapes": [_edge(-1.0, 1.0), _edge(1.0, 1.0)],
     }
 
 
-def _edge(at: float, scale: float) -> dict[str, Any]:
+def _edge(position: float, scale: float) -> dict[str, Any]:
     """A line along the heatmap where the unresolved strip around zero ends."""
     return {
         "type": "line",
@@ -359,17 +370,17 @@ def _edge(at: float, scale: float) -> dict[str, Any]:
         "yref": "y",
         "x0": 0,
         "x1": 1,
-        "y0": at,
-        "y1": at,
+        "y0": position,
+        "y1": position,
         "line": {"color": LIGHT["muted"], "width": 1, "dash": "dot"},
         "name": f"not resolved: |λ| < {scale:.2g}",
-        "showlegend": at > 0,
+        "showlegend": position > 0,
     }
 
 
-def _ends(steps: Array) -> list[float]:
+def _ends(training_steps: Array) -> list[float]:
     """Range of the training steps: each column of the heatmap reaches half way to the next."""
-    if len(steps) < 2:
-        return [float(steps[0]) - 0.5, float(steps[0]) + 0.5]
-    first, last = (steps[1] - steps[0]) / 2, (steps[-1] - steps[-2]) / 2
-    return [float(steps[0] - first), float(steps[-1] + last)]
+    if len(training_steps) < 2:
+        return [float(training_steps[0]) - 0.5, float(training_steps[0]) + 0.5]
+    first, last = (training_steps[1] - training_steps[0]) / 2, (training_steps[-1] - training_steps[-2]) / 2
+    return [float(training_steps[0] - first), float(training_steps[-1] + last)]
