@@ -32,7 +32,7 @@ from hessview.record.provenance import attributes
 from hessview.record.schema import Coordinates, Schema
 from hessview.record.validation import MOST_NUMBERS, MOST_PROBES, MOST_STEPS, shown
 
-EPSILON_CONVENTION = "step along a unit-norm vector"
+_EPSILON_CONVENTION = "step along a unit-norm vector"
 
 NUMBERS_AT_ONCE = 1 << 20
 """Of a run whose dataset has its full form from the start; a larger one grows with its readings."""
@@ -135,10 +135,10 @@ class Collector:
             RecordError: No such run, or one that cannot be held.
         """
         with self._lock:
-            found = self._find(run)
+            collected = self._find(run)
             try:
-                attrs = _provenance(found, self._jobs.get(found.job))
-                return found.dataset({**attrs, "run": run})
+                attrs = _provenance(collected, self._jobs.get(collected.job))
+                return collected.dataset({**attrs, "run": run})
             except (*_UNREADABLE, RecursionError) as error:
                 raise RecordError(
                     f"run {run!r} cannot be made into a dataset ({type(error).__name__}: "
@@ -153,16 +153,16 @@ class Collector:
     def _take(self, event: Event) -> None:
         match event.payload:
             case Reading() as reading:
-                if run := self._known(event):
+                if run := self._run_of(event):
                     run.read(event.run, reading)
                     self._reserved = max(0, self._reserved - len(reading.values))
             case RunQueued() as queued:
                 self._queue(event, queued)
             case RunStarted() as started:
-                if run := self._known(event):
+                if run := self._run_of(event):
                     run.start(event, started)
             case RunEnded() as ended:
-                if run := self._known(event):
+                if run := self._run_of(event):
                     run.state, run.error, run.note = ended.state, ended.error, ended.note
             case JobStarted() as job:
                 self._end_runs("another job took the record over")
@@ -170,7 +170,7 @@ class Collector:
             case JobEnded() as over:
                 self._end_runs(f"the job ended: {over.reason}")
 
-    def _known(self, event: Event) -> "_Run | None":
+    def _run_of(self, event: Event) -> "_Run | None":
         if event.run not in self._runs and event.run not in self._left_out:
             self._leave_out(
                 event.run,
@@ -267,8 +267,8 @@ class _Run:
         """Numbers that are held from the start."""
         # What is held, and what of it was begun, differ from the full form in large runs only.
         # Both ends of a spectrum, or whatever else there are two of, are there from the start.
-        self._held = {dim: n if self._whole or n <= 2 else 1 for dim, n in self._sizes.items()}
-        self._begun = dict(self._held)
+        self._allocated = {dim: n if self._whole or n <= 2 else 1 for dim, n in self._sizes.items()}
+        self._begun = dict(self._allocated)
         self._arrays = {name: self._unmeasured(dims) for name, dims in self._dims.items()}
 
     def start(self, event: Event, started: RunStarted) -> None:
@@ -277,8 +277,8 @@ class _Run:
 
     def read(self, name: str, reading: Reading) -> None:
         index = reading.index
-        for dim, at in index.items():
-            if not 0 <= at < self._sizes.get(dim, 0):
+        for dim, position in index.items():
+            if not 0 <= position < self._sizes.get(dim, 0):
                 _warn(f"a reading of run {name!r} at {index} is left out: outside {self._sizes}.")
                 return
         if not self._whole and not self._make_room(reading):
@@ -295,10 +295,10 @@ class _Run:
                 _warn(f"variable {variable!r} of run {name!r} is left out: not in its schema.")
                 continue
             if dims is not last:  # most variables of a reading share them
-                last, place = dims, tuple([index.get(dim, _ALL) for dim in dims])
-                one, fits = keys == self._sets[dims], keys <= self._sets[dims]
-            if (one and type(value) is float) or (fits and self._fits(value, dims, keys)):
-                self._arrays[variable][place] = value
+                last, where = dims, tuple([index.get(dim, _ALL) for dim in dims])
+                one_number, fits = keys == self._sets[dims], keys <= self._sets[dims]
+            if (one_number and type(value) is float) or (fits and self._fits(value, dims, keys)):
+                self._arrays[variable][where] = value
             else:
                 _warn(
                     f"variable {variable!r} of run {name!r} at {index} is left out: its shape does "
@@ -344,18 +344,21 @@ class _Run:
             for dim in self._dims.get(variable, ()):
                 # A list fills a dimension from one end to the other.
                 need[dim] = max(need[dim], reading.index.get(dim, self._sizes[dim] - 1) + 1)
-        if any(need[dim] > self._held[dim] for dim in need):
+        if any(need[dim] > self._allocated[dim] for dim in need):
             # Twice as much each time, so that a number is copied only so often.
             ample = {
-                dim: min(self._sizes[dim], 2 * need[dim]) if need[dim] > held else held
-                for dim, held in self._held.items()
+                dim: min(self._sizes[dim], 2 * need[dim]) if need[dim] > length else length
+                for dim, length in self._allocated.items()
             }
-            for sizes in (ample, {dim: max(need[dim], held) for dim, held in self._held.items()}):
+            for sizes in (
+                ample,
+                {dim: max(need[dim], length) for dim, length in self._allocated.items()},
+            ):
                 if self._numbers(sizes) <= MOST_NUMBERS:
                     break
             else:
                 return False
-            before, self._held = self._arrays, sizes
+            before, self._allocated = self._arrays, sizes
             self._arrays = {name: self._unmeasured(dims) for name, dims in self._dims.items()}
             for name, array in before.items():
                 self._arrays[name][tuple(map(slice, array.shape))] = array
@@ -363,7 +366,7 @@ class _Run:
         return True
 
     def _unmeasured(self, dims: tuple[str, ...]) -> NDArray[np.float64]:
-        return np.full([self._held[dim] for dim in dims], math.nan)
+        return np.full([self._allocated[dim] for dim in dims], math.nan)
 
     def _numbers(self, sizes: Mapping[str, int]) -> int:
         return sum(math.prod(sizes[dim] for dim in dims) for dims in self._dims.values())
@@ -395,13 +398,13 @@ def _bounded(command: Command) -> Command:
 
 def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
     """Where the numbers come from; the run's own word counts before the job's."""
-    known: dict[str, Any] = {
+    attrs: dict[str, Any] = {
         "state": run.state,
         "error": run.error,
         **({"note": run.note} if run.note else {}),
         **command_to_json(run.command),
         "asked": command_to_json(run.command),  # whole: the job's own words may cover some of it
-        "epsilon_convention": EPSILON_CONVENTION,
+        "epsilon_convention": _EPSILON_CONVENTION,
         "hessview_version": __version__,
         "job": run.job,
     }
@@ -409,13 +412,13 @@ def _provenance(run: _Run, job: JobStarted | None) -> dict[str, Any]:
         fields = dataclasses.asdict(job)
         del fields["notes"]  # a run that has started says them itself
         del fields["operators"]  # of the job's, not of a run
-        known |= {"job_seed": fields.pop("seed"), **fields}
+        attrs |= {"job_seed": fields.pop("seed"), **fields}
     if run.started is not None:
         started = datetime.datetime.fromtimestamp(run.time, datetime.UTC)
         fields = dataclasses.asdict(run.started)
-        known = {**fields.pop("notes"), **known, "started": started.isoformat()}
-        known |= {key: value for key, value in fields.items() if value is not None}
-    return attributes(known)
+        attrs = {**fields.pop("notes"), **attrs, "started": started.isoformat()}
+        attrs |= {key: value for key, value in fields.items() if value is not None}
+    return attributes(attrs)
 
 
 def _warn(text: str) -> None:

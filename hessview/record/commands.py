@@ -49,7 +49,8 @@ class Command:
     Attributes:
         probes: Random probe vectors; with one there is no spread to report.
         seed: Seed of the probes; the same seed draws the same vectors on any number of ranks.
-        epsilon: Step along a unit-norm vector, or "auto" for the rule of `operators.step_size`.
+        epsilon: Finite-difference step along a unit-norm vector, or "auto" for the rule of
+            `operators.step_size`.
         operator: Name in `operators.OPERATORS`, or "package.module:name".
         subset: Patterns of parameter names ("*" any text, "?" any character); the operator is
             restricted to the parameters that match one.
@@ -220,8 +221,8 @@ class Coupling(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given: object = self.blocks
-        pairs: Any = tuple(given.items()) if isinstance(given, Mapping) else given
+        blocks: object = self.blocks
+        pairs: Any = tuple(blocks.items()) if isinstance(blocks, Mapping) else blocks
         shape = isinstance(pairs, tuple) and all(
             isinstance(pair, tuple) and len(pair) == 2 for pair in pairs
         )
@@ -233,7 +234,7 @@ class Coupling(Command):
                 raise InputError("a name comes twice")
         except InputError:
             raise InputError(
-                f"blocks={shown(given)} is not allowed; use a mapping from names to patterns of "
+                f"blocks={shown(blocks)} is not allowed; use a mapping from names to patterns of "
                 'parameter names, such as {"attention": "*attn*", "mlp": "*mlp*"}.'
             ) from None
         self._keep(blocks=pairs)
@@ -268,7 +269,7 @@ class Coupling(Command):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpsilonSweep(LanczosCommand):
-    """Ask for the spectrum at each of several steps, with the same probes.
+    """Ask for the spectrum at each of several epsilons, with the same probes.
 
     Attributes:
         epsilons: Steps along unit vectors, ascending.

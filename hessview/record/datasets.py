@@ -11,48 +11,48 @@ from hessview.errors import InputError, RecordError
 from hessview.record.fingerprints import changed
 
 
-def as_dataset(given: Any) -> xr.Dataset:
+def as_dataset(source: Any) -> xr.Dataset:
     """The dataset of one run, with attributes as they were when it was made.
 
     Args:
-        given: A dataset, also one that comes from a file; a leaf of the tree of `open_runs`; or a
+        source: A dataset, also one that comes from a file; a leaf of the tree of `open_runs`; or a
             `Run`, of which what is measured so far counts.
 
     Raises:
         InputError: Something else, or a tree of runs.
     """
-    if isinstance(given, xr.DataTree):
-        if not given.data_vars:
+    if isinstance(source, xr.DataTree):
+        if not source.data_vars:
             raise InputError(
-                f"a tree of {len(given.children)} runs came where one run belongs; choose one of "
-                f"{list(given.children)}, such as tree[{next(iter(given.children), '')!r}]."
+                f"a tree of {len(source.children)} runs came where one run belongs; choose one of "
+                f"{list(source.children)}, such as tree[{next(iter(source.children), '')!r}]."
             )
-        given = given.to_dataset()
-    ds = given if isinstance(given, xr.Dataset) else getattr(given, "dataset", None)
+        source = source.to_dataset()
+    ds = source if isinstance(source, xr.Dataset) else getattr(source, "dataset", None)
     if not isinstance(ds, xr.Dataset):
         raise InputError(
-            f"a {type(given).__name__} is no dataset; pass that of a run, such as run.wait()."
+            f"a {type(source).__name__} is no dataset; pass that of a run, such as run.wait()."
         )
     # netCDF hands numbers back as numpy's.
     changed = {k: v.item() for k, v in ds.attrs.items() if isinstance(v, np.generic)}
     return ds.assign_attrs(changed) if changed else ds
 
 
-def as_datasets(given: Any) -> list[xr.Dataset]:
+def as_datasets(source: Any) -> list[xr.Dataset]:
     """The datasets of several runs, in order.
 
     Args:
-        given: The tree of `open_runs`, an iterable of what `as_dataset` takes, or one of these.
+        source: The tree of `open_runs`, an iterable of what `as_dataset` takes, or one of these.
 
     Raises:
         InputError: Something else.
     """
-    if isinstance(given, xr.DataTree):
-        return [as_dataset(leaf) for leaf in given.leaves if leaf.data_vars]
-    alone = isinstance(given, str | xr.Dataset) or hasattr(given, "dataset")
-    if alone or not isinstance(given, Iterable):
-        return [as_dataset(given)]
-    return [ds for entry in given for ds in as_datasets(entry)]
+    if isinstance(source, xr.DataTree):
+        return [as_dataset(leaf) for leaf in source.leaves if leaf.data_vars]
+    alone = isinstance(source, str | xr.Dataset) or hasattr(source, "dataset")
+    if alone or not isinstance(source, Iterable):
+        return [as_dataset(source)]
+    return [ds for entry in source for ds in as_datasets(entry)]
 
 
 def as_run(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.Dataset:
@@ -73,20 +73,20 @@ def as_run(ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.Dataset:
         RecordError: The variable was reduced over a dim, or is over others besides; or numbers are
             others than those that the run recorded.
     """
-    there = ds[name].dims
-    if gone := [dim for dim in dims if dim not in there and dim not in ds.coords]:
+    present = ds[name].dims
+    if gone := [dim for dim in dims if dim not in present and dim not in ds.coords]:
         raise RecordError(
-            f"{name} is over {list(map(str, there))}, without {gone[0]}: an average over {gone[0]} "
-            "(or a maximum, a median) is no run, and numbers made of it would be wrong; pass the "
-            f"run's own dataset, or one entry of it, such as ds.isel({gone[0]}=0)."
+            f"{name} is over {list(map(str, present))}, without {gone[0]}: an average over "
+            f"{gone[0]} (or a maximum, a median) is no run, and numbers made of it would be wrong; "
+            f"pass the run's own dataset, or one entry of it, such as ds.isel({gone[0]}=0)."
         )
-    if beyond := [str(dim) for dim in there if dim not in dims]:
+    if beyond := [str(dim) for dim in present if dim not in dims]:
         raise RecordError(
             f"{name} is also over {beyond}; choose one, such as with ds.isel({beyond[0]}=0)."
         )
     check_recorded(ds)
     for dim in dims:
-        if dim not in there:
+        if dim not in present:
             ds = ds.expand_dims(dim)
     return ds
 
@@ -120,8 +120,8 @@ def check_unmasked(ds: xr.Dataset, name: str, reading: tuple[str, ...]) -> None:
         RecordError: A reading is there in part.
     """
     rest = [dim for dim in ds[name].dims if dim not in reading]
-    known = ds[name].notnull()
-    partly: NDArray[np.bool_] = (known.any(rest) & ~known.all(rest)).values
+    measured = ds[name].notnull()
+    partly: NDArray[np.bool_] = (measured.any(rest) & ~measured.all(rest)).values
     if partly.any():
         raise RecordError(
             f"{name} has gaps within {int(partly.sum())} of {partly.size} readings: it was masked, "

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hessview.record.measurements import MEASUREMENTS
 
-Words = NDArray[np.uint64]
+_Hashes = NDArray[np.uint64]
 
 ATTRIBUTE, COUNTED_IN = "fingerprints", "fingerprints_count_in"
 """Attributes of a dataset: the fingerprints, and the type in which its numbers count."""
@@ -32,7 +32,7 @@ _HALF = np.uint64(32)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Known:
+class _Kept:
     """What is kept of a variable.
 
     Attributes:
@@ -67,26 +67,26 @@ def fingerprints(
         `ATTRIBUTE`, JSON of some tens of kB at most, and `COUNTED_IN`.
     """
     counted_in = "float64" if attrs.get("compute_dtype") == "float64" else "float32"
-    known = {}
-    labels: dict[tuple[str, ...], Words] = {}
+    by_name = {}
+    labels: dict[tuple[str, ...], _Hashes] = {}
     for name, (dims, values) in arrays.items():
-        there = ~np.isnan(values)
-        if not there.any():
+        measured = ~np.isnan(values)
+        if not measured.any():
             continue
         key = tuple(dims)
         if key not in labels:
             labels[key] = _labels({dim: coordinates[dim] for dim in key}, key)
-        places = labels[key][there]
-        hashes = _hashes(name, places, values[there], counted_in)
+        places = labels[key][measured]
+        hashes = _hashes(name, places, values[measured], counted_in)
         every = -(-len(hashes) // MOST_KEPT)
         kept = np.unique(hashes[_sampled(places, every)] >> np.uint64(64 - _BITS))
-        known[name] = _Known(
+        by_name[name] = _Kept(
             count=len(hashes),
             total=f"{int(hashes.sum(dtype=np.uint64)):016x}",
             every=every,
             kept=kept.astype(">u2").tobytes().hex(),
         )
-    text = json.dumps({name: dataclasses.astuple(one) for name, one in known.items()})
+    text = json.dumps({name: dataclasses.astuple(entry) for name, entry in by_name.items()})
     return {ATTRIBUTE: text, COUNTED_IN: counted_in}
 
 
@@ -106,7 +106,7 @@ def changed(ds: xr.Dataset) -> str:
         # Attributes in which runs differ are dropped where they are joined, and equal ones kept.
         joined = COUNTED_IN in ds.attrs or ("asked" in ds.attrs and "run" not in ds.attrs)
         return "it was made of several runs" if joined else ""
-    found: Mapping[str, Sequence[Any]] = json.loads(ds.attrs[ATTRIBUTE])
+    recorded: Mapping[str, Sequence[Any]] = json.loads(ds.attrs[ATTRIBUTE])
     counted_in = str(ds.attrs.get(COUNTED_IN))
     for name, variable in schema.variables.items():
         if name not in ds.data_vars:
@@ -116,35 +116,35 @@ def changed(ds: xr.Dataset) -> str:
             return f"its coordinate {gone[0]} is gone"
         if not set(array.dims) <= set(dims):
             continue  # repeated along a dim by masking, and of no use
-        one = _Known(*found[name]) if name in found else _Known(0, "", 1, "")
-        if why := _why(name, array, dims, one, counted_in):
+        entry = _Kept(*recorded[name]) if name in recorded else _Kept(0, "", 1, "")
+        if why := _difference(name, array, dims, entry, counted_in):
             return why
     return ""
 
 
-def _why(
-    name: str, array: xr.DataArray, dims: Sequence[str], known: _Known, counted_in: str
+def _difference(
+    name: str, array: xr.DataArray, dims: Sequence[str], recorded: _Kept, counted_in: str
 ) -> str:
     values = np.asarray(array.values, dtype=np.float64)
-    there = ~np.isnan(values)
-    count = int(there.sum())
-    if count > known.count:
-        return f"{name} has {count} numbers, of which the run measured {known.count}"
+    measured = ~np.isnan(values)
+    count = int(measured.sum())
+    if count > recorded.count:
+        return f"{name} has {count} numbers, of which the run measured {recorded.count}"
     if not count:
         return ""
     axes = tuple(str(dim) for dim in array.dims)
-    places = _labels({dim: array[dim].values for dim in dims}, axes)[there]
-    hashes = _hashes(name, places, values[there], counted_in)
-    if count == known.count:
-        same = f"{int(hashes.sum(dtype=np.uint64)):016x}" == known.total
+    places = _labels({dim: array[dim].values for dim in dims}, axes)[measured]
+    hashes = _hashes(name, places, values[measured], counted_in)
+    if count == recorded.count:
+        same = f"{int(hashes.sum(dtype=np.uint64)):016x}" == recorded.total
     else:
-        kept = np.frombuffer(bytes.fromhex(known.kept), dtype=">u2")
-        own = hashes[_sampled(places, known.every)] >> np.uint64(64 - _BITS)
+        kept = np.frombuffer(bytes.fromhex(recorded.kept), dtype=">u2")
+        own = hashes[_sampled(places, recorded.every)] >> np.uint64(64 - _BITS)
         same = bool(np.isin(own, kept).all())
     return "" if same else f"{name} holds other numbers than the run recorded"
 
 
-def _hashes(name: str, places: Words, values: NDArray[np.float64], counted_in: str) -> Words:
+def _hashes(name: str, places: _Hashes, values: NDArray[np.float64], counted_in: str) -> _Hashes:
     """A hash of each number, its place and its variable's name."""
     values = values + 0.0  # of two zeros, one
     if counted_in == "float64":
@@ -157,7 +157,7 @@ def _hashes(name: str, places: Words, values: NDArray[np.float64], counted_in: s
     return _mixed(bits)
 
 
-def _labels(coordinates: Mapping[str, Any], axes: tuple[str, ...]) -> Words:
+def _labels(coordinates: Mapping[str, Any], axes: tuple[str, ...]) -> _Hashes:
     """A hash of each place's labels, whatever the order of its dims; shaped as the axes say.
 
     Args:
@@ -174,12 +174,12 @@ def _labels(coordinates: Mapping[str, Any], axes: tuple[str, ...]) -> Words:
     return _mixed(np.asarray(total, dtype=np.uint64))
 
 
-def _sampled(places: Words, every: int) -> NDArray[np.bool_]:
+def _sampled(places: _Hashes, every: int) -> NDArray[np.bool_]:
     """Which places have a fingerprint of their own; the same ones in a part of them."""
     return np.asarray(places % np.uint64(every) == 0)
 
 
-def _mixed(words: Words) -> Words:
+def _mixed(words: _Hashes) -> _Hashes:
     """Each word mixed, so that one bit changes about half of all (Evensen's rrmxmx, shortened)."""
     with np.errstate(over="ignore"):
         for _ in range(2):

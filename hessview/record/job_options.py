@@ -68,12 +68,12 @@ class JobOptions:
 
     def arguments(self) -> list[str]:
         """The command line of `-m hessview.job` that says the same."""
-        given = ["--model", self.model]
+        arguments = ["--model", self.model]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name != "model" and value != field.default:
-                given += [f"--{field.name}", str(value)]
-        return given
+                arguments += [f"--{field.name}", str(value)]
+        return arguments
 
 
 def names_of(*, planned: bool = False) -> list[str]:
@@ -87,13 +87,13 @@ def names_of(*, planned: bool = False) -> list[str]:
 
 
 def job_options(
-    model: str, given: Mapping[str, Any], *, asked: str, planned: bool = False
+    model: str, options: Mapping[str, Any], *, asked: str, planned: bool = False
 ) -> JobOptions:
     """The options that were given, the others as they are by default.
 
     Args:
         model: See `JobOptions`.
-        given: Options by name; None leaves one as it is.
+        options: Options by name; None leaves one as it is.
         asked: What takes them, for errors: "launch" or "plan".
         planned: Whether only those are allowed by which a plan differs.
 
@@ -101,11 +101,13 @@ def job_options(
         InputError: There is no such option, or a value is outside what is allowed.
     """
     names = names_of(planned=planned)
-    if unknown := sorted(set(given) - {*names}):
+    if unknown := sorted(set(options) - {*names}):
         raise InputError(
             f"{asked} has no {unknown}{did_you_mean(unknown[0], names)}; its options are {names}."
         )
-    return JobOptions(model=model, **{k: value for k, value in given.items() if value is not None})
+    return JobOptions(
+        model=model, **{k: value for k, value in options.items() if value is not None}
+    )
 
 
 def add_options(

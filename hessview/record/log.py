@@ -30,7 +30,7 @@ _HEAD = '{"crc32": "'
 _MIDDLE = '", "event": '
 _CHUNK = 1 << 20
 _SEARCHED = 1 << 28  # bytes looked through at a time for the end of a line that has none
-_TOLD = 20  # lines that are warned of one by one
+_WARNED_SINGLY = 20  # lines that are warned of one by one
 
 _UNREADABLE = (ValueError, RecursionError, MemoryError)  # what hostile JSON makes json raise
 
@@ -110,9 +110,9 @@ class EventReader:
                     while self._foreign:
                         _warn(self._foreign.pop(0))
                     yield event
-            told = max(_TOLD, before)
-            if self._left_out > told:
-                _warn(f"{self._left_out - told} more lines of {self._path} are left out.")
+            reported = max(_WARNED_SINGLY, before)
+            if self._left_out > reported:
+                _warn(f"{self._left_out - reported} more lines of {self._path} are left out.")
         if self._foreign:  # there is no other event: it is not a matter of a damaged line
             raise RecordError(self._foreign[0])
 
@@ -152,25 +152,25 @@ class EventReader:
 
     def _search_end(self, stream: BinaryIO) -> bool:
         """Pass over the rest of an overlong line; whether its end was found."""
-        file, place = stream.fileno(), stream.tell()
+        file, position = stream.fileno(), stream.tell()
         own, searched = os.lseek(file, 0, os.SEEK_CUR), 0  # where the stream reads from next
         while searched < _SEARCHED:
             try:  # what a power loss may leave is a hole, which needs no reading
-                place = os.lseek(file, place, os.SEEK_DATA)
+                position = os.lseek(file, position, os.SEEK_DATA)
             except OSError:
-                place = max(place, os.fstat(file).st_size)
-            chunk = os.pread(file, _CHUNK, place)
+                position = max(position, os.fstat(file).st_size)
+            chunk = os.pread(file, _CHUNK, position)
             end = chunk.find(b"\n")
             if end >= 0:
                 os.lseek(file, own, os.SEEK_SET)
-                stream.seek(place + end + 1)
-                self.offset, self._searched = place + end + 1, 0
+                stream.seek(position + end + 1)
+                self.offset, self._searched = position + end + 1, 0
                 self._line += 1
                 return True
             if not chunk:
                 break
-            place, searched = place + len(chunk), searched + len(chunk)
-        self._searched = place
+            position, searched = position + len(chunk), searched + len(chunk)
+        self._searched = position
         return False
 
     @property
@@ -184,7 +184,7 @@ class EventReader:
 
     def _leave_out(self, why: str) -> None:
         self._left_out += 1
-        if self._left_out <= _TOLD:
+        if self._left_out <= _WARNED_SINGLY:
             _warn(
                 f"line {self._line} of {self._path} {why} and is left out; "
                 "what it held counts as not measured."
@@ -194,9 +194,9 @@ class EventReader:
         """Leave a line out that is as somebody wrote it, but holds what no event may."""
         self._left_out += 1
         text = f"line {self._line} of {self._path} is left out: {why}."
-        if not self._events and len(self._foreign) < _TOLD:
+        if not self._events and len(self._foreign) < _WARNED_SINGLY:
             self._foreign.append(text)
-        elif self._left_out <= _TOLD:
+        elif self._left_out <= _WARNED_SINGLY:
             _warn(text)
 
 

@@ -35,7 +35,7 @@ from hessview.record.schema import (
 from hessview.record.validation import did_you_mean, shown
 from hessview.wording import counted
 
-Sizes = Mapping[Any, int]
+_Sizes = Mapping[Any, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Measurement:
     unit: str
     first: str
     estimator: str
-    size: Callable[[Sizes], str] = lambda sizes: ", ".join(
+    size: Callable[[_Sizes], str] = lambda sizes: ", ".join(
         counted(size, str(dim)) for dim, size in sizes.items()
     )
     view: str = ""
@@ -88,11 +88,11 @@ class Measurement:
         return self.command.name
 
 
-def _probes(sizes: Sizes) -> str:
+def _probes(sizes: _Sizes) -> str:
     return counted(sizes.get("probe", 1), "probe")
 
 
-def _lanczos(sizes: Sizes) -> str:
+def _lanczos(sizes: _Sizes) -> str:
     return f"{counted(sizes.get('step', 0), 'step')} × {_probes(sizes)}"
 
 
@@ -202,13 +202,13 @@ def measurement_in(attrs: Mapping[Any, Any]) -> Measurement:
         RecordError: One that this process does not know.
     """
     name = command_in(attrs)
-    found = MEASUREMENTS.get(name)
-    if found is None:
+    measurement = MEASUREMENTS.get(name)
+    if measurement is None:
         raise RecordError(
             f"the dataset is of a {shown(name)}, which is unknown here; install the package that "
             f"measures it, or register it. Known are {list(MEASUREMENTS)}."
         )
-    return found
+    return measurement
 
 
 def command_from_json(data: Mapping[str, Any]) -> Command:
@@ -227,9 +227,9 @@ def command_from_json(data: Mapping[str, Any]) -> Command:
             f"command {shown(name)} is unknown{meant}; use one of {sorted(MEASUREMENTS)}."
         )
     cls = MEASUREMENTS[name].command
-    known = {field.name for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(fields) - known):
-        raise InputError(f"{name} has no {shown(unknown)}; its fields are {sorted(known)}.")
+    names = {field.name for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(fields) - names):
+        raise InputError(f"{name} has no {shown(unknown)}; its fields are {sorted(names)}.")
     try:
         return cls(**{key: _tupled(value) for key, value in fields.items()})
     except InputError:

@@ -58,7 +58,7 @@ class OperatorFacts:
 
     @property
     def has_epsilon(self) -> bool:
-        """Whether products are differences at a step."""
+        """Whether products are finite differences, at an epsilon."""
         return self.order > 0
 
     @property
@@ -181,8 +181,8 @@ def facts_of(name: str) -> OperatorFacts:
     Args:
         name: Key of `OPERATORS`, or "package.module:name".
     """
-    known = OPERATORS.get(name)
-    return OperatorFacts(name=name, wording=name) if known is None else known
+    registered = OPERATORS.get(name)
+    return OperatorFacts(name=name, wording=name) if registered is None else registered
 
 
 def facts_in(attrs: Mapping[Any, Any]) -> OperatorFacts:

@@ -52,27 +52,27 @@ def _missing(value: Any) -> bool:
 def _declared() -> dict[str, Any]:
     """Types of what events and commands say, by name; of lists and mappings what they are."""
     classes = (JobStarted, RunStarted, *(entry.command for entry in MEASUREMENTS.values()))
-    found: dict[str, Any] = {"asked": dict, "of_runs": dict}
+    types: dict[str, Any] = {"asked": dict, "of_runs": dict}
     for cls in classes:
         for field in dataclasses.fields(cls):
-            found[field.name] = get_origin(field.type) or field.type
-    return found
+            types[field.name] = get_origin(field.type) or field.type
+    return types
 
 
-def _value(given: Any, declared: Any) -> Any:
+def _value(value: Any, declared: Any) -> Any:
     """An attribute as what it was before `attribute` made it a text or a number."""
-    if isinstance(given, np.generic):
-        given = given.item()  # as netCDF hands numbers back
-    if isinstance(given, str) and declared in (dict, list, tuple):
+    if isinstance(value, np.generic):
+        value = value.item()  # as netCDF hands numbers back
+    if isinstance(value, str) and declared in (dict, list, tuple):
         try:
-            return json.loads(given)
+            return json.loads(value)
         except (ValueError, RecursionError):  # somebody else's text
-            return given
-    if declared is bool and given in (0, 1):
-        return bool(given)
-    if declared is int and isinstance(given, str) and given.lstrip("-").isdecimal():
-        return int(given)
-    return given
+            return value
+    if declared is bool and value in (0, 1):
+        return bool(value)
+    if declared is int and isinstance(value, str) and value.lstrip("-").isdecimal():
+        return int(value)
+    return value
 
 
 @xr.register_datatree_accessor("hessview")  # type: ignore[no-untyped-call]
@@ -95,10 +95,10 @@ class Provenance:
             InputError: A tree of several runs.
             RecordError: The dataset does not say, such as one that several runs were joined to.
         """
-        known = self.provenance
-        asked = known.get("asked")
+        provenance = self.provenance
+        asked = provenance.get("asked")
         if not isinstance(asked, dict):
-            asked = self._from_attributes(known)
+            asked = self._from_attributes(provenance)
         try:
             return command_from_json(asked)
         except InputError as error:
@@ -112,10 +112,10 @@ class Provenance:
             InputError: A tree of several runs.
             RecordError: The dataset does not say.
         """
-        found = self.provenance.get("blocks")
-        if not isinstance(found, dict):
+        blocks = self.provenance.get("blocks")
+        if not isinstance(blocks, dict):
             raise RecordError("the dataset does not say what blocks its job had.")
-        return found
+        return blocks
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -133,8 +133,8 @@ class Provenance:
             )
         declared = _declared()
         return {
-            str(name): _value(given, declared.get(str(name)))
-            for name, given in data.attrs.items()
+            str(name): _value(value, declared.get(str(name)))
+            for name, value in data.attrs.items()
             if name not in _INTERNAL
         }
 
@@ -146,9 +146,9 @@ class Provenance:
         return f"<ds.hessview, with command, blocks and provenance: {what}>"
 
     @staticmethod
-    def _from_attributes(known: Mapping[str, Any]) -> dict[str, Any]:
+    def _from_attributes(provenance: Mapping[str, Any]) -> dict[str, Any]:
         """The command of files that hold its arguments one by one only."""
-        name = known.get("command")
+        name = provenance.get("command")
         if not isinstance(name, str) or name not in MEASUREMENTS:
             raise RecordError(
                 "the dataset does not say what was asked for; pass that of a run, such as "
@@ -157,14 +157,14 @@ class Provenance:
         fields = dataclasses.fields(MEASUREMENTS[name].command)
         wanted = [field.name for field in fields]
         optional = {field.name for field in fields if field.default is None}  # None is not written
-        if missing := [each for each in wanted if each not in known and each not in optional]:
+        if missing := [each for each in wanted if each not in provenance and each not in optional]:
             raise RecordError(
                 f"the dataset does not say the {missing[0]} of its {name}; it was joined of "
                 "several runs, or lost attributes: pass that of a run, such as run.wait()."
             )
-        if "blocks" in wanted and isinstance(known["blocks"], dict):
+        if "blocks" in wanted and isinstance(provenance["blocks"], dict):
             raise RecordError(
                 "the dataset says the job's blocks, but not which the run was asked for; open it "
                 "from its run directory with hessview.open_runs."
             )
-        return {"command": name} | {each: known[each] for each in wanted if each in known}
+        return {"command": name} | {each: provenance[each] for each in wanted if each in provenance}

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from hessview.errors import InputError
 
 T = TypeVar("T")
-Convert = Callable[[Any], Any]
+_Convert = Callable[[Any], Any]
 
 _LARGEST = 2**63  # what numpy, netCDF and Zarr hold
 _DEPTH = 4  # of lists of numbers
@@ -40,16 +40,16 @@ def checked(cls: type[T], data: object) -> T:
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"it is {shown(data)}, not an object")
-    found = {}
+    values = {}
     for name, convert, optional in _fields(cls):  # type: ignore[arg-type]  # a class is hashable
         if name in data:
             try:
-                found[name] = convert(data[name])
+                values[name] = convert(data[name])
             except (ValueError, OverflowError) as error:
                 raise ValueError(f"{name}: {error}") from None
         elif not optional:
             raise ValueError(f"there is no {name!r}")
-    return cls(**found)
+    return cls(**values)
 
 
 def shown(value: object, most: int = 200) -> str:
@@ -124,7 +124,7 @@ def check_time(what: str, seconds: float) -> float:
 
 
 @functools.cache
-def _fields(cls: type) -> tuple[tuple[str, Convert, bool], ...]:
+def _fields(cls: type) -> tuple[tuple[str, _Convert, bool], ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
         (
@@ -137,7 +137,7 @@ def _fields(cls: type) -> tuple[tuple[str, Convert, bool], ...]:
     )
 
 
-def _converter(hint: Any) -> Convert:
+def _converter(hint: Any) -> _Convert:
     """What takes the values of a declared type, and refuses others with a ValueError."""
     if hint in _SIMPLE:
         return _SIMPLE[hint]
@@ -147,8 +147,8 @@ def _converter(hint: Any) -> Convert:
     if hint == float | list[float]:
         return _numbers
     if origin is types.UnionType:
-        (one,) = (kind for kind in inner if kind is not types.NoneType)
-        return functools.partial(_optional, _converter(one))
+        (inner_hint,) = (kind for kind in inner if kind is not types.NoneType)
+        return functools.partial(_optional, _converter(inner_hint))
     if origin is list:
         return functools.partial(_list, _converter(inner[0]))
     if hint == dict[str, float | list[float]]:
@@ -201,23 +201,23 @@ def _word(allowed: tuple[str, ...], value: Any) -> str:
     return value
 
 
-def _optional(convert: Convert, value: Any) -> Any:
+def _optional(convert: _Convert, value: Any) -> Any:
     return None if value is None else convert(value)
 
 
-def _list(convert: Convert, value: Any) -> list[Any]:
+def _list(convert: _Convert, value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{shown(value)} is not a list")
     return [convert(entry) for entry in value]
 
 
-def _dict(convert: Convert, value: Any) -> dict[str, Any]:
+def _dict(convert: _Convert, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError(f"{shown(value)} is not an object")
     return {plain(key): convert(entry) for key, entry in value.items()}
 
 
-_SIMPLE: dict[Any, Convert] = {
+_SIMPLE: dict[Any, _Convert] = {
     int: _whole,
     float: _number,
     str: _text,
@@ -231,8 +231,8 @@ MOST_READINGS = 1_000_000
 """Of one run: a record of 400 MB, weeks of products, and a dataset of 100 MB."""
 MOST_NUMBERS = 1 << 25
 """Of one dataset: 268 MB."""
-MOST_ENTRIES = 1_000  # of a list: epsilons, blocks, operators, patterns
-MOST_LETTERS = 1_000  # of a word in one
+_MOST_ENTRIES = 1_000  # of a list: epsilons, blocks, operators, patterns
+_MOST_LETTERS = 1_000  # of a word in one
 LARGEST = 2**63 - 1
 """What numpy, netCDF and Zarr hold."""
 
@@ -324,30 +324,30 @@ def several(name: str, values: Any, what: str) -> tuple[Any, ...]:
     except TypeError:  # an array of no dimension
         raise refusal from None
     # A list of a record is as long as it is; what is asked for now is held to `check_size`.
-    found = tuple(itertools.islice(entries, _ENDLESS))
-    if len(found) == _ENDLESS:
-        raise InputError(f"{name} has {_ENDLESS:,} entries or more; use at most {MOST_ENTRIES:,}.")
-    return found
+    listed = tuple(itertools.islice(entries, _ENDLESS))
+    if len(listed) == _ENDLESS:
+        raise InputError(f"{name} has {_ENDLESS:,} entries or more; use at most {_MOST_ENTRIES:,}.")
+    return listed
 
 
 def ascending(name: str, values: Any) -> tuple[float, ...]:
     """Positive numbers in ascending order, each once; refuse anything else."""
-    found = tuple(positive(name, value) for value in several(name, values, "numbers, ascending"))
-    if not found or any(b <= a for a, b in itertools.pairwise(found)):
+    listed = tuple(positive(name, value) for value in several(name, values, "numbers, ascending"))
+    if not listed or any(b <= a for a, b in itertools.pairwise(listed)):
         raise InputError(
-            f"{name}={shown(list(found))} is not allowed; use one or more numbers, ascending and "
+            f"{name}={shown(list(listed))} is not allowed; use one or more numbers, ascending and "
             "each once."
         )
-    return found
+    return listed
 
 
 def words(name: str, values: Any, what: str) -> tuple[str, ...]:
     """One word, or several, as a tuple; refuse anything else."""
-    found = (values,) if isinstance(values, str) else several(name, values, what)
-    if not found:
+    listed = (values,) if isinstance(values, str) else several(name, values, what)
+    if not listed:
         raise InputError(f"{name}={shown(values)} is not allowed; use {what}.")
     try:
-        return tuple(word(name, entry) for entry in found)
+        return tuple(word(name, entry) for entry in listed)
     except InputError:
         raise InputError(f"{name}={shown(values)} is not allowed; use {what}.") from None
 
@@ -372,13 +372,13 @@ def at_most(name: str, value: int, most: int, what: str = "") -> None:
 
 def few(name: str, values: tuple[Any, ...]) -> None:
     """Refuse lists, and words in them, that are too long to be read by anybody."""
-    if len(values) > MOST_ENTRIES:
-        raise InputError(f"{name} has {len(values):,} entries; use at most {MOST_ENTRIES:,}.")
+    if len(values) > _MOST_ENTRIES:
+        raise InputError(f"{name} has {len(values):,} entries; use at most {_MOST_ENTRIES:,}.")
     for entry in values:
-        if isinstance(entry, str) and len(entry) > MOST_LETTERS:
+        if isinstance(entry, str) and len(entry) > _MOST_LETTERS:
             raise InputError(
                 f"{name} holds a word of {len(entry):,} letters, {shown(entry, 40)}; use at most "
-                f"{MOST_LETTERS:,}."
+                f"{_MOST_LETTERS:,}."
             )
 
 

@@ -170,7 +170,8 @@ def _heatmap(training_steps: Array) -> dict[str, Any]:
             "len": high - low,
             "y": (low + high) / 2,
         },
-        "xgap": int(len(training_steps) <= _MOST_GAPS),  # tells neighbours apart where little changes
+        # A gap tells neighbours apart where little changes.
+        "xgap": int(len(training_steps) <= _MOST_GAPS),
         "meta": {"role": "spectra"},
         "hoverongaps": False,
         "hovertemplate": "training step %{x}<br>λ %{customdata:.4~g}<br>"
@@ -382,5 +383,8 @@ def _ends(training_steps: Array) -> list[float]:
     """Range of the training steps: each column of the heatmap reaches half way to the next."""
     if len(training_steps) < 2:
         return [float(training_steps[0]) - 0.5, float(training_steps[0]) + 0.5]
-    first, last = (training_steps[1] - training_steps[0]) / 2, (training_steps[-1] - training_steps[-2]) / 2
+    first, last = (
+        (training_steps[1] - training_steps[0]) / 2,
+        (training_steps[-1] - training_steps[-2]) / 2,
+    )
     return [float(training_steps[0] - first), float(training_steps[-1] + last)]
