@@ -49,7 +49,7 @@ def form() -> Form:
     }
 
 
-Tell = Callable[[BoardMessage], None]
+_Tell = Callable[[BoardMessage], None]
 
 
 class Board:
@@ -71,10 +71,10 @@ class Board:
         """Of each run, or siblings, by the name of the first, and of each overview: entry, and
         section if looked at."""
         self._session = session
-        self._given: dict[str, Any] = {str(place): run for place, run in enumerate(runs)}
+        self._passed_runs: dict[str, Any] = {str(index): run for index, run in enumerate(runs)}
         self._notice: Notice | None = None
         self._asked = ""
-        self._listeners: list[Tell] = []
+        self._listeners: list[_Tell] = []
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # runs tell of changes while the first refresh reads them
         self._changed: set[str] = set()
@@ -89,14 +89,14 @@ class Board:
         self._watched: dict[str, Callable[[], None]] = {}
         self._pump = Pump(self._refresh)
         self._actions = Actions(self._session_for, self._answer)
-        self.head = self._made_head([], {})
+        self.head = self._make_head([], {})
         """All that is not about one run: theme, card, form, order of the runs, standing."""
         self._refresh()
-        for number, one in enumerate([session] if session is not None else self._sessions):
-            self._watched[f"session {number}"] = one.on_change(self._pump.poke)
+        for number, asked in enumerate([session] if session is not None else self._sessions):
+            self._watched[f"session {number}"] = asked.on_change(self._pump.poke)
         self._pump.poke()  # what came between the first fold and the subscription
 
-    def listen(self, tell: Tell) -> Callable[[], None]:
+    def listen(self, tell: _Tell) -> Callable[[], None]:
         """Be told what changes.
 
         A message has head, if that changed; parts by name: a part without section leaves that as
@@ -146,14 +146,14 @@ class Board:
         """Who can be asked, each once."""
         if self._session is not None:
             return [] if self._session.read_only else [self._session]
-        found = [session_of(run) for run in self._given.values()]
-        return list({id(one): one for one in found if one is not None}.values())
+        sessions = [session_of(run) for run in self._passed_runs.values()]
+        return list({id(session): session for session in sessions if session is not None}.values())
 
     @property
     def _runs(self) -> dict[str, Any]:
         """All runs by name, the oldest first."""
         if self._session is None:
-            return self._given
+            return self._passed_runs
         return {run.id: run for run in self._session.runs}
 
     def _refresh(self) -> None:
@@ -166,22 +166,22 @@ class Board:
             wanted, self._wanted = self._wanted, set()
         self._read(changed)
         groups = self._grouped()
-        found = self._found_overviews()
+        new_overviews = self._find_overviews()
         # First the newest run, which a page without a choice shows.
-        order = [*reversed(groups), *found]
+        order = [*reversed(groups), *new_overviews]
         asked = {name or order[0] for name in wanted if order and name in {"", *order}}
         self._looked_at |= asked
         before = self.parts
-        above = self._folded(found, asked)
-        told = self._fold_parts(groups, self._looked_at | set(order[:1]), above)
-        self._overviews = found
-        head = self._made_head(order, groups)
+        overview_parts = self._folded(new_overviews, asked)
+        updated = self._fold_parts(groups, self._looked_at | set(order[:1]), overview_parts)
+        self._overviews = new_overviews
+        head = self._make_head(order, groups)
         message: BoardMessage = {}
         if head != self.head or wanted:
             self.head = message["head"] = head
         parts = self._answered({name or order[0] for name in wanted if order}) if wanted else {}
         changes: dict[str, Change] = {}
-        for name in told:
+        for name in updated:
             part, old = self.parts[name], before.get(name)
             if old is None or old.keys() != part.keys():
                 parts[name] = part
@@ -217,10 +217,10 @@ class Board:
     def _grouped(self) -> dict[str, list[xr.Dataset]]:
         """Siblings, by the name of their first run, in the order of these."""
         names = {id(ds): name for name, ds in self._datasets.items()}
-        found = siblings(list(self._datasets.values()))
-        return {names[id(group[0])]: group for group in found}
+        groups = siblings(list(self._datasets.values()))
+        return {names[id(group[0])]: group for group in groups}
 
-    def _found_overviews(self) -> dict[str, Overview]:
+    def _find_overviews(self) -> dict[str, Overview]:
         """The overviews over the runs that are over, anew only when one more is."""
         over = {name: ds for name, ds in self._datasets.items() if self._is_over(name)}
         if _same(list(over.values()), self._over):
@@ -234,10 +234,15 @@ class Board:
         return ended or not is_live(self._runs[name])
 
     def _fold_parts(
-        self, groups: dict[str, list[xr.Dataset]], looked_at: set[str], above: dict[str, Part]
+        self,
+        groups: dict[str, list[xr.Dataset]],
+        looked_at: set[str],
+        overview_parts: dict[str, Part],
     ) -> list[str]:
         """Make parts anew whose runs changed, and sections that are missed; gives their names."""
-        told = [name for name, part in above.items() if part is not self.parts.get(name)]
+        updated = [
+            name for name, part in overview_parts.items() if part is not self.parts.get(name)
+        ]
         parts: dict[str, Part] = {}
         sweeps = [ds for ds in self._datasets.values() if command_in(ds.attrs) == EpsilonSweep.name]
         swept = not _same(sweeps, self._sweeps)  # some pages show their spectra
@@ -248,17 +253,17 @@ class Board:
             if part is None or changed or (name in looked_at and "section" not in part):
                 part = self._part(group, whole=name in looked_at)
                 part["revision"] = next(self._revisions)
-                told.append(name)
+                updated.append(name)
             parts[name] = part
-        self.parts, self._groups, self._sweeps = {**parts, **above}, groups, sweeps
-        return told
+        self.parts, self._groups, self._sweeps = {**parts, **overview_parts}, groups, sweeps
+        return updated
 
-    def _folded(self, found: dict[str, Overview], asked: set[str]) -> dict[str, Part]:
+    def _folded(self, new_overviews: dict[str, Overview], asked: set[str]) -> dict[str, Part]:
         """Parts of overviews; a page that looks at one that changed will ask for it again."""
         parts: dict[str, Part] = {}
-        for name, overview in found.items():
-            part, known = self.parts.get(name), self._overviews.get(name)
-            changed = known is None or not _same(overview.runs, known.runs)
+        for name, overview in new_overviews.items():
+            part, previous = self.parts.get(name), self._overviews.get(name)
+            changed = previous is None or not _same(overview.runs, previous.runs)
             if part is None or changed or (name in asked and "section" not in part):
                 revision = next(self._revisions)
                 edition = revision if part is None or changed else part["entry"]["edition"]
@@ -280,11 +285,11 @@ class Board:
         section = {**section, "title": title, "subtitle": " · ".join(filter(None, about))}
         return {"entry": line, "section": section}
 
-    def _made_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> BoardHead:
+    def _make_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> BoardHead:
         members = {str(ds.attrs.get("run")): name for name, group in groups.items() for ds in group}
         return {
             "theme": {"light": theme.LIGHT, "dark": theme.DARK, "font": theme.FONT},
-            "card": card_of(self._session) if self._session is not None else None,
+            "card": _card_of(self._session) if self._session is not None else None,
             "form": form() if self._session is not None and self._sessions else None,
             "order": order,
             "asked": members.get(self._asked, ""),
@@ -307,16 +312,16 @@ class Board:
         self._pump.poke()
 
 
-def card_of(session: Any) -> Card | None:
+def _card_of(session: Any) -> Card | None:
     """The card of a session, None if its record does not say what the job holds."""
     job = session.collector.job
     if job is None:
         return None
-    made = card(job, session.state)
+    job_card = card(job, session.state)
     if session.read_only and session.lost is not None:  # a record without a job is nothing bad
-        made["state"] = "ended"
-    return made
+        job_card["state"] = "ended"
+    return job_card
 
 
-def _same(one: Sequence[object], other: Sequence[object]) -> bool:
-    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+def _same(first: Sequence[object], other: Sequence[object]) -> bool:
+    return len(first) == len(other) and all(a is b for a, b in zip(first, other, strict=True))

@@ -9,9 +9,9 @@ from hessview.page.templates import part
 from hessview.record.events import JobStarted
 from hessview.wording import count, counted, now, number
 
-MOST_BLOCKS = 6  # more are summed up, in a model of a hundred layers
+_MOST_BLOCKS = 6  # more are summed up, in a model of a hundred layers
 
-STATES = ("attached", "watching", "detached")  # any other is why the job is lost
+_STATES = ("attached", "watching", "detached")  # any other is why the job is lost
 
 
 def card(job: JobStarted, state: str) -> Card:
@@ -44,9 +44,9 @@ def card(job: JobStarted, state: str) -> Card:
         "title": job.model,
         "subtitle": f"{count(job.parameters)} parameters · {ranks} · {job.dtype}{computing} · "
         f"{count(job.weight)} {job.weight_unit}",
-        "state": state if state in STATES else "lost",
-        "message": "" if state in STATES else state,
-        "warning": mismatch(job.versions) if state == "attached" else "",
+        "state": state if state in _STATES else "lost",
+        "message": "" if state in _STATES else state,
+        "warning": _mismatch(job.versions) if state == "attached" else "",
         "rows": [[name, value] for name, value in rows.items() if value],
     }
 
@@ -64,15 +64,15 @@ def session_card(job: JobStarted, state: str) -> str:
     return card_html(card(job, state))
 
 
-def card_html(made: Card) -> str:
+def card_html(content: Card) -> str:
     """What `card` made, as HTML for where no script runs; every name in it is escaped."""
     # What is stored stays, and the job does not.
-    stand = made["message"] or f"{made['state']} at {now()}"
-    rows = [["Session", stand], *made["rows"]]
-    return str(part("card", made["title"], made["subtitle"], made["warning"], rows))
+    stand = content["message"] or f"{content['state']} at {now()}"
+    rows = [["Session", stand], *content["rows"]]
+    return str(part("card", content["title"], content["subtitle"], content["warning"], rows))
 
 
-def mismatch(versions: dict[str, str]) -> str:
+def _mismatch(versions: dict[str, str]) -> str:
     """What to do where the job has other versions than this kernel, "" where they agree.
 
     Args:
@@ -105,6 +105,6 @@ def _release(name: str, version: str) -> str:
 
 
 def _blocks(blocks: dict[str, int]) -> str:
-    shown = [f"{name} {count(size)}" for name, size in list(blocks.items())[:MOST_BLOCKS]]
+    shown = [f"{name} {count(size)}" for name, size in list(blocks.items())[:_MOST_BLOCKS]]
     rest = len(blocks) - len(shown)
     return f"{len(blocks)}: " + ", ".join(shown) + (f", and {rest} more" if rest else "")

@@ -33,9 +33,9 @@ from hessview.views.density import LOCATED
 from hessview.views.sweep import AROUND
 from hessview.views.training import DECADES, LEAST_ROWS, MOST_ROWS
 
-SOURCES = Path(__file__).parent / "src"
+_SOURCES = Path(__file__).parent / "src"
 
-CONSTANTS: dict[str, float | int | list[str]] = {
+_CONSTANTS: dict[str, float | int | list[str]] = {
     "AXES": list(AXES),
     "SCALES": list(SCALES),
     "RESOLUTION": RESOLUTION,
@@ -69,7 +69,7 @@ _SIMPLE = {str: "string", int: "number", float: "number", bool: "boolean", type(
 
 def constants() -> str:
     """The source of `src/constants.js`."""
-    lines = [f"export const {name} = {json.dumps(value)};" for name, value in CONSTANTS.items()]
+    lines = [f"export const {name} = {json.dumps(value)};" for name, value in _CONSTANTS.items()]
     about = " from where Python draws the same"
     return _HEAD.format(about=about) + "\n".join(["", *lines, ""])
 
@@ -77,7 +77,7 @@ def constants() -> str:
 def _forms() -> list[Any]:
     """All forms of the contract, each once, in the order of the files."""
     every = (*vars(panel_contract).values(), *vars(contract).values())
-    return list(dict.fromkeys(one for one in every if is_typeddict(one)))
+    return list(dict.fromkeys(form for form in every if is_typeddict(form)))
 
 
 def types_of_contract() -> str:
@@ -89,14 +89,14 @@ def types_of_contract() -> str:
 
 
 def _interface(form: Any) -> str:
-    docstrings = [inspect.cleandoc(one.__doc__ or "") for one in [*_bases(form), form]]
-    told = _attributes("\n".join(docstrings))
+    docstrings = [inspect.cleandoc(each.__doc__ or "") for each in [*_bases(form), form]]
+    descriptions = _attributes("\n".join(docstrings))
     lines = [f"/** {form.__doc__.splitlines()[0]} */"] if form.__doc__ else []
     lines.append(f"export interface {form.__name__} {{")
     for name, hint in get_type_hints(form, include_extras=True).items():
         optional = "?" if name in form.__optional_keys__ else ""
-        if name in told:
-            lines.append(f"  /** {told[name]} */")
+        if name in descriptions:
+            lines.append(f"  /** {descriptions[name]} */")
         lines.append(f"  {name}{optional}: {_type(hint)};")
     return "\n".join([*lines, "}"])
 
@@ -104,14 +104,14 @@ def _interface(form: Any) -> str:
 def _bases(form: Any) -> list[Any]:
     """The forms that have a part of this one's fields; a TypedDict forgets what it was made of."""
     mine = get_type_hints(form)
-    others = [one for one in _forms() if one is not form]
-    return [one for one in others if get_type_hints(one).items() <= mine.items()]
+    others = [other for other in _forms() if other is not form]
+    return [other for other in others if get_type_hints(other).items() <= mine.items()]
 
 
 def _attributes(docstrings: str) -> dict[str, str]:
     """What docstrings say of each attribute, in one line; the last counts."""
-    found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", docstrings, re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+    matches = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", docstrings, re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text) for name, text in matches}
 
 
 def _type(hint: Any) -> str:
@@ -135,8 +135,8 @@ def _type(hint: Any) -> str:
 
 def main() -> None:
     """Write both files."""
-    (SOURCES / "constants.js").write_text(constants(), encoding="utf-8")
-    (SOURCES / "contract.d.ts").write_text(types_of_contract(), encoding="utf-8")
+    (_SOURCES / "constants.js").write_text(constants(), encoding="utf-8")
+    (_SOURCES / "contract.d.ts").write_text(types_of_contract(), encoding="utf-8")
 
 
 if __name__ == "__main__":

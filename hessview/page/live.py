@@ -98,11 +98,11 @@ def is_live(run: object) -> TypeGuard[Live]:
     return not isinstance(run, xr.Dataset | xr.DataTree) and isinstance(run, Live)
 
 
-def runs_of(given: Any) -> list[Live | xr.Dataset]:
+def runs_of(source: Any) -> list[Live | xr.Dataset]:
     """The runs in what was given, in order.
 
     Args:
-        given: A session (all its runs), a run, a dataset, the tree of a run directory, or an
+        source: A session (all its runs), a run, a dataset, the tree of a run directory, or an
             iterable of these.
 
     Returns:
@@ -111,13 +111,13 @@ def runs_of(given: Any) -> list[Live | xr.Dataset]:
     Raises:
         InputError: Something else, or nothing.
     """
-    found = list(_walk(given))
-    if not found:
+    runs = list(_walk(source))
+    if not runs:
         raise InputError(
             "there is no run to show; pass a session that has some, runs, their datasets, or "
             "hessview.open_runs(run_dir)."
         )
-    return found
+    return runs
 
 
 def dataset_of(run: Live | xr.Dataset) -> xr.Dataset:
@@ -150,23 +150,23 @@ def session_of(run: Any) -> Any:
     return None if session is None or session.read_only else session
 
 
-def _walk(given: Any) -> Iterator[Live | xr.Dataset]:
+def _walk(source: Any) -> Iterator[Live | xr.Dataset]:
     from hessview.session.session import Session
 
-    if isinstance(given, xr.DataTree):
-        yield from as_datasets(given)
-    elif isinstance(given, xr.Dataset):
-        yield as_dataset(given)
-    elif is_live(given):
-        yield given
-    elif isinstance(given, Session):
-        yield from given.runs
-    elif isinstance(given, Iterable) and not isinstance(given, str | bytes):
-        for entry in given:
+    if isinstance(source, xr.DataTree):
+        yield from as_datasets(source)
+    elif isinstance(source, xr.Dataset):
+        yield as_dataset(source)
+    elif is_live(source):
+        yield source
+    elif isinstance(source, Session):
+        yield from source.runs
+    elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        for entry in source:
             yield from _walk(entry)
     else:
         raise InputError(
-            f"a {type(given).__name__} is no run; pass a session, a run, its dataset, the tree "
+            f"a {type(source).__name__} is no run; pass a session, a run, its dataset, the tree "
             "of hessview.open_runs(run_dir), or a list of these."
         )
 
@@ -224,9 +224,9 @@ def perform(message: object, session: Asked) -> Live | None:
     if message["action"] == "measure":
         return session.submit(_command(message.get("command")))
     run = str(message.get("run", ""))
-    known = [one.id for one in session.runs]
-    if run not in known:
-        raise InputError(f"run {run!r} is none of this session's; they are {known}.")
+    ids = [own_run.id for own_run in session.runs]
+    if run not in ids:
+        raise InputError(f"run {run!r} is none of this session's; they are {ids}.")
     session.cancel(run)
     return None
 
@@ -289,6 +289,6 @@ def standing(sessions: Sequence[Asked], notice: Notice | None) -> Standing:
     """
     if not sessions:
         return {}
-    lost = [str(one.lost) for one in sessions if one.lost is not None]
+    lost = [str(session.lost) for session in sessions if session.lost is not None]
     asking = len(lost) < len(sessions)
     return {"asking": asking, "reason": "" if asking else lost[0], "notice": notice}

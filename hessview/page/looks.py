@@ -43,7 +43,7 @@ from hessview.record.measurements import measurement_in
 from hessview.views import figure_of
 from hessview.wording import aligned
 
-Body = Callable[[xr.Dataset], Mapping[str, object]]
+_Body = Callable[[xr.Dataset], Mapping[str, object]]
 
 
 def readings_panel(ds: xr.Dataset) -> TextBody:
@@ -56,7 +56,7 @@ def readings_panel(ds: xr.Dataset) -> TextBody:
     return {"text": aligned([table.head, *table.rows])}
 
 
-def view_panel(ds: xr.Dataset) -> FigureBody:
+def _view_panel(ds: xr.Dataset) -> FigureBody:
     """The figure of the command's view.
 
     Args:
@@ -65,7 +65,7 @@ def view_panel(ds: xr.Dataset) -> FigureBody:
     return figure_panel(figure_of(ds), "")
 
 
-def readings_tiles(ds: xr.Dataset) -> list[Tile]:
+def _readings_tiles(ds: xr.Dataset) -> list[Tile]:
     """How far a run is, for one of which nothing more is known.
 
     Args:
@@ -95,9 +95,9 @@ class Look:
     """
 
     kind: PanelKind
-    panel: Body
-    further: tuple[tuple[PanelKind, str, Body], ...] = ()
-    tiles: Callable[[xr.Dataset], list[Tile]] = readings_tiles
+    panel: _Body
+    further: tuple[tuple[PanelKind, str, _Body], ...] = ()
+    tiles: Callable[[xr.Dataset], list[Tile]] = _readings_tiles
     table: Callable[[xr.Dataset], Table] = readings_table
     drawn: bool = False
     beside: Callable[[xr.Dataset, Sequence[xr.Dataset]], Mapping[str, object] | None] | None = None
@@ -112,9 +112,9 @@ class Look:
                 )
 
 
-READINGS = Look(kind="text", panel=readings_panel)
+_READINGS = Look(kind="text", panel=readings_panel)
 """Of a measurement without a view and a look of its own."""
-VIEW = Look(kind="figure", panel=view_panel)
+_VIEW = Look(kind="figure", panel=_view_panel)
 """Of one that has a view alone."""
 
 DENSITY = Look(
@@ -148,9 +148,9 @@ def look_of(ds: xr.Dataset) -> Look:
     """
     measurement = measurement_in(ds.attrs)
     if not measurement.look:
-        return VIEW if measurement.view else READINGS
-    found: Look = named("look", measurement.look, {})
-    return found
+        return _VIEW if measurement.view else _READINGS
+    look: Look = named("look", measurement.look, {})
+    return look
 
 
 def panels(ds: xr.Dataset) -> list[Panel]:
@@ -163,12 +163,12 @@ def panels(ds: xr.Dataset) -> list[Panel]:
         At least one, as `page.contract` has them; src/section.js draws each by its kind.
     """
     look = look_of(ds)
-    made = [_first(ds, look)]
-    if not made[0]["message"]:
+    entries = [_first(ds, look)]
+    if not entries[0]["message"]:
         for kind, title, panel in look.further:
             head = {"kind": kind, "title": title, "message": "", "shares": 0}
-            made.append(cast(Panel, {**head, **panel(ds)}))
-    return made
+            entries.append(cast(Panel, {**head, **panel(ds)}))
+    return entries
 
 
 def _first(ds: xr.Dataset, look: Look) -> Panel:

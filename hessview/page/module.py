@@ -23,7 +23,7 @@ const Plotly = ((module) => {{
   return module.exports;
 }})({{ exports: {{}} }});
 """
-EXPORTS = ("merged", "mount", "mountDashboard", "render", "shells")
+_EXPORTS = ("merged", "mount", "mountDashboard", "render", "shells")
 """What the module exports, of what src/page.js offers; see there."""
 
 
@@ -32,16 +32,16 @@ def module() -> str:
     """Source of the page as an ES module, with a plotly.js of its own.
 
     Returns:
-        JavaScript that exports `EXPORTS`; `render` is what a component of Panel needs, and `shells`
-        what the loader does.
+        JavaScript that exports `_EXPORTS`; `render` is what a component of Panel needs, and
+        `shells` what the loader does.
     """
-    return "\n".join([_plotly(), page_without_plots()])
+    return "\n".join([_plotly(), _page_without_plots()])
 
 
 @functools.cache
-def page_without_plots() -> str:
+def _page_without_plots() -> str:
     """The same for cards, a tenth as large: no plotly.js is there, and so no panel can be drawn."""
-    exports = [f"export const {name} = hessview.{name};" for name in EXPORTS]
+    exports = [f"export const {name} = hessview.{name};" for name in _EXPORTS]
     return "\n".join([_built("page.js"), *exports])
 
 
@@ -87,7 +87,7 @@ def drawing_page() -> Source:
 @functools.cache
 def card_page() -> Source:
     """The page of cards in a notebook."""
-    return Source(page_without_plots())
+    return Source(_page_without_plots())
 
 
 def _plotly() -> str:

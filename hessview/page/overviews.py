@@ -45,26 +45,26 @@ def entry(group: Sequence[xr.Dataset]) -> Entry:
 def details(ds: xr.Dataset) -> list[str]:
     """Of what and when a run is, as far as its attrs say; some may be ""."""
     attrs = ds.attrs
-    found = []
+    words = []
     if (operator := facts_in(attrs).name) != Command.operator:
-        found.append(operator.replace("_", " "))
+        words.append(operator.replace("_", " "))
     patterns = json.loads(attrs.get("subset", '["*"]'))
     if patterns != ["*"]:
-        found.append("only " + ", ".join(patterns))
+        words.append("only " + ", ".join(patterns))
     epsilon = attrs.get("epsilon", "auto")
     if isinstance(epsilon, float | int) and "epsilon" not in ds.dims:
-        found.append(f"ε {number(float(epsilon), 2)}")
+        words.append(f"ε {number(float(epsilon), 2)}")
     if "training_step" in attrs:
-        found.append(f"training step {attrs['training_step']:,}")
+        words.append(f"training step {attrs['training_step']:,}")
     if "started" in attrs:
         moment = datetime.datetime.fromisoformat(str(attrs["started"])).astimezone()
-        found.append(f"{moment:%Y-%m-%d %H:%M:%S}")
-    return [*found, str(attrs.get("run", ""))]
+        words.append(f"{moment:%Y-%m-%d %H:%M:%S}")
+    return [*words, str(attrs.get("run", ""))]
 
 
-PLACES = {"Comparison": -2, "Training": -1}
+_PLACES = {"Comparison": -2, "Training": -1}
 """Kinds of overviews, which are listed before those of runs."""
-MOST_NAMES = 4  # of compared runs; more are summed up
+_MOST_NAMES = 4  # of compared runs; more are summed up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +74,17 @@ class Overview:
     Attributes:
         runs: Datasets that it tells of.
         entry: As of `page.overviews`, of kind "Comparison" or "Training".
-        made: Makes its section, as of `page.state`.
+        make_section: Makes its section, as of `page.state`.
     """
 
     runs: list[xr.Dataset]
     entry: Entry
-    made: Callable[[], Section]
+    make_section: Callable[[], Section]
 
     def section(self) -> Section:
         """Its section, under the title that its line has; it takes seconds of fifty runs."""
         title = f"{self.entry['kind']} · {self.entry['label']}"
-        return {**self.made(), "title": title, "subtitle": self.entry["detail"]}
+        return {**self.make_section(), "title": title, "subtitle": self.entry["detail"]}
 
 
 def overviews(runs: Mapping[str, xr.Dataset]) -> dict[str, Overview]:
@@ -99,28 +99,28 @@ def overviews(runs: Mapping[str, xr.Dataset]) -> dict[str, Overview]:
     """
     names = {id(ds): name for name, ds in runs.items()}
     groups = trainings(runs.values())
-    found = {f"training of {names[id(group[0])]}": _training(group) for group in groups}
+    by_name = {f"training of {names[id(group[0])]}": _training(group) for group in groups}
     followed = {id(ds) for group in groups for ds in group}
     others = measured(ds for ds in runs.values() if id(ds) not in followed)
     if len(others) > 1:
-        found["comparison of runs"] = _comparison(others)
-    return found
+        by_name["comparison of runs"] = _comparison(others)
+    return by_name
 
 
 def _comparison(runs: list[xr.Dataset]) -> Overview:
     names = labels(runs)
-    rest = len(names) - MOST_NAMES
-    told = ", ".join(names[:MOST_NAMES]) + (f", and {rest} more" if rest > 0 else "")
-    line = _entry("Comparison", f"{len(runs)} density runs", told)
+    rest = len(names) - _MOST_NAMES
+    caption = ", ".join(names[:_MOST_NAMES]) + (f", and {rest} more" if rest > 0 else "")
+    line = _entry("Comparison", f"{len(runs)} density runs", caption)
     return Overview(runs, line, lambda: comparison_sections(runs)[0])
 
 
 def _training(runs: list[xr.Dataset]) -> Overview:
     steps = sorted({int(ds.attrs["training_step"]) for ds in runs})
     attrs = {key: runs[0].attrs[key] for key in ("operator", "subset") if key in runs[0].attrs}
-    told = [str(runs[0].attrs.get("model", "")), *details(xr.Dataset(attrs=attrs))]
+    parts = [str(runs[0].attrs.get("model", "")), *details(xr.Dataset(attrs=attrs))]
     label = f"{len(steps)} steps, {steps[0]:,} to {steps[-1]:,}"
-    line = _entry("Training", label, " · ".join(filter(None, told)))
+    line = _entry("Training", label, " · ".join(filter(None, parts)))
     return Overview(runs, line, lambda: training_section(runs))
 
 
@@ -136,7 +136,7 @@ def _entry(kind: str, label: str, detail: str) -> Entry:
     }
     return {
         "kind": kind,
-        "place": PLACES[kind],
+        "place": _PLACES[kind],
         "label": label,
         "detail": detail,
         "status": status,

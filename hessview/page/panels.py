@@ -62,45 +62,45 @@ from hessview.wording import number
 _LABELS = {"epsilon": ("ε", True), "fraction": ("Part of the data", False)}
 
 
-def steps_over(ds: xr.Dataset) -> Over:
+def _epsilons_over(ds: xr.Dataset) -> Over:
     """The steps of an accuracy run, and its numbers at each.
 
     Args:
         ds: Dataset of an accuracy run, also a half-done one.
     """
     resolved = theory(ds).resolved
-    places = np.flatnonzero(np.isfinite(ds.relative_error.values).any(axis=0)).tolist()
+    indices = np.flatnonzero(np.isfinite(ds.relative_error.values).any(axis=0)).tolist()
     rows = []
-    for place in places:
-        one, own = ds.isel(epsilon=place), resolved.isel(epsilon=place)
-        there = np.flatnonzero(np.isfinite(one.relative_error.values)).tolist()
-        rows.append([_direction(one.isel(direction=n), bool(own[n])) for n in there])
+    for index in indices:
+        row, own = ds.isel(epsilon=index), resolved.isel(epsilon=index)
+        directions = np.flatnonzero(np.isfinite(row.relative_error.values)).tolist()
+        rows.append([_direction(row.isel(direction=n), bool(own[n])) for n in directions])
     head = ["direction", "error", "1 − cosine", "ρ", "D"]
-    return _over("epsilon", "x", ds.epsilon.values[places], head, rows)
+    return _over("epsilon", "x", ds.epsilon.values[indices], head, rows)
 
 
-def settings_over(part: xr.Dataset, apart: xr.Dataset) -> Over:
+def _settings_over(part: xr.Dataset, differences: xr.Dataset) -> Over:
     """The settings of a sweep, and how far its spectra lie from the reference's.
 
     Args:
         part: Dataset of a sweep, its finished settings only.
-        apart: Their distances, as `analysis.sweep.distances` gives them.
+        differences: Their distances, as `analysis.sweep.distances` gives them.
     """
     setting = setting_of(part)
     rows = []
     for value in part[setting].values.tolist():
-        one = apart.sel({setting: value})
-        own = value == apart.attrs["reference"]
-        words = "the reference itself" if own else f"{apart_by(one)} of the range"
-        rows.append([[words, number(float(one.product_error), 2)]])
-    head = [f"distance to {number(float(apart.attrs['reference']))}", "D ≤"]
+        row = differences.sel({setting: value})
+        own = value == differences.attrs["reference"]
+        words = "the reference itself" if own else f"{apart_by(row)} of the range"
+        rows.append([[words, number(float(row.product_error), 2)]])
+    head = [f"distance to {number(float(differences.attrs['reference']))}", "D ≤"]
     return _over(setting, "x2", part[setting].values, head, rows)
 
 
-def _direction(one: xr.Dataset, resolved: bool) -> list[str]:
-    error = number(float(one.relative_error)) + ("" if resolved else " (not resolved)")
-    numbers = [number(value, 2) for value in (1 - one.cosine.item(), one.rho.item())]
-    return [str(one.direction.item()), error, *numbers, number(one.error.item(), 2)]
+def _direction(row: xr.Dataset, resolved: bool) -> list[str]:
+    error = number(float(row.relative_error)) + ("" if resolved else " (not resolved)")
+    numbers = [number(value, 2) for value in (1 - row.cosine.item(), row.rho.item())]
+    return [str(row.direction.item()), error, *numbers, number(row.error.item(), 2)]
 
 
 def _over(setting: str, axis: str, values: Any, head: list[str], rows: list[Rows]) -> Over:
@@ -125,40 +125,40 @@ def coefficients(ds: xr.Dataset) -> Coefficients:
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
-    found = ritz(ds)
+    quadrature = ritz(ds)
     rows = one_density(ds)
-    lengths = found.steps.values.tolist()
+    lengths = quadrature.steps.values.tolist()
     alpha, beta = (rows[name].values for name in ("alpha", "beta"))
     full, epsilon = keeps_all(rows), machine_epsilon(rows)
     probes: list[Probe] = []
-    for place, length in enumerate(lengths):
+    for index, length in enumerate(lengths):
         if not length:
             continue
         probes.append(
             {
-                "probe": found.probe.values[place].item(),
-                "alpha": alpha[place, :length].tolist(),
-                "beta": beta[place, :length].tolist(),
+                "probe": quadrature.probe.values[index].item(),
+                "alpha": alpha[index, :length].tolist(),
+                "beta": beta[index, :length].tolist(),
             }
         )
         if not full:
-            probes[-1]["merged"] = merges_of(steps_of(rows, place, length), epsilon)
+            probes[-1]["merged"] = merges_of(steps_of(rows, index, length), epsilon)
     over = ds.attrs.get("state") in ENDED
     return {"steps": alpha.shape[1], "over": over, "probes": probes}
 
 
-def sweep_spectra(part: xr.Dataset) -> Spectra:
+def _sweep_spectra(part: xr.Dataset) -> Spectra:
     """The spectrum at each setting of a sweep.
 
     Args:
         part: Dataset of a sweep, those of its settings only that have a finished probe.
     """
     setting = setting_of(part)
-    made = [density_panel(part.isel({setting: place})) for place in range(part.sizes[setting])]
-    places = zip(part[setting].values.tolist(), made, strict=True)
+    bodies = [density_panel(part.isel({setting: index})) for index in range(part.sizes[setting])]
+    by_setting = zip(part[setting].values.tolist(), bodies, strict=True)
     return {
-        "density": {"figure": made[0]["figure"]},
-        "spectra": [{"at": at, **without_figure(one)} for at, one in places],
+        "density": {"figure": bodies[0]["figure"]},
+        "spectra": [{"at": value, **without_figure(body)} for value, body in by_setting],
     }
 
 
@@ -174,36 +174,37 @@ def sweep_spectra_for(ds: xr.Dataset, among: Sequence[xr.Dataset]) -> Spectra | 
         same model at the same weights, with the same operator, subset and seed.
     """
     alike = [
-        one
-        for one in among
-        if one.attrs.get("command") == EpsilonSweep.name and same_matrix(ds, one)
+        other
+        for other in among
+        if other.attrs.get("command") == EpsilonSweep.name and same_matrix(ds, other)
     ]
-    made: dict[float, SpectrumAt] = {}
+    by_epsilon: dict[float, SpectrumAt] = {}
     shared: Shared = {}
     for group in siblings(alike):
         try:
             part, _ = measured_settings(unite(group))
         except RecordError:  # no probe is finished yet
             continue
-        found = sweep_spectra(part)
-        shared = found["density"]
-        made |= {one["at"]: one for one in found["spectra"]}
-    return {"density": shared, "spectra": [made[at] for at in sorted(made)]} if made else None
+        spectra = _sweep_spectra(part)
+        shared = spectra["density"]
+        by_epsilon |= {entry["at"]: entry for entry in spectra["spectra"]}
+    ascending = [by_epsilon[epsilon] for epsilon in sorted(by_epsilon)]
+    return {"density": shared, "spectra": ascending} if ascending else None
 
 
-def without_figure(one: DensityBody) -> SpectrumWithoutFigure:
+def without_figure(body: DensityBody) -> SpectrumWithoutFigure:
     """A density's panel without what it has in common with others.
 
     Args:
-        one: What `density_panel` made.
+        body: What `density_panel` made.
     """
     return {
-        "subtitle": one["subtitle"],
-        "marks": one["marks"],
-        "all": one["all"],
-        "steps": one["steps"],
-        "over": one["over"],
-        "probes": one["probes"],
+        "subtitle": body["subtitle"],
+        "marks": body["marks"],
+        "all": body["all"],
+        "steps": body["steps"],
+        "over": body["over"],
+        "probes": body["probes"],
     }
 
 
@@ -216,12 +217,12 @@ def density_panel(ds: xr.Dataset) -> DensityBody:
     Raises:
         RecordError: Not a density, or nothing measured yet.
     """
-    found = ritz(ds)
+    quadrature = ritz(ds)
     return {
-        "subtitle": describe_density(found),
+        "subtitle": describe_density(quadrature),
         "figure": plain(density_recipe(ds.attrs)),
-        "marks": [list(mark) for mark in marks(ds, found)],
-        "all": found.probe.values.tolist(),
+        "marks": [list(mark) for mark in marks(ds, quadrature)],
+        "all": quadrature.probe.values.tolist(),
         **coefficients(ds),
     }
 
@@ -262,9 +263,9 @@ def coupling_panel(ds: xr.Dataset) -> CouplingBody:
     Raises:
         RecordError: Not a coupling, or nothing measured yet.
     """
-    found = coupling_summary(ds)
+    summary = coupling_summary(ds)
     figure = coupling(ds)
-    names = [str(name) for name in found.block.values]
+    names = [str(name) for name in summary.block.values]
     words = list(COLOURS)
     return {
         "subtitle": "coefficient: norm of a block over the geometric mean of those of its two "
@@ -272,29 +273,31 @@ def coupling_panel(ds: xr.Dataset) -> CouplingBody:
         "warning": figure.layout.meta["warning"],
         "blocks": names,
         "matrix": {
-            "frobenius": _compact(found.frobenius.values),
-            "frobenius_spread": _compact(found.frobenius_spread.values),
-            "frobenius_noise": _compact(found.frobenius_noise.values),
-            "coefficient_spread": _compact(found.coefficient_spread.values),
+            "frobenius": _compact(summary.frobenius.values),
+            "frobenius_spread": _compact(summary.frobenius_spread.values),
+            "frobenius_noise": _compact(summary.frobenius_noise.values),
+            "coefficient_spread": _compact(summary.coefficient_spread.values),
         },
         "words": words,
-        "verdict": [[words.index(word) for word in line] for line in found.verdict_of_cell.values],
+        "verdict": [
+            [words.index(word) for word in line] for line in summary.verdict_of_cell.values
+        ],
         "views": {
-            f"{unit} {scale}": _view(found, normalised=unit == "normalised", scale=scale)
+            f"{unit} {scale}": _view(summary, normalised=unit == "normalised", scale=scale)
             for unit in ("normalised", "raw")
             for scale in SCALES
         },
         "figure": _bare_coupling(figure, {"matrix": ("z", "customdata")}),
         "row": _bare_coupling(coupling(ds, row=names[0]), {"row": ("y", "customdata")}),
-        "errors": row_error(found),
+        "errors": row_error(summary),
     }
 
 
-def _view(found: xr.Dataset, *, normalised: bool, scale: str) -> CouplingView:
-    on = shown(found, normalised=normalised, scale=scale)
-    ends = dict(zip(("zmin", "zmax"), on.ends, strict=True))
-    made: CouplingView = plain({**ends, "colorbar": on.colour_bar, "axis": on.axis})
-    return made
+def _view(summary: xr.Dataset, *, normalised: bool, scale: str) -> CouplingView:
+    matrix = shown(summary, normalised=normalised, scale=scale)
+    ends = dict(zip(("zmin", "zmax"), matrix.ends, strict=True))
+    view: CouplingView = plain({**ends, "colorbar": matrix.colour_bar, "axis": matrix.axis})
+    return view
 
 
 def _compact(values: Any) -> Any:
@@ -322,13 +325,13 @@ def accuracy_panel(ds: xr.Dataset) -> SettingsBody:
     Raises:
         RecordError: Nothing measured yet.
     """
-    made = figure_panel(accuracy(ds), describe_accuracy(ds))
+    body = figure_panel(accuracy(ds), describe_accuracy(ds))
     return {
-        "subtitle": made["subtitle"],
-        "figure": made["figure"],
-        "warning": made["warning"],
-        "dark": made["dark"],
-        "over": steps_over(ds),
+        "subtitle": body["subtitle"],
+        "figure": body["figure"],
+        "warning": body["warning"],
+        "dark": body["dark"],
+        "over": _epsilons_over(ds),
     }
 
 
@@ -341,10 +344,10 @@ def sweep_panel(ds: xr.Dataset) -> SweepBody:
     Raises:
         RecordError: No setting has a finished probe yet.
     """
-    part, apart = measured_settings(ds)
-    reference = apart.attrs["reference"]
-    made = figure_panel(sweep(part, reference=reference), describe_sweep(apart))
-    curves = [trace for trace in made["figure"]["data"] if trace["meta"]["role"] == "density"]
+    part, differences = measured_settings(ds)
+    reference = differences.attrs["reference"]
+    body = figure_panel(sweep(part, reference=reference), describe_sweep(differences))
+    curves = [trace for trace in body["figure"]["data"] if trace["meta"]["role"] == "density"]
     for curve in curves:
         for array in ("x", "y", "customdata"):  # the page computes them from the spectra
             del curve[array]
@@ -352,11 +355,11 @@ def sweep_panel(ds: xr.Dataset) -> SweepBody:
     # The darkest shades of the scale are lost on a dark ground.
     dark = sample_colorscale("Viridis", np.linspace(0.4, 1.0, len(light)).tolist())
     return {
-        **made,
+        **body,
         "dark": dict(zip(light, dark, strict=True)),
-        "over": settings_over(part, apart),
+        "over": _settings_over(part, differences),
         "reference": part[setting_of(part)].values.tolist().index(reference),
-        **sweep_spectra(part),
+        **_sweep_spectra(part),
     }
 
 
@@ -379,11 +382,13 @@ def figure_panel(figure: go.Figure, subtitle: str) -> FigureBody:
         figure: A Plotly figure.
         subtitle: What it is of.
     """
-    made = figure.to_plotly_json()
-    layout = {key: value for key, value in made["layout"].items() if key not in ("title", "meta")}
+    content = figure.to_plotly_json()
+    layout = {
+        key: value for key, value in content["layout"].items() if key not in ("title", "meta")
+    }
     return {
         "subtitle": subtitle,
-        "figure": {"data": plain(made["data"]), "layout": plain(layout)},
+        "figure": {"data": plain(content["data"]), "layout": plain(layout)},
         "warning": "",
         "dark": {},
     }

@@ -33,7 +33,7 @@ from hessview.views.training import Spectrum, describe, spectra
 from hessview.views.training import recipe as training_recipe
 from hessview.wording import measured, number
 
-HEAD = [
+_HEAD = [
     "run",
     "distance to the reference",
     "largest eigenvalue",
@@ -60,18 +60,18 @@ def comparison_sections(
     if len(densities) < 2:
         return []
     try:
-        there, apart = comparison(densities)
+        measured_runs, differences = comparison(densities)
     except RecordError:  # nothing measured
         return []
-    left = int(apart.attrs["left_out"])
+    left = int(differences.attrs["left_out"])
     note = f"{left} of them left out: nothing is measured" if left else ""
-    parts = [f"{len(densities)} density runs", note, say_mixed(apart)]
+    parts = [f"{len(densities)} density runs", note, say_mixed(differences)]
     subtitle = " · ".join(filter(None, parts))
     status: Status = {
         "state": "done",
         "label": "",
         "message": "",
-        "done": len(there),
+        "done": len(measured_runs),
         "total": len(densities),
         "unit": "runs",
         "left": "",
@@ -83,20 +83,20 @@ def comparison_sections(
             "subtitle": subtitle,
             "status": status,
             "tiles": [],
-            "panels": [_comparison_panel(there, apart, places)],
+            "panels": [_comparison_panel(measured_runs, differences, places)],
             "provenance": [],
         }
     ]
 
 
 def _comparison_panel(
-    there: list[xr.Dataset], apart: xr.Dataset, places: Mapping[int, int] | None
+    measured_runs: list[xr.Dataset], differences: xr.Dataset, places: Mapping[int, int] | None
 ) -> ComparisonPanel:
-    figure = comparison_recipe(apart)
+    figure = comparison_recipe(differences)
     # The page writes title and legend as text, which needs no room within the figure.
     written = ("title", "margin", "height")
-    layout = {key: one for key, one in figure["layout"].items() if key not in written}
-    labels = [str(label) for label in apart.run.values]
+    layout = {key: value for key, value in figure["layout"].items() if key not in written}
+    labels = [str(label) for label in differences.run.values]
     return {
         "kind": "comparison",
         "title": "Spectra over each other",
@@ -107,52 +107,52 @@ def _comparison_panel(
         "figure": plain({"data": figure["data"], "layout": layout}),
         "dark": dict(zip(theme.SERIES, theme.DARK_SERIES, strict=True)),
         "runs": [
-            _compared(ds, apart.isel(run=place), None if places is None else places[id(ds)])
-            for place, ds in enumerate(there)
+            _compared(ds, differences.isel(run=index), None if places is None else places[id(ds)])
+            for index, ds in enumerate(measured_runs)
         ],
-        "head": HEAD,
+        "head": _HEAD,
         "rows": [
-            _row(label, apart.isel(run=place), str(apart.attrs["reference"]))
-            for place, label in enumerate(labels)
+            _row(label, differences.isel(run=index), str(differences.attrs["reference"]))
+            for index, label in enumerate(labels)
         ],
     }
 
 
-def _compared(ds: xr.Dataset, one: xr.Dataset, at: int | None) -> ComparedRun:
-    made: ComparedRun = {
-        "label": str(one.run.item()),
-        "coarse": bool(one.coarse),
-        "ends": list(ends(one, ritz(ds))),
+def _compared(ds: xr.Dataset, row: xr.Dataset, index: int | None) -> ComparedRun:
+    entry: ComparedRun = {
+        "label": str(row.run.item()),
+        "coarse": bool(row.coarse),
+        "ends": list(ends(row, ritz(ds))),
     }
-    if at is None:
-        return {**made, **coefficients(ds)}
-    return {**made, "at": at}
+    if index is None:
+        return {**entry, **coefficients(ds)}
+    return {**entry, "at": index}
 
 
-def _row(label: str, one: xr.Dataset, reference: str) -> list[str]:
+def _row(label: str, row: xr.Dataset, reference: str) -> list[str]:
     extremes = [
-        " ".join(measured(float(one[name]), float(one[f"{name}_uncertainty"]))).strip()
+        " ".join(measured(float(row[name]), float(row[f"{name}_uncertainty"]))).strip()
         for name in ("largest", "smallest")
     ]
     own = "the reference" if reference == label else "the same"
-    words = f"differs in {one.matrix.item()}" if one.matrix.item() else own
-    if one.coarse:
+    words = f"differs in {row.matrix.item()}" if row.matrix.item() else own
+    if row.coarse:
         words += "; too few steps for the others' kernel width"
-    words = "; ".join(filter(None, [words, say_copies(int(one.copies))]))
-    return [label, _distance(one, reference == label), *extremes, str(int(one.whole)), words]
+    words = "; ".join(filter(None, [words, say_copies(int(row.copies))]))
+    return [label, _distance(row, reference == label), *extremes, str(int(row.whole)), words]
 
 
-def _distance(one: xr.Dataset, is_reference: bool) -> str:
+def _distance(row: xr.Dataset, is_reference: bool) -> str:
     if is_reference:
         return "0"
-    text = number(float(one.distance), 2)
-    if not np.isfinite(one.distance_high):
+    text = number(float(row.distance), 2)
+    if not np.isfinite(row.distance_high):
         return text
-    low, high = (number(float(one[f"distance_{end}"]), 2) for end in ("low", "high"))
+    low, high = (number(float(row[f"distance_{end}"]), 2) for end in ("low", "high"))
     return f"{text} ({low} – {high})"
 
 
-LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
+_LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "trace": "Trace"}
 
 
 def training_section(runs: Sequence[xr.Dataset]) -> Section:
@@ -168,9 +168,9 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
         RecordError: No run carries a training step, or no probe is whole yet.
     """
     ds = join(runs)
-    found = spectra(ds)
+    nodes_and_weights = spectra(ds)
     steps = ds.training_step.values.tolist()
-    there = sum(one is not None for one in found)
+    measured_count = sum(spectrum is not None for spectrum in nodes_and_weights)
     states = set(ds.state.values)
     state = str(ds.attrs["state"])
     if DETACHED in states and states <= ENDED | {DETACHED}:
@@ -179,7 +179,7 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
         "state": state,
         "label": {"running": "streaming"}.get(state, state),
         "message": "",
-        "done": there,
+        "done": measured_count,
         "total": len(steps),
         "unit": "training steps",
         "left": "",
@@ -190,24 +190,24 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
         "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
         "status": status,
         "tiles": _tiles(ds),
-        "panels": [_training_panel(ds, found)],
+        "panels": [_training_panel(ds, nodes_and_weights)],
         "provenance": [],
     }
 
 
-def _training_panel(ds: xr.Dataset, found: list[Spectrum | None]) -> TrainingPanel:
-    below = [_density(run) for run in each_run(ds)]
-    shared = next(one["figure"] for one in below if one is not None)
+def _training_panel(ds: xr.Dataset, nodes_and_weights: list[Spectrum | None]) -> TrainingPanel:
+    bodies = [_density(run) for run in each_run(ds)]
+    shared = next(body["figure"] for body in bodies if body is not None)
     return {
         "kind": "training",
         "title": "Curvature during training",
-        "subtitle": describe(ds, found),
+        "subtitle": describe(ds, nodes_and_weights),
         "message": "",
         "again": None,
         "figure": plain(training_recipe(ds)),
         "steps": ds.training_step.values.tolist(),
         "density": {"figure": shared},
-        "spectra": [_spectrum(one) for one in below],
+        "spectra": [_spectrum(body) for body in bodies],
     }
 
 
@@ -218,27 +218,30 @@ def _density(run: xr.Dataset) -> DensityBody | None:
         return None
 
 
-def _spectrum(one: DensityBody | None) -> SpectrumOfRun | NoSpectrum:
-    if one is None:
+def _spectrum(body: DensityBody | None) -> SpectrumOfRun | NoSpectrum:
+    if body is None:
         return {"message": "Nothing is measured at this training step yet.", "subtitle": ""}
-    return {"message": "", **without_figure(one)}
+    return {"message": "", **without_figure(body)}
 
 
 def _tiles(ds: xr.Dataset) -> list[Tile]:
     """Extremes and trace at the last step at which they are known, and at the first."""
-    found = history(ds)
-    made = []
-    for name, label in LABELS.items():
-        one = found.sel(quantity=name)
-        known = np.flatnonzero(np.isfinite(one.value.values))
-        if not len(known):
-            made.append(missing(label))
+    quantities = history(ds)
+    tiles = []
+    for name, label in _LABELS.items():
+        quantity = quantities.sel(quantity=name)
+        indices = np.flatnonzero(np.isfinite(quantity.value.values))
+        if not len(indices):
+            tiles.append(missing(label))
             continue
-        first, last = one.isel(training_step=int(known[0])), one.isel(training_step=int(known[-1]))
+        first, last = (
+            quantity.isel(training_step=int(indices[0])),
+            quantity.isel(training_step=int(indices[-1])),
+        )
         value, note = measured(float(last.value), float(last.uncertainty))
         before, _ = measured(float(first.value), float(first.uncertainty))
-        at = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
-        if str(one.basis.values[-1]).startswith("withheld"):
-            at += "; withheld since, as products are no derivatives"
-        made.append(tile(label, value, f"{note} {at}".strip(), str(last.basis.item())))
-    return made
+        when = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
+        if str(quantity.basis.values[-1]).startswith("withheld"):
+            when += "; withheld since, as products are no derivatives"
+        tiles.append(tile(label, value, f"{note} {when}".strip(), str(last.basis.item())))
+    return tiles

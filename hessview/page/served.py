@@ -16,7 +16,7 @@ from hessview.page.board import Board
 from hessview.page.contract import BoardMessage
 from hessview.page.module import module
 
-ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
+_ADDRESS = "127.0.0.1"  # what a record holds, and who may ask its job, is nobody else's business
 
 
 class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped here
@@ -41,7 +41,7 @@ class ServedDashboard(JSComponent):  # type: ignore[misc]  # panel is untyped he
 
 
 def serve_dashboard(
-    board: Board, *, port: int = 0, browser: bool = True, told: Callable[[str], None] = print
+    board: Board, *, port: int = 0, browser: bool = True, announce: Callable[[str], None] = print
 ) -> None:
     """Serve a board on this host's loopback interface, until interrupted.
 
@@ -52,7 +52,7 @@ def serve_dashboard(
         board: What to show.
         port: Port to serve on; 0 takes a free one.
         browser: Whether to open a browser.
-        told: Called with the address.
+        announce: Called with the address.
 
     Raises:
         InputError: The port is taken.
@@ -60,21 +60,21 @@ def serve_dashboard(
     token = secrets.token_urlsafe(16)
 
     def page() -> Any:
-        given = panel.state.session_args.get("token", [b""])[0]
-        if not hmac.compare_digest(given, token.encode()):
+        sent_token = panel.state.session_args.get("token", [b""])[0]
+        if not hmac.compare_digest(sent_token, token.encode()):
             return panel.pane.HTML(
                 "This dashboard is opened with the address that hessview printed."
             )
         panel.config.reconnect = True
-        made = ServedDashboard(board)
-        panel.state.on_session_destroyed(lambda context: made.close())
-        return made
+        dashboard = ServedDashboard(board)
+        panel.state.on_session_destroyed(lambda context: dashboard.close())
+        return dashboard
 
     try:
         server = panel.io.server.get_server(
             {"dashboard": page},
             port=port,
-            address=ADDRESS,
+            address=_ADDRESS,
             websocket_origin=None,
             title="hessview",
             show=False,
@@ -87,8 +87,8 @@ def serve_dashboard(
         ) from error
     # Of a page that went while it was told something: it catches up when it is there again.
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
-    url = f"http://{ADDRESS}:{server.port}/dashboard?token={token}"
-    told(url)
+    url = f"http://{_ADDRESS}:{server.port}/dashboard?token={token}"
+    announce(url)
     if browser:
         webbrowser.open(url)
     try:

@@ -18,7 +18,7 @@ from hessview.page.status import status
 from hessview.views import theme
 from hessview.wording import count, counted, number
 
-LABELS = {
+_LABELS = {
     "model": "Model",
     "revision": "Revision",
     "parameters": "Parameters",
@@ -67,12 +67,12 @@ LABELS = {
 }
 """Order and wording of what is known to a record; attributes without a label come last."""
 
-NESTED = {
+_NESTED = {
     *("blocks", "mesh", "versions", "subset", "epsilons", "fractions"),
     *("operators", "depths", "runs"),
 }
 # Part of other rows or of the page's title, or for readers of the dataset only.
-HIDDEN = {
+_HIDDEN = {
     "weight_unit",
     "command",
     "asked",
@@ -89,19 +89,19 @@ def provenance(ds: xr.Dataset) -> list[list[str]]:
         ds: Dataset of a run.
 
     Returns:
-        Rows in the order of `LABELS`, then the rest by name; empty values are left out.
+        Rows in the order of `_LABELS`, then the rest by name; empty values are left out.
     """
-    hidden = HIDDEN if "tolerance" in ds.attrs else HIDDEN | {"quantity"}
+    hidden = _HIDDEN if "tolerance" in ds.attrs else _HIDDEN | {"quantity"}
     attrs = {str(key): value for key, value in ds.attrs.items() if key not in hidden}
-    names = [name for name in LABELS if name in attrs] + sorted(attrs.keys() - LABELS)
-    rows = [[LABELS.get(name, name), _text(name, attrs[name], ds.attrs)] for name in names]
+    names = [name for name in _LABELS if name in attrs] + sorted(attrs.keys() - _LABELS)
+    rows = [[_LABELS.get(name, name), _text(name, attrs[name], ds.attrs)] for name in names]
     return [row for row in rows if row[1]]
 
 
 def _text(name: str, value: Any, attrs: Mapping[Any, Any]) -> str:
     if name == "weight":
         return f"{value:,.0f} {attrs.get('weight_unit', '')}".strip()
-    if name in NESTED and isinstance(value, str):
+    if name in _NESTED and isinstance(value, str):
         return _nested(name, value)
     if name == "top":
         return "yes" if value else "no"
@@ -156,7 +156,7 @@ def page_state(
     # Spectra of a training stand in its own section, over the training step.
     members = {id(ds) for group in followed for ds in group}
     others = [ds for ds in runs if id(ds) not in members]
-    places = {id(ds): place for place, group in enumerate(groups) for ds in group}
+    places = {id(ds): index for index, group in enumerate(groups) for ds in group}
     titles = [str(ds.attrs.get("model", "hessview")) for ds in runs]
     return {
         "title": ", ".join(dict.fromkeys(titles)),

@@ -21,7 +21,7 @@ from hessview.wording import MINUS, now
 
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 708, 10, 262  # the plotting area
-ROOM = 0.03  # share of the range beside the curve
+_ROOM = 0.03  # share of the range beside the curve
 
 Scale = Callable[[float], float]
 
@@ -87,9 +87,9 @@ def _scales(figure: go.Figure, traces: dict[str, Any]) -> tuple[Scale, Scale]:
 
 def _ends(traces: dict[str, Any]) -> tuple[float, float]:
     """Eigenvalues at the left and the right of the plotting area."""
-    at = np.concatenate([np.asarray(trace.x, dtype=float) for trace in traces.values()])
-    low, high = float(np.nanmin(at)), float(np.nanmax(at))
-    room = ROOM * ((high - low) or abs(high) or 1.0)
+    xs = np.concatenate([np.asarray(trace.x, dtype=float) for trace in traces.values()])
+    low, high = float(np.nanmin(xs)), float(np.nanmax(xs))
+    room = _ROOM * ((high - low) or abs(high) or 1.0)
     return low - room, high + room
 
 
@@ -97,10 +97,10 @@ def _points(trace: Any, x_of: Scale, y_of: Scale) -> list[str]:
     """Points of a curve, no denser than can be seen: in each half pixel, the highest."""
     kept: dict[int, tuple[float, float]] = {}
     for x, y in zip(trace.x, trace.y, strict=True):
-        at, height = x_of(x), y_of(y)
-        column = int(2 * at)
+        left, height = x_of(x), y_of(y)
+        column = int(2 * left)
         if column not in kept or height < kept[column][1]:
-            kept[column] = (at, height)
+            kept[column] = (left, height)
     return [f"{x:.1f},{y:.1f}" for x, y in kept.values()]
 
 

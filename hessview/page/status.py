@@ -12,8 +12,8 @@ from hessview.record.events import ENDED
 from hessview.record.measurements import measurement_in
 from hessview.wording import duration
 
-LABELS = {"running": "streaming"}
-UNFINISHED = (
+_LABELS = {"running": "streaming"}
+_UNFINISHED = (
     "This page was written while the run was under way; it shows what was measured by then."
 )
 
@@ -34,12 +34,12 @@ def status(ds: xr.Dataset, *, parts: Sequence[xr.Dataset] = (), final: bool = Fa
     state = str(ds.attrs.get("state", "done"))
     message = str(ds.attrs.get("error", ""))
     if final and state in ("queued", "running"):
-        state, message = "unfinished", UNFINISHED
+        state, message = "unfinished", _UNFINISHED
     counts = [progress(part) for part in parts or [ds]]
     done, total = (sum(column) for column in zip(*counts, strict=True))
     seconds = sum(
-        _seconds_left(part, whole - there, known_from=ds)
-        for part, (there, whole) in zip(parts or [ds], counts, strict=True)
+        _seconds_left(part, whole - part_done, known_from=ds)
+        for part, (part_done, whole) in zip(parts or [ds], counts, strict=True)
         if part.attrs.get("state") not in ENDED
     )
     unit = measurement_in(ds.attrs).unit
@@ -50,7 +50,7 @@ def status(ds: xr.Dataset, *, parts: Sequence[xr.Dataset] = (), final: bool = Fa
         left = "extremes are being measured anew"
     return {
         "state": state,
-        "label": LABELS.get(state, state),
+        "label": _LABELS.get(state, state),
         "message": message,
         "done": done,
         "total": total,
@@ -69,10 +69,10 @@ def progress(ds: xr.Dataset) -> tuple[int, int]:
         Both counts. A probe that broke down (beta is 0) has all that it can give.
     """
     first = next(iter(measurement_in(ds.attrs).schema.variables))
-    known = ds[first].notnull()
+    measured = ds[first].notnull()
     if "seconds" in ds:  # a reading may hold a row of numbers, and its time once
-        known = known.any([dim for dim in known.dims if dim not in ds.seconds.dims])
-    done, total = int(known.sum()), int(known.size)
+        measured = measured.any([dim for dim in measured.dims if dim not in ds.seconds.dims])
+    done, total = int(measured.sum()), int(measured.size)
     if "auto_epsilon" in ds:  # the automatic epsilon is one more product in each direction
         done += int(ds.auto_epsilon.notnull().sum())
         total += int(ds.auto_epsilon.size)

@@ -64,18 +64,18 @@ def sweep_table(ds: xr.Dataset) -> Table:
     Raises:
         RecordError: There is none.
     """
-    part, apart = measured_settings(ds)
+    part, differences = measured_settings(ds)
     setting = setting_of(part)
     rows = []
-    for place, value in enumerate(part[setting].values.tolist()):
-        found = spectrum(part, setting, place)
-        assert found is not None, "comparison left it out"
-        one = apart.isel({setting: place})
-        ends = (number(float(end)) for end in (found.node.max(), found.node.min()))
-        error = number(float(one.product_error))
-        rows.append([number(value), *ends, apart_by(one), error])
-    reference = f"{SYMBOLS[setting]} {number(apart.attrs['reference'])}"
-    copies = say_copies(int(apart.attrs["copies"]))
+    for index, value in enumerate(part[setting].values.tolist()):
+        quadrature = spectrum(part, setting, index)
+        assert quadrature is not None, "comparison left it out"
+        row = differences.isel({setting: index})
+        ends = (number(float(end)) for end in (quadrature.node.max(), quadrature.node.min()))
+        error = number(float(row.product_error))
+        rows.append([number(value), *ends, apart_by(row), error])
+    reference = f"{SYMBOLS[setting]} {number(differences.attrs['reference'])}"
+    copies = say_copies(int(differences.attrs["copies"]))
     caption = " · ".join(filter(None, [f"Distance to the spectrum at {reference}", copies]))
     head = [setting, "largest Ritz value", "smallest", "distance / range", "product error D"]
     return Table(caption, head, rows)
@@ -90,32 +90,32 @@ def coupling_table(ds: xr.Dataset) -> Table:
     Returns:
         The table.
     """
-    found = coupling_summary(ds)
-    names = [str(name) for name in found.block.values]
-    partners = found.coefficient.values.copy()
+    summary = coupling_summary(ds)
+    names = [str(name) for name in summary.block.values]
+    partners = summary.coefficient.values.copy()
     np.fill_diagonal(partners, np.nan)
     rows = []
-    for place, name in enumerate(names):
-        one, line = found.isel(block=place), partners[place]
+    for index, name in enumerate(names):
+        row, line = summary.isel(block=index), partners[index]
         best = int(np.nanargmax(line)) if np.isfinite(line).any() else -1
         most = f"{names[best]} ({number(float(line[best]), 2)})" if best >= 0 else "–"
-        error = _with_error(one.row_error, one.row_uncertainty, limits=NOT_NEGATIVE)
-        noise = number(float(one.row_noise), 1)
-        rows.append([name, error, noise, str(one.verdict_of_row.item()), most])
-    whole = [_of_all(found.sel(quantity=name)) for name in found["quantity"].values]
+        error = _with_error(row.row_error, row.row_uncertainty, limits=NOT_NEGATIVE)
+        noise = number(float(row.row_noise), 1)
+        rows.append([name, error, noise, str(row.verdict_of_row.item()), most])
+    whole = [_of_all(summary.sel(quantity=name)) for name in summary["quantity"].values]
     head = ["block", "error", "noise", "verdict", "most coupled to (coefficient)"]
     caption = "Block-diagonal product, by block (means over probes of ratios)"
     return Table(caption, head, [*rows, *whole])
 
 
-def _of_all(one: xr.Dataset) -> list[str]:
+def _of_all(row: xr.Dataset) -> list[str]:
     """The row of a number of the whole block-diagonal product."""
-    name = str(one["quantity"].item())
+    name = str(row["quantity"].item())
     kind = "mean of ratios" if name in ("block_error", "cosine") else "ratio of means"
     words = name.removesuffix("_pooled").replace("_", " ")
-    noise = number(float(one.noise), 1)
-    value = _with_error(one.value, one.uncertainty, limits=limits_of(name), ends=ends_of(one))
-    return [f"all: {words}, {kind}", value, noise, str(one.verdict.item()), ""]
+    noise = number(float(row.noise), 1)
+    value = _with_error(row.value, row.uncertainty, limits=limits_of(name), ends=ends_of(row))
+    return [f"all: {words}, {kind}", value, noise, str(row.verdict.item()), ""]
 
 
 def convergence_table(ds: xr.Dataset) -> Table:
@@ -130,21 +130,21 @@ def convergence_table(ds: xr.Dataset) -> Table:
     Raises:
         RecordError: Nothing is measured yet.
     """
-    found = convergence(ds, extremes=EXTREMES)
-    last = found.isel(step=-1)
+    ritz_values = convergence(ds, extremes=EXTREMES)
+    last = ritz_values.isel(step=-1)
     rows = [
         [str(rank), *map(_with_error, last.value.sel(rank=rank), last.residual.sel(rank=rank))]
         for rank in last["rank"].values.tolist()
         if np.isfinite(last.value.sel(rank=rank)).any()
     ]
-    stated = bounds(ds, found.attrs["probe"])
+    stated = bounds(ds, ritz_values.attrs["probe"])
     outermost = last.value.sel(rank=1)
     worth = [
         f"{end} {' '.join(measured(float(outermost.sel(end=end)), bound))}"
         for end, bound in stated.items()
     ]
     more = f"; with the products' errors, {' and '.join(worth)}" if worth else ""
-    caption = f"Convergence of the extremes: {describe(found)} · ± residual bound{more}"
+    caption = f"Convergence of the extremes: {describe(ritz_values)} · ± residual bound{more}"
     return Table(caption, ["number", "largest λ", "smallest λ"], rows)
 
 
@@ -157,11 +157,11 @@ def training_table(ds: xr.Dataset) -> Table:
     Returns:
         The table; a dash where nothing is measured yet, the reason where a number is withheld.
     """
-    found = history(ds).sel(quantity=list(QUANTITIES))
+    quantities = history(ds).sel(quantity=list(QUANTITIES))
     rows = [
-        [str(step), *map(_or_reason, one.value, one.uncertainty, one.basis)]
-        for place, step in enumerate(found.training_step.values.tolist())
-        for one in [found.isel(training_step=place)]
+        [str(step), *map(_or_reason, row.value, row.uncertainty, row.basis)]
+        for index, step in enumerate(quantities.training_step.values.tolist())
+        for row in [quantities.isel(training_step=index)]
     ]
     head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]
     return Table("Curvature during training", head, rows)

@@ -35,7 +35,7 @@ from hessview.wording import (
     span,
 )
 
-TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
+_TONES = {TRUSTED: "good", DOUBTED: "warn", FEW: "warn", CONTRADICTED: "bad", WORTHLESS: "bad"}
 
 
 def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: str = "") -> Tile:
@@ -51,7 +51,7 @@ def tile(label: str, value: str, note: str = "", basis: str = "", *, verdict: st
     Returns:
         A dict of these texts, and tone: the colour of the verdict, as `views.theme` names it.
     """
-    tone = TONES.get(verdict, "")
+    tone = _TONES.get(verdict, "")
     return {
         "label": label,
         "value": value,
@@ -104,23 +104,23 @@ def density_tiles(ds: xr.Dataset) -> list[Tile]:
         The tiles, in the order in which they are shown.
     """
     try:
-        found: xr.Dataset | None = headline(ds)
+        numbers: xr.Dataset | None = headline(ds)
     except RecordError:
-        found = None
+        numbers = None
     return [
-        _quantity("Largest eigenvalue", found, "largest"),
-        _quantity("Smallest eigenvalue", found, "smallest"),
-        _quantity("Trace", found, "trace"),
-        _negative_mass(found),
+        _quantity("Largest eigenvalue", numbers, "largest"),
+        _quantity("Smallest eigenvalue", numbers, "smallest"),
+        _quantity("Trace", numbers, "trace"),
+        _negative_mass(numbers),
         _steps(ds),
         _epsilon(ds),
     ]
 
 
-def _quantity(label: str, found: xr.Dataset | None, name: str) -> Tile:
-    if found is None:
+def _quantity(label: str, numbers: xr.Dataset | None, name: str) -> Tile:
+    if numbers is None:
         return missing(label)
-    row = found.sel(quantity=name)
+    row = numbers.sel(quantity=name)
     basis = str(row.basis.item())
     if not np.isfinite(row.value):
         return withheld(label, basis)
@@ -130,14 +130,14 @@ def _quantity(label: str, found: xr.Dataset | None, name: str) -> Tile:
     return tile(label, value, spread or brief(basis), basis)
 
 
-def _negative_mass(found: xr.Dataset | None) -> Tile:
+def _negative_mass(numbers: xr.Dataset | None) -> Tile:
     label = "Negative mass"
-    if found is None:
+    if numbers is None:
         return missing(label)
-    row, near = (found.sel(quantity=name) for name in ("negative_mass", "unresolved_mass"))
+    row, near = (numbers.sel(quantity=name) for name in ("negative_mass", "unresolved_mass"))
     if not np.isfinite(row.value):
         return withheld(label, str(row.basis.item()))
-    edge = number(100 * found.attrs["resolution"], 1)
+    edge = number(100 * numbers.attrs["resolution"], 1)
     unresolved = between(float(near.low), float(near.high))
     return tile(
         label,
@@ -192,7 +192,7 @@ def _finite(ds: xr.Dataset, name: str) -> Any:
     return values[np.isfinite(values)]
 
 
-MOST_DIRECTIONS = 5  # more are read off the figure
+_MOST_DIRECTIONS = 5  # more are read off the figure
 
 
 def accuracy_tiles(ds: xr.Dataset) -> list[Tile]:
@@ -204,52 +204,52 @@ def accuracy_tiles(ds: xr.Dataset) -> list[Tile]:
     Returns:
         The tiles, in the order in which they are shown.
     """
-    found = xr.merge([ds, theory(ds)], compat="override")
-    shown = [found.isel(direction=place) for place in range(found.sizes["direction"])]
+    merged = xr.merge([ds, theory(ds)], compat="override")
+    rows = [merged.isel(direction=index) for index in range(merged.sizes["direction"])]
     done, total = progress(ds)
     return [
-        *(_direction(one) for one in shown[:MOST_DIRECTIONS]),
+        *(_direction(row) for row in rows[:_MOST_DIRECTIONS]),
         _reference(ds),
         tile("Products", f"{done}", f"of {total}", "the automatic ε of each direction included"),
     ]
 
 
-def _direction(one: xr.Dataset) -> Tile:
-    label = f"Automatic ε, {one.direction.item()}"
-    error = float(one.auto_relative_error)
+def _direction(row: xr.Dataset) -> Tile:
+    label = f"Automatic ε, {row.direction.item()}"
+    error = float(row.auto_relative_error)
     if not np.isfinite(error):
         return missing(label)
-    bound = "" if bool(one.auto_resolved) else "≲ "
-    basis = f"relative error of the product {_against(one)}"
+    bound = "" if bool(row.auto_resolved) else "≲ "
+    basis = f"relative error of the product {_against(row)}"
     if bound:
         basis += "; the reference is not good enough to tell more than this bound"
-    if np.isfinite(float(one.floor)):
+    if np.isfinite(float(row.floor)):
         basis += (
-            f"; theorem 3.1 foretells {number(float(one.floor), 2)} at its best, "
-            f"ε {number(float(one.optimum), 2)}"
+            f"; theorem 3.1 foretells {number(float(row.floor), 2)} at its best, "
+            f"ε {number(float(row.optimum), 2)}"
         )
-    note = f"error at ε {number(float(one.auto_epsilon), 2)}"
+    note = f"error at ε {number(float(row.auto_epsilon), 2)}"
     return tile(label, f"{bound}{number(error, 2)}", note, basis)
 
 
 def _reference(ds: xr.Dataset) -> Tile:
-    known = np.flatnonzero(np.isfinite(ds.exact.values))
-    if not len(known):
+    indices = np.flatnonzero(np.isfinite(ds.exact.values))
+    if not len(indices):
         return missing("Reference")
-    begun = ds.isel(direction=known)
+    begun = ds.isel(direction=indices)
     exact = bool((begun.exact == 1).all())
     error = begun.reference_error.values[np.isfinite(begun.reference_error.values)]
     good = f"good to {number(float(error.max()), 1)}" if len(error) else "of unknown error"
     return tile("Reference", "double backward" if exact else "extrapolated", good)
 
 
-def _against(one: xr.Dataset) -> str:
-    if float(one.exact) == 1:
+def _against(row: xr.Dataset) -> str:
+    if float(row.exact) == 1:
         return "against double backward in float64"
     return "against products extrapolated to ε = 0"
 
 
-APART = "Largest distance"
+_APART = "Largest distance"
 
 
 def sweep_tiles(ds: xr.Dataset) -> list[Tile]:
@@ -263,60 +263,60 @@ def sweep_tiles(ds: xr.Dataset) -> list[Tile]:
     """
     symbol, settings = SYMBOLS[setting_of(ds)], ds.sizes[setting_of(ds)]
     try:
-        _, apart = measured_settings(ds)
+        _, differences = measured_settings(ds)
     except RecordError:
-        found = [missing(APART), missing("Reference")]
-        return [*found, tile("Settings", "0", f"of {settings} finished"), _sweep_steps(ds)]
-    noisy = apart.product_error.fillna(0).values >= NOT_A_DERIVATIVE
-    whole = [_largest(APART, apart, noisy, np.ones_like(noisy))]
+        unmeasured = [missing(_APART), missing("Reference")]
+        return [*unmeasured, tile("Settings", "0", f"of {settings} finished"), _sweep_steps(ds)]
+    noisy = differences.product_error.fillna(0).values >= NOT_A_DERIVATIVE
+    whole = [_largest(_APART, differences, noisy, np.ones_like(noisy))]
     if noisy.any():
-        whole.append(_largest("Largest without noise", apart, noisy, ~noisy))
+        whole.append(_largest("Largest without noise", differences, noisy, ~noisy))
     count = f"of {settings} finished" + (f", {noisy.sum()} of them noise" if noisy.any() else "")
     return [
         *whole,
-        _sweep_reference(apart, symbol),
+        _sweep_reference(differences, symbol),
         tile("Settings", f"{len(noisy)}", count, "noise: the error D of the products is near 1"),
         _sweep_steps(ds),
     ]
 
 
-def _largest(label: str, apart: xr.Dataset, noisy: np.ndarray, kept: np.ndarray) -> Tile:
-    setting = _setting(apart)
-    settings = apart[setting].values
-    distance = np.where(kept, apart.relative_distance.values, np.nan)
-    distance[settings == apart.attrs["reference"]] = np.nan
+def _largest(label: str, differences: xr.Dataset, noisy: np.ndarray, kept: np.ndarray) -> Tile:
+    setting = _setting(differences)
+    settings = differences[setting].values
+    distance = np.where(kept, differences.relative_distance.values, np.nan)
+    distance[settings == differences.attrs["reference"]] = np.nan
     if not np.isfinite(distance).any():
         return tile(label, "–", "nothing to compare with yet")
-    place = int(np.nanargmax(distance))
-    one = apart.isel({setting: place})
-    where = f"of the range, at {SYMBOLS[setting]} {number(float(settings[place]), 2)}"
-    known = np.isfinite(one.relative_high)
-    ends = between(float(one.relative_low), float(one.relative_high)) if known else ""
+    index = int(np.nanargmax(distance))
+    row = differences.isel({setting: index})
+    where = f"of the range, at {SYMBOLS[setting]} {number(float(settings[index]), 2)}"
+    has_interval = np.isfinite(row.relative_high)
+    ends = between(float(row.relative_low), float(row.relative_high)) if has_interval else ""
     basis = (
         "first Wasserstein distance between the mean spectra of the same probes, over the range of "
         "the reference's Ritz values; "
     )
     basis += (
-        f"{100 * apart.attrs['level']:g} % interval from an underestimate (cross-validated over "
-        "probes) and an overestimate (of their means), Student's t, and what half of the steps "
-        "would change"
-        if known
+        f"{100 * differences.attrs['level']:g} % interval from an underestimate (cross-validated "
+        "over probes) and an overestimate (of their means), Student's t, and what half of the "
+        "steps would change"
+        if has_interval
         else "1 probe: an overestimate, and no interval"
     )
-    verdict = WORTHLESS if noisy[place] else ""
-    note = f"({ends}) {where}" if known else where
-    return tile(label, share(float(one.relative_distance)), note, basis, verdict=verdict)
+    verdict = WORTHLESS if noisy[index] else ""
+    note = f"({ends}) {where}" if has_interval else where
+    return tile(label, share(float(row.relative_distance)), note, basis, verdict=verdict)
 
 
-def _setting(apart: xr.Dataset) -> str:
-    return str(next(iter(apart.dims)))
+def _setting(differences: xr.Dataset) -> str:
+    return str(next(iter(differences.dims)))
 
 
-def _sweep_reference(apart: xr.Dataset, symbol: str) -> Tile:
-    reference = float(apart.attrs["reference"])
-    error = float(apart.product_error.sel({_setting(apart): reference}))
+def _sweep_reference(differences: xr.Dataset, symbol: str) -> Tile:
+    reference = float(differences.attrs["reference"])
+    error = float(differences.product_error.sel({_setting(differences): reference}))
     note = f"D ≤ {number(error, 1)}" if math.isfinite(error) else "D not measured"
-    if facts_in(apart.attrs).exact:
+    if facts_in(differences.attrs).exact:
         note = "exact products"
     return tile("Reference", f"{symbol} {number(reference, 2)}", note)
 
@@ -328,13 +328,13 @@ def _sweep_steps(ds: xr.Dataset) -> Tile:
     return tile("Lanczos steps", f"{done}", note, "settings × probes × steps, one product each")
 
 
-LABELS = {
+_LABELS = {
     "block_error_pooled": "Block-diagonal error",
     "block_error": "Its mean of ratios",
     "cosine_pooled": "Cosine",
     "kappa": "Scale κ",
 }
-MEANINGS = {
+_MEANINGS = {
     "block_error_pooled": "ratio of means: root of mean |Hv − H_B v|² over mean |Hv|², where H_B "
     "keeps the diagonal blocks only; with exact products the root of the off-diagonal blocks' "
     "share of the squared norm, below 1",
@@ -355,13 +355,13 @@ def coupling_tiles(ds: xr.Dataset) -> list[Tile]:
     Returns:
         The tiles, in the order in which they are shown.
     """
-    found = coupling_summary(ds)
+    summary = coupling_summary(ds)
     done, total = progress(ds)
     probes, blocks = ds.sizes["probe"], ds.sizes["block"]
     size = f"of {total}, {counted(probes, 'probe')} × {counted(blocks, 'block')}"
     return [
-        *(_coupling_quantity(found.sel(quantity=name), name) for name in LABELS),
-        _strongest(found),
+        *(_coupling_quantity(summary.sel(quantity=name), name) for name in _LABELS),
+        _strongest(summary),
         tile("Columns", f"{done}", size, "two products of the part of a probe in one block"),
     ]
 
@@ -369,35 +369,35 @@ def coupling_tiles(ds: xr.Dataset) -> list[Tile]:
 def _coupling_quantity(row: xr.Dataset, name: str) -> Tile:
     value = float(row.value)
     if not np.isfinite(value):
-        return missing(LABELS[name])
+        return missing(_LABELS[name])
     text, note = measured(value, float(row.uncertainty), limits=limits_of(name), ends=ends_of(row))
     if not note:
         note = f"noise {number(float(row.noise), 1)}"
-    basis = f"{MEANINGS[name]}; {row.basis.item()}"
-    return tile(LABELS[name], text, note, basis, verdict=str(row.verdict.item()))
+    basis = f"{_MEANINGS[name]}; {row.basis.item()}"
+    return tile(_LABELS[name], text, note, basis, verdict=str(row.verdict.item()))
 
 
-def _strongest(found: xr.Dataset) -> Tile:
+def _strongest(summary: xr.Dataset) -> Tile:
     """The largest coefficient between two different blocks."""
     label = "Strongest coupling"
-    values = found.coefficient.values.copy()
+    values = summary.coefficient.values.copy()
     np.fill_diagonal(values, np.nan)
     values[~np.isfinite(values)] = np.nan  # a diagonal block that noise left at zero
     if not np.isfinite(values).any():
         return missing(label)
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
-    names = found.block.values
+    names = summary.block.values
     basis = "norm of the block over the geometric mean of those of its two diagonal blocks"
     return tile(
         label,
         number(float(values[row, column]), 2),
         f"{names[column]} → {names[row]}",
-        f"{basis}: {found.verdict_of_cell.values[row, column]}",
-        verdict=str(found.verdict_of_cell.values[row, column]),
+        f"{basis}: {summary.verdict_of_cell.values[row, column]}",
+        verdict=str(summary.verdict_of_cell.values[row, column]),
     )
 
 
-MOST = 5  # pieces of work; all are in the table
+_MOST = 5  # pieces of work; all are in the table
 
 
 def benchmark_tiles(ds: xr.Dataset) -> list[Tile]:
@@ -409,7 +409,7 @@ def benchmark_tiles(ds: xr.Dataset) -> list[Tile]:
     Returns:
         The tiles, in the order in which they are shown.
     """
-    products = [str(work) for work in ds.work.values if work != "gradient"][:MOST]
+    products = [str(work) for work in ds.work.values if work != "gradient"][:_MOST]
     done, total = progress(ds)
     counted = tile("Measurements", f"{done}", f"of {total}")
     try:

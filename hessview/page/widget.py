@@ -34,7 +34,7 @@ from hessview.page.wire import change
 from hessview.views import theme
 
 
-def hear_while_busy(widget: Any) -> None:
+def _hear_while_busy(widget: Any) -> None:
     """Let what a page says be heard at once, and not after the cell that waits for the run.
 
     JupyterLab sends a widget's messages to a thread of their own, a subshell. ipykernel 7.4
@@ -82,7 +82,7 @@ class Told(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped h
     def __init__(self, **traits: Any) -> None:
         name = uuid.uuid4().hex
         super().__init__(model_id=name, name=name, page=self.source.digest, **traits)
-        hear_while_busy(self)
+        _hear_while_busy(self)
         self.on_msg(lambda _, message, buffers: self._hear(message))
 
     @property
@@ -174,8 +174,8 @@ class View(Told):
     @property
     def _sessions(self) -> list[Asked]:
         """Who can be asked about the runs, each once."""
-        found = [session_of(run) for run in self._runs]
-        return list({id(one): one for one in found if one is not None}.values())
+        sessions = [session_of(run) for run in self._runs]
+        return list({id(session): session for session in sessions if session is not None}.values())
 
     def _fold(self) -> Page:
         state = self._page([dataset_of(run) for run in self._runs])
@@ -206,8 +206,8 @@ class View(Told):
 
     def _should_send_property(self, key: str, value: Any) -> bool:
         """Of what a page shows, differences are sent; whoever opens one is given all."""
-        told = key not in ("state", "revision")
-        return told and bool(super()._should_send_property(key, value))
+        is_sent = key not in ("state", "revision")
+        return is_sent and bool(super()._should_send_property(key, value))
 
     def _store(self) -> None:
         """Let the notebook's stored output show the page as it is now."""
@@ -252,7 +252,9 @@ class View(Told):
 
 
 def _words(state: Page) -> str:
-    runs = ", ".join(f"{one['title']}: {one['status']['label']}" for one in state["sections"])
+    runs = ", ".join(
+        f"{section['title']}: {section['status']['label']}" for section in state["sections"]
+    )
     return f"hessview of {runs}"
 
 

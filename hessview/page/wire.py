@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from plotly.basedatatypes import BasePlotlyType
 
-PRECISION = 10  # significant digits; what is drawn must agree with numpy to 1e-6
+_PRECISION = 10  # significant digits; what is drawn must agree with numpy to 1e-6
 
 
 def plain(value: Any) -> Any:
@@ -17,13 +17,13 @@ def plain(value: Any) -> Any:
         value: Anything that a Plotly figure holds, nested as it may be.
 
     Returns:
-        The same with arrays as lists, numbers rounded to `PRECISION`, and None for those that
+        The same with arrays as lists, numbers rounded to `_PRECISION`, and None for those that
         are not finite.
     """
     if isinstance(value, np.ndarray):
         return [plain(entry) for entry in value.tolist()]
     if isinstance(value, float | np.floating):
-        return float(f"{value:.{PRECISION}g}") if math.isfinite(value) else None
+        return float(f"{value:.{_PRECISION}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         if "bdata" in value:  # Plotly packs arrays so, which neither rounds nor can hold a gap
             return plain(_unpacked(value))
@@ -55,17 +55,21 @@ def change(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict) and _same_keys(old, new):
         pairs: Any = ((key, old[key], new[key]) for key in new)
     elif isinstance(old, list) and isinstance(new, list) and len(old) <= len(new):
-        pairs = ((str(i), one, two) for i, (one, two) in enumerate(zip(old, new, strict=False)))
+        pairs = (
+            (str(i), old_value, new_value)
+            for i, (old_value, new_value) in enumerate(zip(old, new, strict=False))
+        )
     else:  # Python takes true for 1, which JSON does not
         return {} if old == new and isinstance(old, bool) == isinstance(new, bool) else [new]
-    found = {
+    differences = {
         key: difference
-        for key, one, two in pairs
-        if not _are_same_numbers(one, two) and (difference := change(one, two)) != {}
+        for key, old_value, new_value in pairs
+        if not _are_same_numbers(old_value, new_value)
+        and (difference := change(old_value, new_value)) != {}
     }
     if isinstance(new, list):
-        found |= {str(i): [new[i]] for i in range(len(old), len(new))}
-    return found
+        differences |= {str(i): [new[i]] for i in range(len(old), len(new))}
+    return differences
 
 
 def _same_keys(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -73,8 +77,8 @@ def _same_keys(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return old.keys() == new.keys() and "__proto__" not in new
 
 
-def _are_same_numbers(one: Any, two: Any) -> bool:
+def _are_same_numbers(old: Any, new: Any) -> bool:
     """Whether both are lists of the same numbers, which are seen to be so at once."""
     return (
-        isinstance(one, list) and one == two and {*map(type, one), *map(type, two)} <= {int, float}
+        isinstance(old, list) and old == new and {*map(type, old), *map(type, new)} <= {int, float}
     )
