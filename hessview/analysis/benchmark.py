@@ -48,20 +48,20 @@ def benchmark(ds: xr.Dataset) -> xr.Dataset:
         raise NotMeasuredError("nothing was timed yet; wait for the first repetition.")
     gradient = timed.seconds.sel(work="gradient", drop=True)
     ratio = timed.seconds / gradient
-    middle = ratio.median("repetition")
+    median = ratio.median("repetition")
     own = _spread(gradient / gradient.median("repetition"))
-    spread = np.hypot(_spread(ratio), own * middle)
+    spread = np.hypot(_spread(ratio), own * median)
     least = _least(timed)
     # One repetition has no spread; a twentieth is what a quiet machine scatters by.
-    possible = ~(middle + spread.fillna(0) < least) | ~(middle < (1 - _QUIET) * least)
+    possible = ~(median + spread.fillna(0) < least) | ~(median < (1 - _QUIET) * least)
     overhead = timed.orthogonalise_seconds / timed.seconds.isel(work=1, drop=True)
     return xr.Dataset(
         {
             "seconds": timed.seconds.median("repetition"),
-            "ratio": middle.where(possible),
+            "ratio": median.where(possible),
             "spread": spread,
             "least": least,
-            "reason": _reasons(middle, least, possible),
+            "reason": _reasons(median, least, possible),
             "overhead": overhead.median("repetition"),
             "overhead_spread": _spread(overhead),
             "peak_memory": timed.peak_memory,
@@ -87,10 +87,10 @@ def _reasons(ratio: xr.DataArray, least: xr.DataArray, possible: xr.DataArray) -
     rows = zip(ratio.values, least.values, possible.values, strict=True)
     words = [
         ""
-        if fine
+        if is_possible
         else f"withheld: {value:.2f} gradients were timed, where it computes {most:g}; something "
         "disturbed the machine: repeat on a quiet one"
-        for value, most, fine in rows
+        for value, most, is_possible in rows
     ]
     return xr.DataArray(np.array(words, dtype=object), {"work": ratio.work}, "work")
 

@@ -112,7 +112,7 @@ def comparison(
         for name in ("largest", "smallest")
         for suffix, field in (("", "value"), ("_uncertainty", "uncertainty"))
     }
-    far = {
+    distance_variables = {
         name: ("run", np.array([getattr(entry, field) for entry in distances]), units)
         for name, field in (
             ("distance", "distance"),
@@ -123,7 +123,7 @@ def comparison(
     matrix = [differences(ds, measured_runs[base]) for ds in measured_runs]
     return measured_runs, xr.Dataset(
         {
-            **far,
+            **distance_variables,
             **ends,
             "whole": ("run", np.array([int(spectrum.finished.sum()) for spectrum in spectra])),
             "copies": ("run", np.array([copies_in(spectrum) for spectrum in spectra])),
@@ -175,14 +175,14 @@ def _same_weights(ds: xr.Dataset, other: xr.Dataset) -> bool:
 
 
 def _reference(
-    wanted: str | None, names: list[str], runs: list[xr.Dataset], coarse: list[bool]
+    requested: str | None, names: list[str], runs: list[xr.Dataset], coarse: list[bool]
 ) -> int:
-    if wanted is None:
+    if requested is None:
         return coarse.index(False)  # the finest is not
     for index, (name, ds) in enumerate(zip(names, runs, strict=True)):
-        if wanted in (name, ds.attrs.get("run")):
+        if requested in (name, ds.attrs.get("run")):
             return index
-    raise InputError(f"reference={wanted!r} is none of the runs; use one of {names}.")
+    raise InputError(f"reference={requested!r} is none of the runs; use one of {names}.")
 
 
 def measured(runs: Iterable[xr.Dataset]) -> list[xr.Dataset]:

@@ -148,19 +148,19 @@ def _numbers(ds: xr.Dataset) -> list[tuple[Array, Array]]:
     """Each quantity and its standard error, from what older records hold as well."""
     product, diagonal = ds.product_norm.values, ds.diagonal_norm.values
     whole, own = product**2, diagonal**2
-    missed = (ds.block_error.values * product) ** 2  # |Hv - H_B v|^2
+    squared_error = (ds.block_error.values * product) ** 2  # |Hv - H_B v|^2
     overlap = ds.kappa.values * own  # <Hv, H_B v>
-    share, share_spread = _pooled(missed, whole)
+    share, share_spread = _pooled(squared_error, whole)
     with np.errstate(invalid="ignore", divide="ignore"):
         root = np.sqrt(share)
         size = np.sqrt(_mean(whole) * _mean(own))
         cosine = _mean(overlap) / size
-        bent = overlap / size - cosine / 2 * (whole / _mean(whole) + own / _mean(own))
+        deviation = overlap / size - cosine / 2 * (whole / _mean(whole) + own / _mean(own))
         return [
             _average(ds.block_error.values),
             (root, share_spread / (2 * root) if root > 0 else share_spread),  # delta method
             _average(ds.cosine.values),
-            (cosine, _average(bent)[1]),  # delta method
+            (cosine, _average(deviation)[1]),  # delta method
             _pooled(overlap, own),
         ]
 
@@ -172,8 +172,12 @@ def _verdicts(value: Array, spread: Array, noise: Array, probes: int) -> NDArray
     few = ~(reach < _BLURRED * np.fmax(1, np.abs(value))) & (words != NOT_MEASURED)
     words[few & (words != WORTHLESS)] = FEW
     if probes > 1:
-        off = abs(value[-1] - 1) - noise[-1]
-        if off > student(probes, _CERTAIN) * spread[-1] and words[-1] != WORTHLESS and off > _EXACT:
+        kappa_excess = abs(value[-1] - 1) - noise[-1]
+        if (
+            kappa_excess > student(probes, _CERTAIN) * spread[-1]
+            and words[-1] != WORTHLESS
+            and kappa_excess > _EXACT
+        ):
             words[-1] = CONTRADICTED
     return words
 

@@ -80,20 +80,20 @@ def spectral_density(
     moment, moment_error = _mean([_moments(*rule) for rule in rules], np.array(_ORDERS))
     reach = stdtrit(max(len(rules) - 1, 1), (1 + level) / 2) * error
     units = str(nodes_and_weights.node.attrs["units"])
-    per, of = f"1/{units}", f"over {counted(len(rules), 'probe')}"
+    density_units, of_probes = f"1/{units}", f"over {counted(len(rules), 'probe')}"
     curves = {
-        "density": (density, f"spectral density, mean {of}"),
-        "standard_error": (error, f"standard error of the density {of}"),
+        "density": (density, f"spectral density, mean {of_probes}"),
+        "standard_error": (error, f"standard error of the density {of_probes}"),
         "lower": (np.maximum(density - reach, 0), f"lower end of the band at level {level:g}"),
         "upper": (density + reach, f"upper end of the band at level {level:g}"),
     }
     moments = {
-        "moment": (moment, f"mean of eigenvalue^order {of}"),
-        "moment_standard_error": (moment_error, f"standard error of the moment {of}"),
+        "moment": (moment, f"mean of eigenvalue^order {of_probes}"),
+        "moment_standard_error": (moment_error, f"standard error of the moment {of_probes}"),
     }
     return xr.Dataset(
         {
-            **_variables(curves, "eigenvalue", per),
+            **_variables(curves, "eigenvalue", density_units),
             **_variables(moments, "order", f"{units}^order"),
         },
         {
@@ -150,12 +150,12 @@ def _moments(rule: tuple[Array, Array], exact: bool) -> Array:
     )
 
 
-def _mean(samples: list[Array], like: Array) -> tuple[Array, Array]:
+def _mean(samples: list[Array], template: Array) -> tuple[Array, Array]:
     """Mean over probes and its standard error, NaN where there are too few."""
-    nothing = np.full(like.shape, np.nan)
+    unknown = np.full(template.shape, np.nan)
     if not samples:
-        return nothing, nothing
-    over = np.array(samples)
-    if len(over) == 1:
-        return over[0], nothing
-    return over.mean(axis=0), quadrature.standard_error(over)
+        return unknown, unknown
+    stacked = np.array(samples)
+    if len(stacked) == 1:
+        return stacked[0], unknown
+    return stacked.mean(axis=0), quadrature.standard_error(stacked)

@@ -129,15 +129,15 @@ def _estimate(ds: xr.Dataset, end: End, candidates: list[Extreme], lengths: list
 
 def _products(ds: xr.Dataset, extreme: Extreme) -> str:
     if facts_in(ds.attrs).exact:
-        said = "; exact products, which err by rounding alone"
+        basis = "; exact products, which err by rounding alone"
     elif np.isfinite(extreme.error):
-        said = f" and product error D = {alone(extreme.error, 2)}"
-        said += " along it" if extreme.anew else ", of neighbours where none was measured"
+        basis = f" and product error D = {alone(extreme.error, 2)}"
+        basis += " along it" if extreme.anew else ", of neighbours where none was measured"
     else:
-        said = "; product error not measured"
+        basis = "; product error not measured"
     if not np.isfinite(extreme.asymmetry):
-        return f"{said}; the record lacks the products' asymmetry"
-    return f"{said}, asymmetry {alone(extreme.asymmetry, 2)}"
+        return f"{basis}; the record lacks the products' asymmetry"
+    return f"{basis}, asymmetry {alone(extreme.asymmetry, 2)}"
 
 
 def _left_out(candidates: list[Extreme]) -> str:

@@ -112,7 +112,7 @@ def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     if len(datasets) == 1:
         return first
     sources = _sources(datasets)
-    decides = _deciding(datasets, sources)
+    deciding = _deciding(datasets, sources)
     epsilons = np.array([source.epsilon for source in sources])
     for ds in datasets:
         check_recorded(ds)
@@ -131,7 +131,7 @@ def unite(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
             **first.attrs,
             "epsilons": json.dumps(epsilons.tolist()),
             "runs": json.dumps([str(ds.attrs.get("run", "")) for ds in datasets]),
-            **{name: str(decides.attrs.get(name, "")) for name in ("run", "state", "error")},
+            **{name: str(deciding.attrs.get(name, "")) for name in ("run", "state", "error")},
             **fingerprints(arrays, labels, first.attrs),
         },
     )
@@ -194,8 +194,8 @@ def _deciding(datasets: Sequence[xr.Dataset], sources: list[_Source]) -> xr.Data
         if ds.attrs.get("state", "done") not in ENDED:
             return ds
     whole = max(source.measured for source in sources)
-    wanting = {source.run for source in sources if source.measured < whole}
+    incomplete_runs = {source.run for source in sources if source.measured < whole}
     for run, ds in reversed(list(enumerate(datasets))):
-        if run in wanting and ds.attrs.get("state", "done") != "done":
+        if run in incomplete_runs and ds.attrs.get("state", "done") != "done":
             return ds
     return next((ds for ds in datasets if ds.attrs.get("state", "done") == "done"), datasets[0])

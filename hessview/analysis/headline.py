@@ -135,17 +135,19 @@ def rounding(ds: xr.Dataset) -> str:
         return ""
     dtype = ds.attrs.get("dtype", "their data type")
     wider = _WIDER.get(dtype)
-    cure = f"load the weights in {wider}, or use longer steps" if wider else "use longer steps"
-    does = (
+    remedy = (
+        f"load the weights in {wider}, or use a larger epsilon" if wider else "use a larger epsilon"
+    )
+    consequence = (
         "what that does to products was not estimated when this was recorded"
         if old
         else f"which moves products by up to about {effect:.0%}"
     )
     if not old and effect > DROWNED:
-        does += ": such a product is noise for the most part, and no difference gives it"
+        consequence += ": such a product is noise for the most part, and no difference gives it"
     return (
-        f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, {does}; "
-        f"{cure}."
+        f"parameters in {dtype} round the displacement: it is off by up to {error:.0%}, "
+        f"{consequence}; {remedy}."
     )
 
 

@@ -120,8 +120,8 @@ def quadrature_of(
     """
     count = len(steps.alpha)
     if not count:
-        nothing = np.zeros(0)
-        return quadrature.Ritz(nothing, nothing, nothing), np.zeros(0, dtype=np.intp)
+        empty = np.zeros(0)
+        return quadrature.Ritz(empty, empty, empty), np.zeros(0, dtype=np.intp)
     rule = _ritz(steps.alpha.tobytes(), steps.beta.tobytes())
     if full:
         return rule, np.ones(count, dtype=np.intp)
@@ -151,8 +151,8 @@ def _merges(columns: tuple[bytes, ...], epsilon: float) -> list[list[int]]:
         index = _kept(tuple(column[: size * count] for column in columns), epsilon)
         first = np.flatnonzero(np.diff(index, prepend=-1))
         groups = np.column_stack([first, np.diff(first, append=count), index[first]])
-        alone = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
-        merges.append(groups[~alone].ravel().tolist())
+        single = (groups[:, 1] == 1) & (groups[:, 2] == groups[:, 0])
+        merges.append(groups[~single].ravel().tolist())
     return merges
 
 
@@ -310,9 +310,9 @@ _DESCRIPTIONS = {
 def _lengths(alpha: Array, beta: Array) -> NDArray[np.int64]:
     """Leading steps of each probe that are measured, up to a breakdown, shape (probe,)."""
     measured = np.isfinite(alpha) & np.isfinite(beta)
-    going_on = np.ones_like(measured)
-    going_on[:, 1:] = beta[:, :-1] != 0
-    return np.asarray(np.logical_and.accumulate(measured & going_on, axis=1).sum(axis=1))
+    continues = np.ones_like(measured)
+    continues[:, 1:] = beta[:, :-1] != 0
+    return np.asarray(np.logical_and.accumulate(measured & continues, axis=1).sum(axis=1))
 
 
 def _finished(lengths: NDArray[np.int64], beta: Array, *, over: bool) -> NDArray[np.bool_]:
@@ -367,11 +367,11 @@ def convergence(ds: xr.Dataset, *, probe: int | None = None, extremes: int = 3) 
             f"one of {[probes[position] for position in np.flatnonzero(lengths)]}."
         )
     run = one_density(ds)
-    seen, epsilon, full = steps_of(run, index, length), machine_epsilon(run), keeps_all(run)
+    lanczos, epsilon, full = steps_of(run, index, length), machine_epsilon(run), keeps_all(run)
     columns = np.full((2, len(ENDS), extremes, length), np.nan)
     merged = np.zeros(length, dtype=np.int64)
     for step in range(1, length + 1):
-        rule, copies = quadrature_of(seen.first(step), epsilon, full)
+        rule, copies = quadrature_of(lanczos.first(step), epsilon, full)
         merged[step - 1] = _count_copies(copies)
         count = len(rule.nodes)
         # Further ones would belong to one end as much as to the other.

@@ -191,18 +191,18 @@ def _or_reason(ds: xr.Dataset, resolution: float) -> Summary:
 
 def _kind(ds: xr.Dataset) -> str:
     """Which room calculates, by what the dataset holds: attributes may have been dropped."""
-    held = set(ds)
-    if "alpha" not in held and _tables(ds, written):
+    variables = set(ds)
+    if "alpha" not in variables and _tables(ds, written):
         return "summary"
-    if {"response_norm", "disagreement"} <= held:
+    if {"response_norm", "disagreement"} <= variables:
         return "coupling"
-    if "orthogonalise_seconds" in held:
+    if "orthogonalise_seconds" in variables:
         return "benchmark"
-    if {"relative_error", "noise", "bend"} <= held:
+    if {"relative_error", "noise", "bend"} <= variables:
         return "accuracy"
-    if "alpha" in held and "training_step" in ds.alpha.dims:
+    if "alpha" in variables and "training_step" in ds.alpha.dims:
         return "training"
-    if "alpha" in held and any(setting in ds.alpha.dims for setting in SETTINGS):
+    if "alpha" in variables and any(setting in ds.alpha.dims for setting in SETTINGS):
         return "sweep"
     command = command_in(ds.attrs)
     return "other" if command in MEASUREMENTS and command not in MEASUREMENTS.own else "density"
@@ -251,9 +251,9 @@ def _extent(variable: xr.DataArray) -> str:
 
 
 def _accuracy(ds: xr.Dataset) -> xr.Dataset:
-    foretold = theory(ds)
+    predictions = theory(ds)
     names = ("auto_relative_error", "auto_epsilon", "reference_error", "exact")
-    return foretold.assign({name: ds[name] for name in names})
+    return predictions.assign({name: ds[name] for name in names})
 
 
 def _sweep(ds: xr.Dataset) -> xr.Dataset:
@@ -279,7 +279,7 @@ def _read(value: float, uncertainty: float, **within: Any) -> str:
 
 def _tables(ds: xr.Dataset, say: _Say) -> list[_Table]:
     """What a summary prints; [] for a part of one that lacks what its tables need."""
-    held = set(ds)
+    variables = set(ds)
     kinds: list[tuple[set[str], str, Callable[[xr.Dataset, _Say], _Table]]] = [
         ({"value", "uncertainty", "basis"}, "quantity", _of_quantities),
         ({"row_error", "row_uncertainty", "verdict_of_row"}, "block", _of_blocks),
@@ -290,7 +290,7 @@ def _tables(ds: xr.Dataset, say: _Say) -> list[_Table]:
     ]
     tables = []
     for needed, dim, make in kinds:
-        if needed <= held and dim in ds.coords:
+        if needed <= variables and dim in ds.coords:
             tables.append(make(ds if dim in ds.dims else ds.expand_dims(dim), say))
     return tables
 
@@ -362,8 +362,8 @@ def _of_settings(ds: xr.Dataset, say: _Say) -> _Table:
         "distance: between the mean spectra, over the range of the reference's Ritz values, and "
         f"its {100 * float(ds.attrs.get('level', math.nan)):g} % interval where it has one."
     ]
-    if (asked := int(ds.attrs.get("settings_asked", 0))) > len(values):
-        notes.append(f"{len(values)} of {asked} settings have a finished probe.")
+    if (settings_asked := int(ds.attrs.get("settings_asked", 0))) > len(values):
+        notes.append(f"{len(values)} of {settings_asked} settings have a finished probe.")
     head = (setting, "distance", "product error D", "")
     return _Table(head, rows, (*_left_out(len(values)), *notes))
 
@@ -424,11 +424,11 @@ def format_summary(summary: xr.Dataset) -> str:
 def _title(attrs: Mapping[Any, Any]) -> str:
     """What was measured of what, such as "density of gpt, operator hessian, done"."""
     command = str(attrs.get("command", "summary")).replace("_", " ")
-    of = f" of {attrs['model']}" if attrs.get("model") else ""
+    of_model = f" of {attrs['model']}" if attrs.get("model") else ""
     operator = f", operator {attrs['operator']}" if "operator" in attrs else ""
     run = f", run {attrs['run']}" if "run" in attrs else ""
     state = f", {attrs['state']}" if "state" in attrs else ""
-    return one_line(f"{command}{of}{operator}{run}{state}", _LONGEST)
+    return one_line(f"{command}{of_model}{operator}{run}{state}", _LONGEST)
 
 
 def _remarks(attrs: Mapping[Any, Any]) -> list[str]:
@@ -483,8 +483,10 @@ def _as_html(table: _Table) -> str:
         row = f'<th scope="row" {fixed}>{name}</th>'
         row += "".join(f"<td {fixed}>{cell}</td>" for cell in numbers)
         rows.append(f'<tr>{row}<td style="{_CELL}">{_unbroken(prose)}</td></tr>')
-    heads = "".join(f'<th scope="col" {fixed}>{html.escape(cell)}</th>' for cell in table.head)
-    head = f"<thead><tr>{heads}</tr></thead>" if any(table.head) else ""
+    header_cells = "".join(
+        f'<th scope="col" {fixed}>{html.escape(cell)}</th>' for cell in table.head
+    )
+    head = f"<thead><tr>{header_cells}</tr></thead>" if any(table.head) else ""
     notes = "".join(f"<div>{_unbroken(note)}</div>" for note in table.notes)
     return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>{notes}"
 

@@ -171,17 +171,17 @@ def distance(compared: Spectra, base: Spectra) -> Distance:
     pairs = _pairs(compared[0], base[0], whole)
     if not pairs:
         return _NOTHING
-    over, each, under = _estimates(pairs)
+    overestimate, by_pair, underestimates = _estimates(pairs)
     if len(pairs) == 1:
-        return Distance(over, np.nan, np.nan, np.nan)
+        return Distance(overestimate, np.nan, np.nan, np.nan)
     rough, _, _ = _estimates(_pairs(compared[1], base[1], whole))
-    resolution = abs(over - rough)
-    below, above = (reach(samples, LEVEL) for samples in (under, each))
-    least = max(float(under.mean()), 0.0)
+    resolution = abs(overestimate - rough)
+    below, above = (reach(samples, LEVEL) for samples in (underestimates, by_pair))
+    least = max(float(underestimates.mean()), 0.0)
     return Distance(
-        (over + least) / 2,
-        max(float(under.mean()) - below - resolution, 0.0),
-        over + above + resolution,
+        (overestimate + least) / 2,
+        max(float(underestimates.mean()) - below - resolution, 0.0),
+        overestimate + above + resolution,
         resolution,
     )
 
@@ -211,23 +211,23 @@ def _estimates(pairs: list[Pair]) -> tuple[float, Array, Array]:
     gaps = np.diff(grid)
     excess = np.array([_cumulative(a, grid) - _cumulative(b, grid) for a, b in pairs])[:, :-1]
     total = excess.sum(axis=0)
-    over = float(np.abs(total) @ gaps) / len(pairs)
-    return over, np.abs(excess) @ gaps, (np.sign(total - excess) * excess) @ gaps
+    overestimate = float(np.abs(total) @ gaps) / len(pairs)
+    return overestimate, np.abs(excess) @ gaps, (np.sign(total - excess) * excess) @ gaps
 
 
 def _cumulative(rule: quadrature.Ritz, grid: Array) -> Array:
-    """Weight of the nodes up to each point, shape of at."""
+    """Weight of the nodes up to each point, shape of grid."""
     sums = np.concatenate([[0.0], np.cumsum(rule.weights)])
     return np.asarray(sums[np.searchsorted(rule.nodes, grid, side="right")])
 
 
-def _reference(ds: xr.Dataset, setting: str, wanted: float | None, errors: xr.DataArray) -> int:
+def _reference(ds: xr.Dataset, setting: str, requested: float | None, errors: xr.DataArray) -> int:
     settings = ds[setting].values
-    if wanted is not None:
-        (places,) = np.nonzero(np.isclose(settings, wanted, rtol=1e-9, atol=0))
+    if requested is not None:
+        (places,) = np.nonzero(np.isclose(settings, requested, rtol=1e-9, atol=0))
         if not len(places):
             raise InputError(
-                f"reference={wanted!r} is none of the settings; use one of {settings.tolist()}."
+                f"reference={requested!r} is none of the settings; use one of {settings.tolist()}."
             )
         return int(places[0])
     if setting == "fraction":

@@ -135,9 +135,18 @@ def run_at(ds: xr.Dataset, index: int) -> xr.Dataset:
     if marks := str(row.fingerprints.item()) if ATTRIBUTE in row.coords else "":
         own[ATTRIBUTE] = marks
     sizes = {"probe": slice(int(row.probes)), "step": slice(int(row.steps))}
-    extra = ["training_step", "run", "state", "probes", "steps", "loss", "gradient_norm", ATTRIBUTE]
+    dropped = [
+        "training_step",
+        "run",
+        "state",
+        "probes",
+        "steps",
+        "loss",
+        "gradient_norm",
+        ATTRIBUTE,
+    ]
     shared = {key: value for key, value in ds.attrs.items() if key != "of_runs"}
-    run: xr.Dataset = row.isel(sizes).drop_vars(extra, errors="ignore").drop_attrs(deep=False)
+    run: xr.Dataset = row.isel(sizes).drop_vars(dropped, errors="ignore").drop_attrs(deep=False)
     return run.assign_attrs({**shared, **own})
 
 
@@ -238,11 +247,11 @@ def _state(ds: xr.Dataset) -> str:
 
 
 def _shared_attrs(runs: list[xr.Dataset]) -> dict[str, Any]:
-    over = all(_state(ds) in ENDED for ds in runs)
+    have_ended = all(_state(ds) in ENDED for ds in runs)
     return {
         **_shared(runs),
         "of_runs": json.dumps(_own_attrs(runs)),
-        "state": "done" if over else "running",
+        "state": "done" if have_ended else "running",
     }
 
 

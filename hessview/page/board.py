@@ -92,8 +92,8 @@ class Board:
         self.head = self._make_head([], {})
         """All that is not about one run: theme, card, form, order of the runs, standing."""
         self._refresh()
-        for number, asked in enumerate([session] if session is not None else self._sessions):
-            self._watched[f"session {number}"] = asked.on_change(self._pump.poke)
+        for number, live_session in enumerate([session] if session is not None else self._sessions):
+            self._watched[f"session {number}"] = live_session.on_change(self._pump.poke)
         self._pump.poke()  # what came between the first fold and the subscription
 
     def listen(self, tell: _Tell) -> Callable[[], None]:
@@ -222,11 +222,11 @@ class Board:
 
     def _find_overviews(self) -> dict[str, Overview]:
         """The overviews over the runs that are over, anew only when one more is."""
-        over = {name: ds for name, ds in self._datasets.items() if self._is_over(name)}
-        if _same(list(over.values()), self._over):
+        finished = {name: ds for name, ds in self._datasets.items() if self._is_over(name)}
+        if _same(list(finished.values()), self._over):
             return self._overviews
-        self._over = list(over.values())
-        return overviews(over)
+        self._over = list(finished.values())
+        return overviews(finished)
 
     def _is_over(self, name: str) -> bool:
         """Whether a run stays as it is: what was given as data does."""
@@ -278,11 +278,11 @@ class Board:
         if not whole:
             return {"entry": line}
         (section,) = page_state(group, among=list(self._datasets.values()))["sections"]
-        about = [line["detail"]]
+        headings = [line["detail"]]
         if self._session is None:  # there is no card above that says it
-            about = [section["title"], section["subtitle"], *about]
+            headings = [section["title"], section["subtitle"], *headings]
         title = f"{line['kind']} · {line['label']}"
-        section = {**section, "title": title, "subtitle": " · ".join(filter(None, about))}
+        section = {**section, "title": title, "subtitle": " · ".join(filter(None, headings))}
         return {"entry": line, "section": section}
 
     def _make_head(self, order: list[str], groups: dict[str, list[xr.Dataset]]) -> BoardHead:

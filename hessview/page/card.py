@@ -67,8 +67,8 @@ def session_card(job: JobStarted, state: str) -> str:
 def card_html(content: Card) -> str:
     """What `card` made, as HTML for where no script runs; every name in it is escaped."""
     # What is stored stays, and the job does not.
-    stand = content["message"] or f"{content['state']} at {now()}"
-    rows = [["Session", stand], *content["rows"]]
+    standing = content["message"] or f"{content['state']} at {now()}"
+    rows = [["Session", standing], *content["rows"]]
     return str(part("card", content["title"], content["subtitle"], content["warning"], rows))
 
 

@@ -167,7 +167,7 @@ class Sections(TypedDict):
 
     Attributes:
         sections: One for each run, or for several that measured the same at other settings.
-        trainings: One for each training of which there are spectra at several steps.
+        trainings: One for each training of which there are spectra at several training steps.
         comparisons: One at most, of all other density runs.
     """
 

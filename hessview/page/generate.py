@@ -70,8 +70,8 @@ _SIMPLE = {str: "string", int: "number", float: "number", bool: "boolean", type(
 def constants() -> str:
     """The source of `src/constants.js`."""
     lines = [f"export const {name} = {json.dumps(value)};" for name, value in _CONSTANTS.items()]
-    about = " from where Python draws the same"
-    return _HEAD.format(about=about) + "\n".join(["", *lines, ""])
+    origin = " from where Python draws the same"
+    return _HEAD.format(about=origin) + "\n".join(["", *lines, ""])
 
 
 def _forms() -> list[Any]:
@@ -84,8 +84,8 @@ def types_of_contract() -> str:
     """The source of `src/contract.d.ts`: an interface for each form of the contract."""
     forms = _forms()
     union = f"/** A panel, by its kind. */\nexport type Panel = {_type(panel_contract.Panel)};"
-    about = " from contract.py"
-    return _HEAD.format(about=about) + "\n" + "\n\n".join([*map(_interface, forms), union, ""])
+    origin = " from contract.py"
+    return _HEAD.format(about=origin) + "\n" + "\n\n".join([*map(_interface, forms), union, ""])
 
 
 def _interface(form: Any) -> str:
@@ -103,9 +103,9 @@ def _interface(form: Any) -> str:
 
 def _bases(form: Any) -> list[Any]:
     """The forms that have a part of this one's fields; a TypedDict forgets what it was made of."""
-    mine = get_type_hints(form)
+    own_fields = get_type_hints(form)
     others = [other for other in _forms() if other is not form]
-    return [other for other in others if get_type_hints(other).items() <= mine.items()]
+    return [other for other in others if get_type_hints(other).items() <= own_fields.items()]
 
 
 def _attributes(docstrings: str) -> dict[str, str]:

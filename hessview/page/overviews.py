@@ -23,7 +23,7 @@ def entry(group: Sequence[xr.Dataset]) -> Entry:
     """What tells a run from the others of its kind.
 
     Args:
-        group: Dataset of the run, or of several that measured the same thing at other steps
+        group: Dataset of the run, or of several that measured the same thing at other epsilons
             (`analysis.grouping`).
 
     Returns:
@@ -116,10 +116,10 @@ def _comparison(runs: list[xr.Dataset]) -> Overview:
 
 
 def _training(runs: list[xr.Dataset]) -> Overview:
-    steps = sorted({int(ds.attrs["training_step"]) for ds in runs})
+    training_steps = sorted({int(ds.attrs["training_step"]) for ds in runs})
     attrs = {key: runs[0].attrs[key] for key in ("operator", "subset") if key in runs[0].attrs}
     parts = [str(runs[0].attrs.get("model", "")), *details(xr.Dataset(attrs=attrs))]
-    label = f"{len(steps)} steps, {steps[0]:,} to {steps[-1]:,}"
+    label = f"{len(training_steps)} steps, {training_steps[0]:,} to {training_steps[-1]:,}"
     line = _entry("Training", label, " · ".join(filter(None, parts)))
     return Overview(runs, line, lambda: training_section(runs))
 

@@ -463,7 +463,7 @@ class TrainingPanel(Head):
         figure: The heatmap and the curves above it.
         steps: Training steps, ascending.
         density: What the spectra have in common.
-        spectra: That at each step.
+        spectra: That at each training step.
     """
 
     kind: Literal["training"]

@@ -63,7 +63,7 @@ _LABELS = {"epsilon": ("ε", True), "fraction": ("Part of the data", False)}
 
 
 def _epsilons_over(ds: xr.Dataset) -> Over:
-    """The steps of an accuracy run, and its numbers at each.
+    """The epsilons of an accuracy run, and its numbers at each.
 
     Args:
         ds: Dataset of an accuracy run, also a half-done one.
@@ -309,15 +309,15 @@ def _bare_coupling(figure: go.Figure, left_out: dict[str, tuple[str, ...]]) -> F
     """A figure without title, and without some arrays of the traces of a role."""
     traces = []
     for trace in figure.data:
-        without = left_out.get(trace.meta["role"], ())
-        traces.append({key: value for key, value in trace._props.items() if key not in without})
+        dropped = left_out.get(trace.meta["role"], ())
+        traces.append({key: value for key, value in trace._props.items() if key not in dropped})
     layout = figure.layout.to_plotly_json()
     kept = {key: value for key, value in layout.items() if key not in ("title", "meta")}
     return {"data": plain(traces), "layout": plain(kept)}
 
 
 def accuracy_panel(ds: xr.Dataset) -> SettingsBody:
-    """The V of an accuracy run, and its numbers at each step.
+    """The V of an accuracy run (its error over epsilon), and its numbers at each epsilon.
 
     Args:
         ds: Dataset of the run, also a half-done one.

@@ -156,7 +156,7 @@ _LABELS = {"largest": "Largest eigenvalue", "smallest": "Smallest eigenvalue", "
 
 
 def training_section(runs: Sequence[xr.Dataset]) -> Section:
-    """The section of a training of which there are densities at two or more steps.
+    """The section of a training of which there are densities at two or more training steps.
 
     Args:
         runs: Datasets of its density runs, half-done ones too, as `analysis.training` groups them.
@@ -169,7 +169,7 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
     """
     ds = join(runs)
     nodes_and_weights = spectra(ds)
-    steps = ds.training_step.values.tolist()
+    training_steps = ds.training_step.values.tolist()
     measured_count = sum(spectrum is not None for spectrum in nodes_and_weights)
     states = set(ds.state.values)
     state = str(ds.attrs["state"])
@@ -180,14 +180,15 @@ def training_section(runs: Sequence[xr.Dataset]) -> Section:
         "label": {"running": "streaming"}.get(state, state),
         "message": "",
         "done": measured_count,
-        "total": len(steps),
+        "total": len(training_steps),
         "unit": "training steps",
         "left": "",
     }
     return {
         "id": "",
         "title": f"{ds.attrs.get('model', 'hessview')}, in training",
-        "subtitle": f"{len(steps)} training steps, {steps[0]} to {steps[-1]}",
+        "subtitle": f"{len(training_steps)} training steps, {training_steps[0]} to "
+        f"{training_steps[-1]}",
         "status": status,
         "tiles": _tiles(ds),
         "panels": [_training_panel(ds, nodes_and_weights)],
@@ -225,7 +226,7 @@ def _spectrum(body: DensityBody | None) -> SpectrumOfRun | NoSpectrum:
 
 
 def _tiles(ds: xr.Dataset) -> list[Tile]:
-    """Extremes and trace at the last step at which they are known, and at the first."""
+    """Extremes and trace at the last training step at which they are known, and at the first."""
     quantities = history(ds)
     tiles = []
     for name, label in _LABELS.items():
@@ -240,7 +241,10 @@ def _tiles(ds: xr.Dataset) -> list[Tile]:
         )
         value, note = measured(float(last.value), float(last.uncertainty))
         before, _ = measured(float(first.value), float(first.uncertainty))
-        when = f"at step {int(last.training_step)}; {before} at step {int(first.training_step)}"
+        when = (
+            f"at training step {int(last.training_step)}; {before} at training step "
+            f"{int(first.training_step)}"
+        )
         if str(quantity.basis.values[-1]).startswith("withheld"):
             when += "; withheld since, as products are no derivatives"
         tiles.append(tile(label, value, f"{note} {when}".strip(), str(last.basis.item())))

@@ -141,13 +141,13 @@ def page_state(
     Args:
         runs: Datasets, as `record.collect` folds them; half-done ones too.
         among: Other runs, that are not shown but may have what a shown one refers to, such as
-            spectra at the steps of which it tells the accuracy.
+            spectra at the epsilons of which it tells the accuracy.
         final: Whether the page stays as it is: it then holds every reading, for downloads, and
             promises nothing of a run that was under way.
         panels: Whether it draws; a card does not.
 
     Returns:
-        JSON values: sections of runs (or of several that measured the same thing at other steps,
+        JSON values: sections of runs (or of several that measured the same thing at other epsilons,
         see `analysis.grouping`) with their panels (`page.looks`), and above them sections of
         trainings and a comparison (`page.sections`).
     """

@@ -40,8 +40,8 @@ def drawing(figure: go.Figure) -> Markup:
     low, high = traces["low"], traces["high"]
     marks = []
     if len(low.x):
-        around = [*_points(low, x_of, y_of), *reversed(_points(high, x_of, y_of))]
-        marks.append(f'<polygon points="{" ".join(around)}" fill="{theme.LIGHT["accent"]}33"/>')
+        outline = [*_points(low, x_of, y_of), *reversed(_points(high, x_of, y_of))]
+        marks.append(f'<polygon points="{" ".join(outline)}" fill="{theme.LIGHT["accent"]}33"/>')
     for role, colour, dash in (("unfinished", "running", "2 4"), ("mean", "accent", "none")):
         points = " ".join(_points(traces[role], x_of, y_of))
         marks.append(
@@ -160,12 +160,12 @@ def fallback(runs: Sequence[xr.Dataset], state: Sections) -> Markup:
 
 def _section(ds: xr.Dataset, section: Section) -> Markup:
     status = section["status"]
-    stand = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
+    standing = f"{status['label']}, {status['done']} of {status['total']} {status['unit']}"
     if status["state"] in ("queued", "running"):  # what is stored stays, and the run does not
-        stand += f" at {now()}; run the notebook's cells again to see it live"
+        standing += f" at {now()}; run the notebook's cells again to see it live"
     tiles = [(tile["label"], _value(tile)) for tile in section["tiles"]]
     shown = _shown(ds, section) if section["panels"] else ""
-    return part("section", section, stand, shown, tiles)
+    return part("section", section, standing, shown, tiles)
 
 
 def _compared(section: Section) -> Markup:

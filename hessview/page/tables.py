@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
 
 def accuracy_table(ds: xr.Dataset) -> Table:
-    """Errors of products, a row for each step and a column for each direction.
+    """Errors of products, a row for each epsilon and a column for each direction.
 
     Args:
         ds: Dataset of an accuracy run.
@@ -44,8 +44,8 @@ def accuracy_table(ds: xr.Dataset) -> Table:
     resolved = theory(ds).resolved.values.T
     errors = ds.relative_error.values.T
     rows = [
-        [number(step), *(_marked(*cell) for cell in zip(*line, strict=True))]
-        for step, *line in zip(ds.epsilon.values.tolist(), errors, resolved, strict=True)
+        [number(epsilon), *(_marked(*cell) for cell in zip(*line, strict=True))]
+        for epsilon, *line in zip(ds.epsilon.values.tolist(), errors, resolved, strict=True)
     ]
     unresolved = bool((np.isfinite(errors) & ~resolved).any())
     caption = "Relative error of the product" + "; * may be the reference's" * unresolved
@@ -139,11 +139,13 @@ def convergence_table(ds: xr.Dataset) -> Table:
     ]
     stated = bounds(ds, ritz_values.attrs["probe"])
     outermost = last.value.sel(rank=1)
-    worth = [
+    bounds_in_words = [
         f"{end} {' '.join(measured(float(outermost.sel(end=end)), bound))}"
         for end, bound in stated.items()
     ]
-    more = f"; with the products' errors, {' and '.join(worth)}" if worth else ""
+    more = (
+        f"; with the products' errors, {' and '.join(bounds_in_words)}" if bounds_in_words else ""
+    )
     caption = f"Convergence of the extremes: {describe(ritz_values)} · ± residual bound{more}"
     return Table(caption, ["number", "largest λ", "smallest λ"], rows)
 
@@ -159,8 +161,8 @@ def training_table(ds: xr.Dataset) -> Table:
     """
     quantities = history(ds).sel(quantity=list(QUANTITIES))
     rows = [
-        [str(step), *map(_or_reason, row.value, row.uncertainty, row.basis)]
-        for index, step in enumerate(quantities.training_step.values.tolist())
+        [str(training_step), *map(_or_reason, row.value, row.uncertainty, row.basis)]
+        for index, training_step in enumerate(quantities.training_step.values.tolist())
         for row in [quantities.isel(training_step=index)]
     ]
     head = ["training step", "largest eigenvalue", "smallest eigenvalue", "trace"]

@@ -134,11 +134,13 @@ def _negative_mass(numbers: xr.Dataset | None) -> Tile:
     label = "Negative mass"
     if numbers is None:
         return missing(label)
-    row, near = (numbers.sel(quantity=name) for name in ("negative_mass", "unresolved_mass"))
+    row, unresolved_row = (
+        numbers.sel(quantity=name) for name in ("negative_mass", "unresolved_mass")
+    )
     if not np.isfinite(row.value):
         return withheld(label, str(row.basis.item()))
     edge = number(100 * numbers.attrs["resolution"], 1)
-    unresolved = between(float(near.low), float(near.high))
+    unresolved = between(float(unresolved_row.low), float(unresolved_row.high))
     return tile(
         label,
         between(float(row.low), float(row.high)),
@@ -146,8 +148,8 @@ def _negative_mass(numbers: xr.Dataset | None) -> Tile:
         f"share of the spectrum below −{edge} % of the largest eigenvalue's size: "
         f"{share(float(row.value))} by quadrature, and surely between the ends given, whatever the "
         f"quadrature does not see; {row.basis.item()}. Unresolved is what lies within {edge} % of "
-        f"zero ({share(float(near.value))} by quadrature): it is measured, but Lanczos cannot tell "
-        "its sign",
+        f"zero ({share(float(unresolved_row.value))} by quadrature): it is measured, but Lanczos "
+        "cannot tell its sign",
     )
 
 
@@ -289,7 +291,7 @@ def _largest(label: str, differences: xr.Dataset, noisy: np.ndarray, kept: np.nd
         return tile(label, "–", "nothing to compare with yet")
     index = int(np.nanargmax(distance))
     row = differences.isel({setting: index})
-    where = f"of the range, at {SYMBOLS[setting]} {number(float(settings[index]), 2)}"
+    location = f"of the range, at {SYMBOLS[setting]} {number(float(settings[index]), 2)}"
     has_interval = np.isfinite(row.relative_high)
     ends = between(float(row.relative_low), float(row.relative_high)) if has_interval else ""
     basis = (
@@ -304,7 +306,7 @@ def _largest(label: str, differences: xr.Dataset, noisy: np.ndarray, kept: np.nd
         else "1 probe: an overestimate, and no interval"
     )
     verdict = WORTHLESS if noisy[index] else ""
-    note = f"({ends}) {where}" if has_interval else where
+    note = f"({ends}) {location}" if has_interval else location
     return tile(label, share(float(row.relative_distance)), note, basis, verdict=verdict)
 
 

@@ -139,10 +139,10 @@ class View(Told):
         super().__init__(state=state, words=_words(state), still=self._still(state))
         for session in self._sessions:
             self._watched[id(session)] = session.on_change(self._on_session)
-        live = [run for run in self._runs if is_live(run)]
-        for run in live:
+        live_runs = [run for run in self._runs if is_live(run)]
+        for run in live_runs:
             self._watched[id(run)] = run.on_change(self._pump.poke)
-        if live:
+        if live_runs:
             self._pump.poke()  # what came between the first fold and the subscription
         else:
             self._over.set()

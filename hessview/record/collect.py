@@ -178,9 +178,9 @@ class Collector:
             )
         return self._runs.get(event.run)
 
-    def _leave_out(self, run: str, why: str) -> None:
-        self._left_out[run] = why
-        _warn(why)
+    def _leave_out(self, run: str, reason: str) -> None:
+        self._left_out[run] = reason
+        _warn(reason)
 
     def _queue(self, event: Event, queued: RunQueued) -> None:
         if event.run in self._runs:
@@ -295,10 +295,10 @@ class _Run:
                 _warn(f"variable {variable!r} of run {name!r} is left out: not in its schema.")
                 continue
             if dims is not last:  # most variables of a reading share them
-                last, where = dims, tuple([index.get(dim, _ALL) for dim in dims])
+                last, selection = dims, tuple([index.get(dim, _ALL) for dim in dims])
                 one_number, fits = keys == self._sets[dims], keys <= self._sets[dims]
             if (one_number and type(value) is float) or (fits and self._fits(value, dims, keys)):
-                self._arrays[variable][where] = value
+                self._arrays[variable][selection] = value
             else:
                 _warn(
                     f"variable {variable!r} of run {name!r} at {index} is left out: its shape does "
@@ -339,20 +339,20 @@ class _Run:
 
     def _make_room(self, reading: Reading) -> bool:
         """Let the arrays of a large run grow to a reading; whether they can hold it."""
-        need = dict(self._begun)
+        needed = dict(self._begun)
         for variable in reading.values:
             for dim in self._dims.get(variable, ()):
                 # A list fills a dimension from one end to the other.
-                need[dim] = max(need[dim], reading.index.get(dim, self._sizes[dim] - 1) + 1)
-        if any(need[dim] > self._allocated[dim] for dim in need):
+                needed[dim] = max(needed[dim], reading.index.get(dim, self._sizes[dim] - 1) + 1)
+        if any(needed[dim] > self._allocated[dim] for dim in needed):
             # Twice as much each time, so that a number is copied only so often.
-            ample = {
-                dim: min(self._sizes[dim], 2 * need[dim]) if need[dim] > length else length
+            doubled = {
+                dim: min(self._sizes[dim], 2 * needed[dim]) if needed[dim] > length else length
                 for dim, length in self._allocated.items()
             }
             for sizes in (
-                ample,
-                {dim: max(need[dim], length) for dim, length in self._allocated.items()},
+                doubled,
+                {dim: max(needed[dim], length) for dim, length in self._allocated.items()},
             ):
                 if self._numbers(sizes) <= MOST_NUMBERS:
                     break
@@ -362,7 +362,7 @@ class _Run:
             self._arrays = {name: self._unmeasured(dims) for name, dims in self._dims.items()}
             for name, array in before.items():
                 self._arrays[name][tuple(map(slice, array.shape))] = array
-        self._begun = need
+        self._begun = needed
         return True
 
     def _unmeasured(self, dims: tuple[str, ...]) -> NDArray[np.float64]:

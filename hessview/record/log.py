@@ -182,18 +182,18 @@ class EventReader:
             return True
         return self._searched == 0 or self._searched >= size
 
-    def _leave_out(self, why: str) -> None:
+    def _leave_out(self, reason: str) -> None:
         self._left_out += 1
         if self._left_out <= _WARNED_SINGLY:
             _warn(
-                f"line {self._line} of {self._path} {why} and is left out; "
+                f"line {self._line} of {self._path} {reason} and is left out; "
                 "what it held counts as not measured."
             )
 
-    def _leave_out_foreign(self, why: str) -> None:
+    def _leave_out_foreign(self, reason: str) -> None:
         """Leave a line out that is as somebody wrote it, but holds what no event may."""
         self._left_out += 1
-        text = f"line {self._line} of {self._path} is left out: {why}."
+        text = f"line {self._line} of {self._path} is left out: {reason}."
         if not self._events and len(self._foreign) < _WARNED_SINGLY:
             self._foreign.append(text)
         elif self._left_out <= _WARNED_SINGLY:

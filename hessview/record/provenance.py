@@ -140,10 +140,10 @@ class Provenance:
 
     def __repr__(self) -> str:
         try:
-            what = repr(self.command)
+            text = repr(self.command)
         except (InputError, RecordError) as error:
-            what = str(error)
-        return f"<ds.hessview, with command, blocks and provenance: {what}>"
+            text = str(error)
+        return f"<ds.hessview, with command, blocks and provenance: {text}>"
 
     @staticmethod
     def _from_attributes(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,11 @@ class Provenance:
         fields = dataclasses.fields(MEASUREMENTS[name].command)
         wanted = [field.name for field in fields]
         optional = {field.name for field in fields if field.default is None}  # None is not written
-        if missing := [each for each in wanted if each not in provenance and each not in optional]:
+        if missing := [
+            field_name
+            for field_name in wanted
+            if field_name not in provenance and field_name not in optional
+        ]:
             raise RecordError(
                 f"the dataset does not say the {missing[0]} of its {name}; it was joined of "
                 "several runs, or lost attributes: pass that of a run, such as run.wait()."
@@ -167,4 +171,6 @@ class Provenance:
                 "the dataset says the job's blocks, but not which the run was asked for; open it "
                 "from its run directory with hessview.open_runs."
             )
-        return {"command": name} | {each: provenance[each] for each in wanted if each in provenance}
+        return {"command": name} | {
+            field_name: provenance[field_name] for field_name in wanted if field_name in provenance
+        }

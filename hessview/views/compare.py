@@ -175,11 +175,11 @@ def say_mixed(differences: xr.Dataset) -> str:
 def _trace(row: xr.Dataset, index: int, reference: str) -> dict[str, Any]:
     name, whole = str(row.run.item()), bool(row.whole)
     dash = ("solid", "dash")[index // len(SERIES) % 2] if whole and not row.coarse else "dot"
-    far = "not known yet"
+    distance_text = "not known yet"
     if np.isfinite(row.distance):
-        far = written(float(row.distance), float(row.distance_high - row.distance))
+        distance_text = written(float(row.distance), float(row.distance_high - row.distance))
         if np.isfinite(row.distance_low):
-            far = " to ".join(span(float(row.distance_low), float(row.distance_high)))
+            distance_text = " to ".join(span(float(row.distance_low), float(row.distance_high)))
     note = "" if whole else " (no whole probe yet)"
     if row.coarse:
         note += " (coarse, own σ)"
@@ -191,7 +191,7 @@ def _trace(row: xr.Dataset, index: int, reference: str) -> dict[str, Any]:
         "mode": "lines",
         "line": {"color": SERIES[index % len(SERIES)], "width": 1.75, "dash": dash},
         "hovertemplate": "λ %{customdata:.4~g}<br>density %{y:.3~g}<br>"
-        f"distance to {html.escape(reference, quote=False)} {far}{other}"
+        f"distance to {html.escape(reference, quote=False)} {distance_text}{other}"
         "<extra>%{fullData.name}</extra>",
     }
 

@@ -221,10 +221,10 @@ def _layout(summary: xr.Dataset, normalised: bool) -> dict[str, Any]:
     bars = summary.row_error + summary.row_uncertainty.fillna(summary.row_noise).fillna(0)
     reach = float(bars.fillna(0).max())
     along, slanted = block_axis(names), turned(names)
-    doubt, numbers = warning(summary), headline(summary)
-    what = "coefficients" if normalised else "Frobenius norms"
+    warning_text, numbers = warning(summary), headline(summary)
+    quantity_name = "coefficients" if normalised else "Frobenius norms"
     height = 94 + ROW * min(max(len(names), 8), MOST_ROWS) + 60 * slanted
-    words = f"{what} of {counted(len(names), 'block')} · {numbers}"
+    words = f"{quantity_name} of {counted(len(names), 'block')} · {numbers}"
     colour = "bad" if {WORTHLESS, CONTRADICTED} & {*summary.verdict.values} else "warn"
     return {
         "template": template(),
@@ -233,10 +233,10 @@ def _layout(summary: xr.Dataset, normalised: bool) -> dict[str, Any]:
             summary.attrs,
             words,
             body=height,
-            warning=doubt,
+            warning=warning_text,
             colour=colour,
         ),
-        "meta": {"warning": doubt, "headline": numbers},
+        "meta": {"warning": warning_text, "headline": numbers},
         "xaxis": {
             "title": {"text": "block that is perturbed"},
             "domain": [0, 0.72],

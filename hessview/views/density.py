@@ -261,9 +261,9 @@ def _curves(quadrature: xr.Dataset, axis: Axis, sigma: float) -> list[dict[str, 
         probe: broadening.broaden(axis, rules[probe].nodes, rules[probe].weights, grid, sigma)
         for probe in whole + partial
     }
-    over = np.array([values[probe] for probe in whole]).reshape(-1, len(grid))
-    band = over if len(whole) > 1 else over[:, :0]
-    mean = over.mean(axis=0) if whole else over[:, :0].ravel()
+    stacked = np.array([values[probe] for probe in whole]).reshape(-1, len(grid))
+    band = stacked if len(whole) > 1 else stacked[:, :0]
+    mean = stacked.mean(axis=0) if whole else stacked[:, :0].ravel()
     unfinished = values[partial[-1]] if partial else mean[:0]
     label = f"mean of {len(whole)} probes" if len(whole) > 1 else "1 probe"
     low = band.min(axis=0, initial=np.inf)

@@ -91,8 +91,8 @@ def rows(axis: broadening.Axis, nodes: Array, sigma: float) -> Array:
     width = axis.width(sigma)
     beyond = max(quadrature.REACH / 2 * width, quadrature.PADDING * float(np.ptp(grid)))
     low, high = float(grid.min()) - beyond, float(grid.max()) + beyond
-    wanted = math.floor(quadrature.POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
-    return np.linspace(low, high, min(max(wanted, LEAST_ROWS), MOST_ROWS))
+    point_count = math.floor(quadrature.POINTS_PER_SIGMA * (high - low) / width + 0.5) + 1
+    return np.linspace(low, high, min(max(point_count, LEAST_ROWS), MOST_ROWS))
 
 
 def _densities(axis: broadening.Axis, spectrum: Spectrum, grid: Array, sigma: float) -> Array:
@@ -188,13 +188,13 @@ def _limits(
     """
     top = math.log10(float(np.nanmax(values)))
     peaks = [
-        _densities(axis, spectrum, np.sort(axis.coordinate(beyond)), sigma).mean(axis=0).min()
+        _densities(axis, spectrum, np.sort(axis.coordinate(outliers)), sigma).mean(axis=0).min()
         for spectrum in nodes_and_weights
         if spectrum
-        for beyond in [
+        for outliers in [
             np.concatenate(spectrum.nodes)[np.abs(np.concatenate(spectrum.nodes)) > axis.scale]
         ]
-        if len(beyond)
+        if len(outliers)
     ]
     faintest = math.log10(min(peaks)) - 0.5 if peaks else top - DECADES
     return max(faintest, top - DECADES), top
@@ -323,10 +323,10 @@ def describe(ds: xr.Dataset, nodes_and_weights: list[Spectrum | None]) -> str:
     """
     measured = sum(spectrum is not None for spectrum in nodes_and_weights)
     probes = sorted({len(spectrum.nodes) for spectrum in nodes_and_weights if spectrum})
-    each = "" if len(probes) == 1 else f"{probes[0]} to "
+    fewest = "" if len(probes) == 1 else f"{probes[0]} to "
     parts = [
         counted(measured, "training step"),
-        f"{each}{counted(probes[-1], 'probe')} at each",
+        f"{fewest}{counted(probes[-1], 'probe')} at each",
         f"{len(nodes_and_weights) - measured} not measured yet"
         if measured < len(nodes_and_weights)
         else "",

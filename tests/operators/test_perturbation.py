@@ -135,7 +135,7 @@ def test_a_summary_warns_of_steps_that_bfloat16_rounds_off():
     with pytest.warns(
         AccuracyWarning,
         match=r"in bfloat16 round the displacement: it is off by up to \d+%, which moves "
-        r"products by up to about \d+%; load the weights in float32, or use longer steps\.",
+        r"products by up to about \d+%; load the weights in float32, or use a larger epsilon\.",
     ):
         hessview.summary(ds)
 
@@ -144,8 +144,12 @@ def test_a_summary_warns_of_steps_that_bfloat16_rounds_off():
 @pytest.mark.parametrize(
     ("dtype", "epsilon", "cure"),
     [
-        (torch.float32, 1e-7, r"about \d+%; load the weights in float64, or use longer steps\."),
-        (torch.float64, 1e-16, r"about \d+%; use longer steps\."),
+        (
+            torch.float32,
+            1e-7,
+            r"about \d+%; load the weights in float64, or use a larger epsilon\.",
+        ),
+        (torch.float64, 1e-16, r"about \d+%; use a larger epsilon\."),
     ],
 )
 def test_the_cure_for_rounding_is_a_wider_type_than_that_of_the_weights(dtype, epsilon, cure):

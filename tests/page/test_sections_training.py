@@ -57,7 +57,7 @@ def test_tiles_tell_the_last_step_and_the_first():
     value, spread = measured(float(one.value[-1]), float(one.uncertainty[-1]))
     assert (tile["label"], tile["value"]) == ("Largest eigenvalue", value)
     before, _ = measured(float(one.value[0]), float(one.uncertainty[0]))
-    assert tile["note"] == f"{spread} at step 200; {before} at step 0"
+    assert tile["note"] == f"{spread} at training step 200; {before} at training step 0"
     assert float(value) == pytest.approx(21, abs=0.1)  # as the matrix has it
 
 

@@ -548,7 +548,7 @@ export interface TrainingPanel {
   steps: number[];
   /** What the spectra have in common. */
   density: Shared;
-  /** That at each step. */
+  /** That at each training step. */
   spectra: (SpectrumOfRun | NoSpectrum)[];
 }
 
@@ -672,7 +672,7 @@ export interface Standing {
 export interface Sections {
   /** One for each run, or for several that measured the same at other settings. */
   sections: Section[];
-  /** One for each training of which there are spectra at several steps. */
+  /** One for each training of which there are spectra at several training steps. */
   trainings?: Section[];
   /** One at most, of all other density runs. */
   comparisons?: Section[];
@@ -688,7 +688,7 @@ export interface Page {
   notice?: Notice | null;
   /** One for each run, or for several that measured the same at other settings. */
   sections: Section[];
-  /** One for each training of which there are spectra at several steps. */
+  /** One for each training of which there are spectra at several training steps. */
   trainings?: Section[];
   /** One at most, of all other density runs. */
   comparisons?: Section[];
