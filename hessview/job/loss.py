@@ -333,18 +333,18 @@ class ShardedLoss(Passes):
         ranks = ", ".join(map(str, found.tolist()))
         return f"the loss is not finite on rank{'s' if len(found) > 1 else ''} {ranks}"
 
-    def require_memory(self, need: int, what: str, cure: str) -> None:
+    def require_memory(self, need: int, purpose: str, cure: str) -> None:
         """Refuse what does not fit; all ranks call it together.
 
         Args:
             need: Bytes on this rank.
-            what: What they are for.
+            purpose: What they are for.
             cure: What else can be done.
 
         Raises:
             InputError: A rank has less; on all ranks alike.
         """
-        require_memory(self.space.device, need, what, cure)
+        require_memory(self.space.device, need, purpose, cure)
 
     def value(self) -> float:
         """Mean loss over all ranks at the present parameters, without its gradient.

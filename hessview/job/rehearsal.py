@@ -212,7 +212,7 @@ class _Asked(ShardedLoss):
 
     asked = 0
 
-    def require_memory(self, need: int, what: str, cure: str) -> None:
+    def require_memory(self, need: int, purpose: str, cure: str) -> None:
         self.asked += need
 
 
