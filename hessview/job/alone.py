@@ -110,13 +110,13 @@ class _process_group:
     def __enter__(self) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda":
-            count, place = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
-            if place >= count:
+            count, local_rank = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+            if local_rank >= count:
                 raise JobError(
-                    f"rank {place} of this host has no GPU of its own, there are {count}; use "
+                    f"rank {local_rank} of this host has no GPU of its own, there are {count}; use "
                     f"--nproc-per-node {count}."
                 )
-            torch.cuda.set_device(place)
+            torch.cuda.set_device(local_rank)
             _check_precision(self._dtype)
         dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
         return device
@@ -139,18 +139,18 @@ def _why_to_end() -> Callable[[], str]:
 
     The job ends as well once nobody is left who would end it.
     """
-    asked: list[int] = []
+    signals: list[int] = []
     torchrun = os.getppid()
 
     def note(number: int, _: object) -> None:
-        asked.append(number)
+        signals.append(number)
 
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
     owner = Process.from_json(json.loads(os.environ[OWNER])) if OWNER in os.environ else None
 
     def why() -> str:
-        if asked:
+        if signals:
             return "it was asked to stop"
         if os.getppid() != torchrun:
             return "torchrun is gone"

@@ -55,8 +55,8 @@ def _of(value: Any, above: tuple[int, ...]) -> bytes:
         return _hash("itself", [str(len(above) - above.index(id(value))).encode()])
     inside = (*above, id(value))
     kind, parts = _parts(value)
-    found = [part if isinstance(part, bytes) else _of(part[0], inside) for part in parts]
-    return _hash(kind, sorted(found) if kind == _UNORDERED else found)
+    digests = [part if isinstance(part, bytes) else _of(part[0], inside) for part in parts]
+    return _hash(kind, sorted(digests) if kind == _UNORDERED else digests)
 
 
 def _hash(kind: str, parts: Sequence[bytes]) -> bytes:
@@ -118,11 +118,11 @@ def _tensor(value: Tensor) -> tuple[str, list[Part]]:
         value = value.coalesce()
         return kind, [*shape, (value.indices(),), (value.values(),)]
     if value.layout in (torch.sparse_csr, torch.sparse_bsr):
-        own = (value.crow_indices(), value.col_indices(), value.values())
-        return kind, [*shape, *((part,) for part in own)]
+        tensors = (value.crow_indices(), value.col_indices(), value.values())
+        return kind, [*shape, *((part,) for part in tensors)]
     if value.layout in (torch.sparse_csc, torch.sparse_bsc):
-        own = (value.ccol_indices(), value.row_indices(), value.values())
-        return kind, [*shape, *((part,) for part in own)]
+        tensors = (value.ccol_indices(), value.row_indices(), value.values())
+        return kind, [*shape, *((part,) for part in tensors)]
     if value.layout != torch.strided:
         value = value.to_dense()
     plain = value.cpu().resolve_conj().resolve_neg().contiguous().flatten()
@@ -159,8 +159,8 @@ def _state(value: Any) -> list[Part]:
         return [(_fields(value),)]
     if isinstance(reduced, str):
         return [reduced.encode()]
-    made, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-    return [(made,), (arguments,), (state,), (list(entries or ()),), (list(items or ()),)]
+    constructor, arguments, state, entries, items = (*reduced, None, None, None)[:5]
+    return [(constructor,), (arguments,), (state,), (list(entries or ()),), (list(items or ()),)]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _fields(value: Any) -> dict[str, Any]:
     for base in type(value).__mro__:
         names = base.__dict__.get("__slots__", ())
         slots += [names] if isinstance(names, str) else names
-    own = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return {**own, **getattr(value, "__dict__", {})}
+    slot_values = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**slot_values, **getattr(value, "__dict__", {})}
 
 
 def _name(value: Any) -> str:

@@ -40,7 +40,7 @@ from hessview.transport.run_directory import RunDirectory
 
 
 class Schedule:
-    """Commands, each due at every so many steps of a training loop.
+    """Commands, each due at every so many training steps.
 
     Args:
         accept: Raises InputError for commands that the job cannot carry out.
@@ -49,7 +49,7 @@ class Schedule:
     def __init__(self, accept: Callable[[Command], None]) -> None:
         self._accept = accept
         self._entries: list[tuple[int, Command]] = []
-        self._asked: int | None = None
+        self._measured_at: int | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,35 +72,35 @@ class Schedule:
                 "density={'steps': 32, 'probes': 2}."
             )
         entries = []
-        for name, given in commands.items():
-            if isinstance(given, Mapping):
-                given = command_from_json({**given, "command": name})
-            if not isinstance(given, Command) or given.name != name:
+        for name, arguments in commands.items():
+            if isinstance(arguments, Mapping):
+                arguments = command_from_json({**arguments, "command": name})
+            if not isinstance(arguments, Command) or arguments.name != name:
                 raise InputError(
-                    f"{name}={given!r} is not allowed; give the arguments of {name} as a dict, "
+                    f"{name}={arguments!r} is not allowed; give the arguments of {name} as a dict, "
                     f"or the command itself; names are {sorted(MEASUREMENTS)}."
                 )
-            self._accept(given)
-            entries.append((every, given))
+            self._accept(arguments)
+            entries.append((every, arguments))
         self._entries += entries
 
-    def due(self, step: int | None) -> list[Command]:
-        """What is due at a step; asked again at the same step, nothing.
+    def due(self, training_step: int | None) -> list[Command]:
+        """What is due at a training step; asked again at the same one, nothing.
 
         Raises:
-            InputError: There is a schedule, and no step.
+            InputError: There is a schedule, and no training step.
         """
         if not self._entries:
             return []
-        if step is None:
+        if training_step is None:
             raise InputError(
                 "job.record counts training steps, and poll was not told one; call "
                 "job.poll(training_step=step)."
             )
-        if step == self._asked:
+        if training_step == self._measured_at:
             return []
-        self._asked = step
-        return [command for every, command in self._entries if step % every == 0]
+        self._measured_at = training_step
+        return [command for every, command in self._entries if training_step % every == 0]
 
 
 _TURNS: "weakref.WeakKeyDictionary[nn.Module, threading.Lock]" = weakref.WeakKeyDictionary()
@@ -219,15 +219,15 @@ class Job:
                     self._fail(error)
                 raise
 
-    def _poll(self, step: int | None, wait: float, caller: str) -> None:
+    def _poll(self, training_step: int | None, wait: float, caller: str) -> None:
         patient = wait > 0
         self._write_owed()
-        for command in self._schedule.due(step):
+        for command in self._schedule.due(training_step):
             if self.mailbox is not None:
                 try:
                     self.mailbox.submit(uuid.uuid4().hex[:12], command)
                 except RecordError as error:  # no reason to end a training
-                    _log.warning("nothing is measured at step %s: %s", step, error)
+                    _log.warning("nothing is measured at step %s: %s", training_step, error)
         while not self.closed:
             message: dict[str, Any] = {}
             taken: Queued | None = None
@@ -236,7 +236,7 @@ class Job:
                 message = {"close": wish}
             elif self.mailbox is not None and (taken := self._taken(wait)):
                 message = {"run": taken.run, "command": taken.text}
-            message = self._control.hear(message, step, patient=wait > 0, wish=wish)
+            message = self._control.hear(message, training_step, patient=wait > 0, wish=wish)
             if not message:
                 return
             if "close" in message:
@@ -244,7 +244,7 @@ class Job:
                 return
             self._interrupted = False
             command = message["command"] if taken is None else taken.command
-            readings = self._readings(command, step, caller, patient)
+            readings = self._readings(command, training_step, caller, patient)
             if self._await_turn(message["run"]):
                 try:
                     self._execute(message["run"], readings)
@@ -340,22 +340,24 @@ class Job:
         assert self.mailbox is not None, "only rank 0 takes commands"
         deadline = time.monotonic() + wait
         while not interrupts.wanted():
-            left = deadline - time.monotonic()
-            taken = self.mailbox.take(max(0.0, min(left, _TICK)))
-            if taken or left <= _TICK:
+            remaining = deadline - time.monotonic()
+            taken = self.mailbox.take(max(0.0, min(remaining, _TICK)))
+            if taken or remaining <= _TICK:
                 return taken
         return None
 
     def _readings(
-        self, command: Command | str, step: int | None, caller: str, patient: bool
+        self, command: Command | str, training_step: int | None, caller: str, patient: bool
     ) -> Generator[Payload, None, None]:
         """What the ranks find, unless they may be at different moments of the training."""
         try:
-            self._control.check_moment(step, caller, patient=patient)
+            self._control.check_moment(training_step, caller, patient=patient)
         except JobError as error:
             yield RunEnded(state="failed", error=str(error))
         else:
-            yield from self.worker.execute(command, training_step=step, conclude=self._conclude)
+            yield from self.worker.execute(
+                command, training_step=training_step, conclude=self._conclude
+            )
 
     def _conclude(self, end: RunEnded, error: Exception | None) -> RunEnded:
         """How a run ended on all ranks; raises what only some of them met in mid-pass."""
@@ -374,8 +376,8 @@ class Job:
             assert error is not None, "else it was raised above"
             raise error
         if result.state == "failed" and error is not None:
-            said = any(other.error == end.error for other in ends[: self._rank])
-            if not (said or isinstance(error, HessviewError)):
+            already_logged = any(earlier.error == end.error for earlier in ends[: self._rank])
+            if not (already_logged or isinstance(error, HessviewError)):
                 _log.warning("a run failed, and nothing else: %s", result.error, exc_info=error)
             forget(error)
         return result
@@ -383,8 +385,8 @@ class Job:
     def _await_turn(self, run: str) -> bool:
         """Wait for other jobs of this process on the same module, unless the run is cancelled."""
         while not self._turn.acquire(timeout=_TICK):
-            asked = self._until() or interrupts.wanted()
-            if asked or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
+            interrupted = self._until() or interrupts.wanted()
+            if interrupted or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
                 text = "the run was cancelled while it waited for another session's on its module."
                 self._write(RunEnded(state="cancelled", error=text), run)
                 return False
@@ -441,15 +443,15 @@ class Job:
 
     def _blame(self, error: BaseException) -> str:
         """What began it: this rank's own error, or that of a rank which it was waiting for."""
-        own = Failure.of(self._rank, in_words(error))
+        own_failure = Failure.of(self._rank, in_words(error))
         if self._directory is None:
-            return blame([own], {})
+            return blame([own_failure], {})
         deadline = time.monotonic() + _SETTLE
         while True:
             failures, gone = self._directory.failures(), self._directory.ranks("gone")
-            known = gone or any(not failure.lost_peer for failure in [*failures, own])
-            if known or time.monotonic() > deadline:
-                return blame([*failures, own], gone)
+            cause_known = gone or any(not failure.lost_peer for failure in [*failures, own_failure])
+            if cause_known or time.monotonic() > deadline:
+                return blame([*failures, own_failure], gone)
             time.sleep(0.02)
 
     @staticmethod

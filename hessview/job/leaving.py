@@ -66,5 +66,5 @@ def _in_one_line(
     if not isinstance(error, SignalException):
         sys.__excepthook__(kind, error, trace)
         return
-    what = getattr(error.sigval, "name", str(error.sigval))
-    sys.stderr.write(f"hessview: the job was ended by {what}; its record is kept.\n")
+    signal_name = getattr(error.sigval, "name", str(error.sigval))
+    sys.stderr.write(f"hessview: the job was ended by {signal_name}; its record is kept.\n")

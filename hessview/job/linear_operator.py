@@ -213,7 +213,7 @@ class CurvatureOperator:
         self._check_shape(tuple(vector.shape))
         flat = vector.reshape(-1)
         shapes = {piece.name: piece.full_shape for piece in self._space.pieces}
-        return {name: flat[place].reshape(shapes[name]) for name, place in self.parameters.items()}
+        return {name: flat[span].reshape(shapes[name]) for name, span in self.parameters.items()}
 
     def flatten(self, parts: Mapping[str, Tensor | NDArray[Any]]) -> Array:
         """A flat vector from its parts, the way back from `split`.
@@ -289,11 +289,11 @@ class CurvatureOperator:
         """Refuse vectors that differ between ranks, whose product would be of none of them."""
         if self._ranks == 1:
             return
-        own = hashlib.blake2b(flat.numpy().tobytes(), digest_size=8).hexdigest()
+        own_digest = hashlib.blake2b(flat.numpy().tobytes(), digest_size=8).hexdigest()
         digests: list[str] = [""] * self._ranks
-        dist.all_gather_object(digests, own)
+        dist.all_gather_object(digests, own_digest)
         if len(set(digests)) > 1:
-            rank = next(rank for rank, other in enumerate(digests) if other != digests[0])
+            rank = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
             raise InputError(
                 f"the vector of rank {rank} differs from that of rank 0; pass the same whole "
                 "vector on all ranks."
@@ -332,8 +332,8 @@ class CurvatureOperator:
         """This rank's part of a whole vector."""
         local = self._space.zeros()
         for piece, part in zip(self._space.pieces, self._space.split(local), strict=True):
-            whole = flat[self.parameters[piece.name]].view(piece.full_shape)
-            part.copy_(whole[_box(piece.offset, piece.shape)])
+            full = flat[self.parameters[piece.name]].view(piece.full_shape)
+            part.copy_(full[_box(piece.offset, piece.shape)])
         return self._space.hold(local)
 
     def _gathered(self, local: Tensor) -> Tensor:
@@ -341,8 +341,8 @@ class CurvatureOperator:
         flat = torch.zeros(self.shape[0], dtype=torch.float64)
         for piece, part in zip(self._space.pieces, self._space.split(local), strict=True):
             if piece.owned:
-                whole = flat[self.parameters[piece.name]].view(piece.full_shape)
-                whole[_box(piece.offset, piece.shape)] = part.double().cpu()
+                full = flat[self.parameters[piece.name]].view(piece.full_shape)
+                full[_box(piece.offset, piece.shape)] = part.double().cpu()
         if self._ranks == 1:
             return flat
         summed: Tensor = self._space.reduce(flat.to(self._space.device)).cpu()

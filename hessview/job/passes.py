@@ -19,8 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from hessview import interrupts
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed, reachable
-from hessview.job import control as in_step
-from hessview.job import meeting, sharding
+from hessview.job import control, meeting, sharding
 from hessview.job.fsdp import one_divisor, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.sharing import Sharing, sharing_of
@@ -74,12 +73,12 @@ class Routing:
 
 
 def _routers(module: nn.Module) -> list[nn.Module]:
-    found = []
+    routers = []
     for parent in module.modules():
         children = dict(parent.named_children())
         if any("expert" in name for name in children):
-            found += [child for name, child in children.items() if name in _NAMES]
-    return found
+            routers += [child for name, child in children.items() if name in _NAMES]
+    return routers
 
 
 class Passes:
@@ -187,9 +186,9 @@ class Passes:
         total = total.full_tensor() if isinstance(total, DTensor) else total
         weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
-            given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
+            returned = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(
-                f"the loss function returned {given}; return one scalar tensor, or "
+                f"the loss function returned {returned}; return one scalar tensor, or "
                 "(summed loss, number of terms)."
             )
         if not total.is_floating_point():
@@ -221,7 +220,7 @@ class Passes:
         batches = self.objective.batches
         if not isinstance(batches, tuple) or len(batches) != 2:
             return
-        if all(isinstance(one, Tensor | np.ndarray) for one in batches):
+        if all(isinstance(array, Tensor | np.ndarray) for array in batches):
             error.add_note(
                 "hessview: batches is a tuple of two tensors, hence two batches; if they are the "
                 "inputs and targets of one batch, pass batches=[(inputs, targets)]."
@@ -255,13 +254,13 @@ class Passes:
             isinstance(child, DistributedDataParallel) and child.gradient_as_bucket_view
             for child in self._module.modules()
         )
-        kept = [None if grad is None else grad.clone() for grad in lent] if views else []
+        copies = [None if grad is None else grad.clone() for grad in lent] if views else []
 
         def give_back() -> None:
             for parameter, gradient in zip(parameters, lent, strict=True):
                 parameter.grad = gradient
             with torch.no_grad():
-                for gradient, value in zip(lent, kept, strict=False):
+                for gradient, value in zip(lent, copies, strict=False):
                     if gradient is not None and value is not None:
                         gradient.copy_(value)
 
@@ -272,7 +271,7 @@ class Passes:
 
     def settle(self) -> None:
         """Come to rest after passes that failed on all ranks alike; all call it together."""
-        in_step.wait_for_collectives(self._module)
+        control.wait_for_collectives(self._module)
         sharding.recover(self._module)
 
     @contextmanager
@@ -281,15 +280,15 @@ class Passes:
 
         Their state is the training's, too.
         """
-        whole = False
+        finished = False
 
         def give_back() -> None:
-            if not whole:
+            if not finished:
                 sharding.recover(self._module)
 
         with borrowed(give_back), reachable():
             yield
-            whole = True
+            finished = True
 
 
 def _explain(error: Exception) -> None:

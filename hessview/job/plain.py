@@ -96,15 +96,15 @@ def _check_alike(module: nn.Module) -> None:
         ObjectiveError: They differ; raised on all ranks alike.
     """
     plain = _is_plain(module)
-    own = {"": str(plain)}
+    own_digests = {"": str(plain)}
     if plain:
         named = (*module.named_parameters(), *module.named_buffers())
-        own |= {name: _digest(tensor) for name, tensor in named}
-    every: list[dict[str, str]] = [own] * dist.get_world_size()
-    dist.all_gather_object(every, own)
-    for rank, other in enumerate(every):
-        if other != every[0]:
-            name = next(n for n in every[0] | other if every[0].get(n) != other.get(n))
+        own_digests |= {name: _digest(tensor) for name, tensor in named}
+    every: list[dict[str, str]] = [own_digests] * dist.get_world_size()
+    dist.all_gather_object(every, own_digests)
+    for rank, digests in enumerate(every):
+        if digests != every[0]:
+            name = next(n for n in every[0] | digests if every[0].get(n) != digests.get(n))
             raise ObjectiveError(
                 f"rank {rank} built another module than rank 0, first of all in "
                 f"{name or 'whether it is sharded'!r}; build the same one on all ranks: seed what "
@@ -115,10 +115,10 @@ def _check_alike(module: nn.Module) -> None:
 def _digest(tensor: Tensor) -> str:
     if is_lazy(tensor):
         return "uninitialized"
-    told = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}"
+    description = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}"
     if tensor.device.type == "meta" or tensor.layout != torch.strided:
-        return told
-    state = hashlib.blake2b(told.encode(), digest_size=16)
+        return description
+    state = hashlib.blake2b(description.encode(), digest_size=16)
     state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return state.hexdigest()
 
@@ -126,12 +126,14 @@ def _digest(tensor: Tensor) -> str:
 def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
     """Parameters that FSDP does not take in the groups that they would belong to."""
     unfit: set[nn.Parameter] = set()
-    left = dict.fromkeys(module.parameters())
+    unassigned = dict.fromkeys(module.parameters())
     for group in (*apart, module):
-        own = [parameter for parameter in group.parameters() if parameter in left]
-        dtype = next((p.dtype for p in own if p.requires_grad and p.ndim), None)
-        for parameter in own:
-            del left[parameter]
+        group_parameters = [
+            parameter for parameter in group.parameters() if parameter in unassigned
+        ]
+        dtype = next((p.dtype for p in group_parameters if p.requires_grad and p.ndim), None)
+        for parameter in group_parameters:
+            del unassigned[parameter]
             another = parameter.requires_grad and parameter.dtype != dtype
             if another or not parameter.ndim or not parameter.is_floating_point():
                 unfit.add(parameter)

@@ -110,21 +110,28 @@ def rehearse(
         ObjectiveError: What a job would refuse.
         JobError: This process belongs to a job.
     """
-    own = is_function(options.model)
-    fake = contextlib.nullcontext() if own else FakeTensorMode()
+    objective_is_given = is_function(options.model)
+    fake = contextlib.nullcontext() if objective_is_given else FakeTensorMode()
     with _missing(ranks) as mesh:
-        objective = _called(options.model, ranks) if own else _language_model(options, mesh, fake)
+        objective = (
+            _called(options.model, ranks)
+            if objective_is_given
+            else _language_model(options, mesh, fake)
+        )
         checks.check_mode(objective.module)
         names = job_blocks(objective)
         surface = _Asked(objective, lambda numbers: numbers)
-        made = maker_of(operator)(surface, epsilon)
+        operator_object = maker_of(operator)(surface, epsilon)
         passes = math.ceil(len(objective.batches) / surface.sharing.ranks)
         with fake:
             memory, counts, received = _gradient(objective, passes)
         sizes = {piece.name: math.prod(piece.full_shape) for piece in surface.space.pieces}
         return Rehearsal(
             shapes=tuple(piece.full_shape for piece in surface.space.pieces),
-            blocks={block: sum(sizes[name] for name in own) for block, own in names.items()},
+            blocks={
+                block: sum(sizes[name] for name in objective_is_given)
+                for block, objective_is_given in names.items()
+            },
             shard=surface.space.local_size,
             itemsize=surface.space.dtype.itemsize,
             module_size=surface.module_size,
@@ -133,7 +140,7 @@ def rehearse(
             passes=passes,
             counts=counts,
             received=received,
-            operator=facts_of_made(operator, made),
+            operator=facts_of_made(operator, operator_object),
             asked=surface.asked,
         )
 

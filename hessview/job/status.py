@@ -86,21 +86,29 @@ def end_of_all(ends: Sequence[RunEnded]) -> RunEnded:
     texts = {rank: end.error for rank, end in enumerate(ends) if end.state == state}
     if state == "cancelled":
         # The others only heard that somebody wanted it.
-        own = {rank: text for rank, text in texts.items() if text.startswith("stopped by")}
-        if not own:
+        of_stopped_ranks = {
+            rank: text for rank, text in texts.items() if text.startswith("stopped by")
+        }
+        if not of_stopped_ranks:
             return worst[0]
-        texts = own
+        texts = of_stopped_ranks
     if len(set(texts.values())) == 1 and len(texts) == len(ends):
         return RunEnded(state=state, error=next(iter(texts.values())))
-    told = [f"rank {rank}: {text}" for rank, text in texts.items()]
-    more = f"; and {counted(len(told) - _SHOWN, 'rank')} more" if len(told) > _SHOWN else ""
-    return RunEnded(state=state, error="; ".join(told[:_SHOWN]) + more)
+    texts_in_words = [f"rank {rank}: {text}" for rank, text in texts.items()]
+    more = (
+        f"; and {counted(len(texts_in_words) - _SHOWN, 'rank')} more"
+        if len(texts_in_words) > _SHOWN
+        else ""
+    )
+    return RunEnded(state=state, error="; ".join(texts_in_words[:_SHOWN]) + more)
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a host's or a device's memory is used up."""
-    told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    cpu_allocation_failed = isinstance(error, RuntimeError) and "can't allocate memory" in str(
+        error
+    )
+    return cpu_allocation_failed or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def forget(error: Exception) -> None:
@@ -109,10 +117,10 @@ def forget(error: Exception) -> None:
     Args:
         error: One that was told, and goes nowhere.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        traceback.clear_frames(seen.__traceback__)
-        seen = seen.__cause__ or seen.__context__
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
     if out_of_memory(error):
         gc.collect()
         torch.cuda.empty_cache()
