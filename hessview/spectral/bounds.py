@@ -28,16 +28,16 @@ End = Literal["largest", "smallest"]
 ENDS: tuple[End, ...] = ("largest", "smallest")
 
 JUMP = 2.0
-"""The most by which D underrates an error that it sees. A gradient that jumps by J within the
-step gives J / (2 h) where there is nothing, J / (4 h) at twice the step: D sees half. Rounding it
-sees 1.1 times, truncation 3 times."""
+"""The most by which D underrates an error that it sees. A gradient that jumps by J within
+epsilon h gives J / (2 h) where there is nothing, J / (4 h) at twice epsilon: D sees half. Rounding
+it sees 1.1 times, truncation 3 times."""
 UNDERRATED = 2.0
 """Error of a product over the change that bounds it, see `Pair.doubt`: of truncation of second
 order 4/3, of first order, as kinks of the gradient's slope make it, 2; of a jump of the gradient
 1, of rounding 0.45."""
 NOT_A_DERIVATIVE = 0.25
 """D from which on a product is none: half of it may be a jump. A product that is nothing but a
-jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
+jump has D = 0.5 whatever its epsilon, one that is rounding only 1.1."""
 MATTERS = 0.1
 """Share of the largest |eigenvalue| below which an error, however large a part of a small
 product it is, leaves a bound that still says something."""
@@ -47,15 +47,15 @@ to what was seen of it, which may be small by chance; both count twice."""
 EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
 PLAIN, ASYMMETRIC = 0.01, 0.05
 """Shares of the largest |eigenvalue| from which an asymmetry that D does not see widens bounds, and
-from which numbers are withheld. D misses what is the same at every step: parts of a gradient that
-round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
+from which numbers are withheld. D misses what is the same at every epsilon: parts of a gradient
+that round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
 BLIND = 8.0
 """Times that asymmetry for the error itself: of softmax classifiers at a loss of 1e-7, where half
 of a product is missing, the error was up to 8 times it."""
-HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice the step
+HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice epsilon
 FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
-FLOAT32 = 2.0**-23  # products without a step are computed in float32 or wider
+FLOAT32 = 2.0**-23  # products without an epsilon are computed in float32 or wider
 NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
 SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
 FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
@@ -70,7 +70,7 @@ class Steps:
         beta: Off-diagonal; the last entry is the norm of what was left.
         error: D of the product; NaN where it was not measured.
         asymmetry: e of `spectral.lanczos`; NaN in records that have none.
-        rho: Relative change of the gradient within the step; NaN for products without a step.
+        rho: Relative change of the gradient within epsilon; NaN for products without one.
     """
 
     alpha: Array
@@ -91,13 +91,13 @@ class Pair:
     Attributes:
         value: y'Ay.
         residual: |Ay - (y'Ay) y|, the product's errors included.
-        error: D of the product; NaN for products without a step.
-        doubt: Norm of d, the change of the product from half its step, of which its error is at
-            most `UNDERRATED` times as much; NaN without a step.
-        change: The size of y'd, and of such changes at nearer steps; NaN without a step.
+        error: D of the product; NaN for products without an epsilon.
+        doubt: Norm of d, the change of the product from half its epsilon, of which its error is
+            at most `UNDERRATED` times as much; NaN without an epsilon.
+        change: The size of y'd, and of such changes at smaller epsilons; NaN without an epsilon.
         spread: Root of the sum of (y_i d_i)^2, the size that `change` has if errors are
             independent between parameters.
-        rho: Relative change of the gradient within the step; NaN without a step.
+        rho: Relative change of the gradient within epsilon; NaN without one.
     """
 
     value: float
@@ -167,10 +167,10 @@ def product_errors(steps: Steps, machine_epsilon: float) -> Array:
     """
     sizes = product_sizes(steps)
     errors = np.zeros_like(sizes)
-    known = np.flatnonzero(~np.isnan(steps.error))
-    near = known[sizes[known] >= FAINT * sizes.max()]
+    measured = np.flatnonzero(~np.isnan(steps.error))
+    near = measured[sizes[measured] >= FAINT * sizes.max()]
     for step, size in enumerate(sizes):
-        if step in known:
+        if step in measured:
             errors[step] = min(steps.error[step], HOPELESS) * size
             continue
         around = np.concatenate([near[near < step][-1:], near[near > step][:1]])
@@ -203,39 +203,45 @@ def extreme(
     nodes, vectors, copies = _outermost(steps, sign, None if full else errors + asymmetry)
     weights = np.abs(vectors[:, 0])
     residuals = np.abs(steps.beta[-1] * vectors[-1])
-    seen, skew = float(weights @ errors), float(weights @ asymmetry)
+    error_bound, skew = float(weights @ errors), float(weights @ asymmetry)
     sizes = product_sizes(steps)
     size = float(np.sqrt(weights**2 @ sizes**2))
     scale = float(np.abs(nodes).max())
     if pair is None:
-        told = np.where(np.isnan(steps.error), 0.0, steps.error)
-        error = _weighted(errors, weights) / size if told.any() and size else math.nan
-        first, rest, residual = seen + skew, seen + skew, float(residuals[0])
+        measured_errors = np.where(np.isnan(steps.error), 0.0, steps.error)
+        error = _weighted(errors, weights) / size if measured_errors.any() and size else math.nan
+        error_along, error_norm, residual = (
+            error_bound + skew,
+            error_bound + skew,
+            float(residuals[0]),
+        )
         off = 0.0
     else:
         size = math.hypot(pair.value, pair.residual)
         error, residual = min(pair.error, HOPELESS), pair.residual
         doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, HOPELESS * size)
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
-        first, rest = max(doubt, floor), max(doubt, floor)
+        error_along, error_norm = max(doubt, floor), max(doubt, floor)
         if not math.isnan(pair.change):
-            first = max(floor, UNDERRATED * (abs(pair.change) + SPREADS * pair.spread))
-        if skew > EXPLAINED * (doubt + seen):  # D is blind to it
-            first, rest = first + skew, rest + skew
+            error_along = max(floor, UNDERRATED * (abs(pair.change) + SPREADS * pair.spread))
+        if skew > EXPLAINED * (doubt + error_bound):  # D is blind to it
+            error_along, error_norm = error_along + skew, error_norm + skew
         off = abs(float(nodes[0]) - pair.value)
     unseen = _unseen(asymmetry, errors, scale)
-    certain = off + residual + rest + BLIND * unseen
+    certain = off + residual + error_norm + BLIND * unseen
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
-    apart = float(gaps[0]) if gaps.size else math.inf
+    nearest_gap = float(gaps[0]) if gaps.size else math.inf
     if steps.beta[-1] == 0 or _settling(steps, sign, float(residuals[0]), scale):
         # Vectors that have converged lie within the Krylov space, where the asymmetry tells what
         # errors do between them; the rest of an error meets vectors that have not.
         free = gaps - residuals[1:] - certain
-        outer = _least(free[residuals[1:] > rest])
+        outer = _least(free[residuals[1:] > error_norm])
         among = _weighted(asymmetry, weights)  # they add like what is independent
         within = min(among, _over(among**2, _least(free)))
-        bound = off + first + within + _over((residual + rest) ** 2, outer) + BLIND * unseen
+        bound = (
+            off + error_along + within + _over((residual + error_norm) ** 2, outer) + BLIND * unseen
+        )
         bound = min(certain, bound)
     return Extreme(
         value=float(nodes[0]),
@@ -246,12 +252,12 @@ def extreme(
         asymmetry=skew if np.isfinite(steps.asymmetry).any() else math.nan,
         anew=pair is not None,
         copies=copies,
-        twin=apart <= seen + skew,
+        twin=nearest_gap <= error_bound + skew,
         withheld=_withheld(error, bound, skew, size, scale, unseen, pair is not None),
     )
 
 
-def furthest(found: Sequence[Extreme], end: End) -> Extreme:
+def furthest(extremes: Sequence[Extreme], end: End) -> Extreme:
     """Of several probes' extremes the one that surely reaches furthest.
 
     Each says that an eigenvalue lies within its bound; so the largest eigenvalue is at least the
@@ -259,14 +265,14 @@ def furthest(found: Sequence[Extreme], end: End) -> Extreme:
     products.
 
     Args:
-        found: At least one.
+        extremes: At least one.
         end: Which end.
 
     Returns:
         One that is not withheld, if there is any.
     """
-    good = [one for one in found if not one.withheld] or found
-    return max(good, key=lambda one: one.reach(end))
+    trusted = [candidate for candidate in extremes if not candidate.withheld] or extremes
+    return max(trusted, key=lambda candidate: candidate.reach(end))
 
 
 def beyond(parameters: int, steps: Sequence[int], *, chance: float) -> float:
@@ -303,9 +309,9 @@ def _outermost(steps: Steps, sign: float, errors: Array | None) -> tuple[Array, 
     order = np.arange(len(nodes))[:: -1 if sign > 0 else 1]
     copies = 1
     if errors is not None:
-        _, place = ghosts.kept(steps.alpha, steps.beta, errors)
-        copies = int((place == place[order[0]]).sum())
-        order = np.array(list(dict.fromkeys(place[order])))
+        _, stands_for = ghosts.kept(steps.alpha, steps.beta, errors)
+        copies = int((stands_for == stands_for[order[0]]).sum())
+        order = np.array(list(dict.fromkeys(stands_for[order])))
     return nodes[order], vectors[:, order], copies
 
 
@@ -357,7 +363,7 @@ def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
     """Norm of an asymmetry that is plainly there and that D does not see; 0 where there is none.
 
     A part of a gradient that is rounded to a constant, masked or cut is missing from products at
-    every step, so that D is small. What is left is no symmetric matrix, and an error with an
+    every epsilon, so that D is small. What is left is no symmetric matrix, and an error with an
     asymmetry of norm e has at least that norm itself.
     """
     worst = float(asymmetry.max(initial=0.0))

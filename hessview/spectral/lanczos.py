@@ -72,10 +72,10 @@ def lanczos(
     scale, beta = 0.0, 0.0
     for step in range(steps):
         current = step % len(basis)
-        kept = basis[: min(step + 1, len(basis))]
+        rows_kept = basis[: min(step + 1, len(basis))]
         vector = matvec(basis[current])
-        first = space.products(kept, vector)[:-1]
-        second = space.products(kept, vector, subtract=first)
+        first = space.products(rows_kept, vector)[:-1]
+        second = space.products(rows_kept, vector, subtract=first)
         inner = first + second[:-1]
         alpha = float(inner[current])
         inner[current] = 0.0
@@ -92,7 +92,7 @@ def lanczos(
             break
         yield LanczosStep(alpha=alpha, beta=beta, asymmetry=asymmetry)
         if step + 1 < steps:
-            space.subtract(kept, second[:-1], vector)
+            space.subtract(rows_kept, second[:-1], vector)
             basis[(step + 1) % len(basis)] = vector.div_(beta)
             del vector
     return basis[: step + 1] if step < len(basis) else None
