@@ -88,9 +88,9 @@ class LocalChannel:
         """See `Channel.events`."""
         deadline = time.monotonic() + wait
         while not self._closed:
-            left = deadline - time.monotonic()
-            events = self._mailbox.events(after, max(0.0, min(left, _SLICE)))
-            if events or left <= 0:
+            remaining = deadline - time.monotonic()
+            events = self._mailbox.events(after, max(0.0, min(remaining, _SLICE)))
+            if events or remaining <= 0:
                 return events
         return []
 
@@ -185,8 +185,8 @@ class WatchingChannel:
             return ""
         return ""
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, action: str) -> NoReturn:
         raise JobError(
-            f"this session only watches, and cannot {what}; use "
+            f"this session only watches, and cannot {action}; use "
             f'hessview.attach("{self._directory.path}").'
         )

@@ -74,10 +74,16 @@ class Process:
             is whatever ran before a reboot); or "elsewhere", on a host that is not this one,
             though it may have its name, or in a container of which the same is true.
         """
-        here = _place()
-        if (self.host, self.boot, self.pids) != (here["host"], here["boot"], here["pids"]):
-            same_machine = self.machine and self.machine == here["machine"]
-            rebooted = same_machine and self.host == here["host"] and self.boot != here["boot"]
+        this_host = _place()
+        if (self.host, self.boot, self.pids) != (
+            this_host["host"],
+            this_host["boot"],
+            this_host["pids"],
+        ):
+            same_machine = self.machine and self.machine == this_host["machine"]
+            rebooted = (
+                same_machine and self.host == this_host["host"] and self.boot != this_host["boot"]
+            )
             return "gone" if rebooted else "elsewhere"
         try:
             process = psutil.Process(self.pid)
@@ -170,9 +176,9 @@ class Pulse:
 
     def silent(self) -> bool:
         """Whether the last sign of life came too long ago."""
-        seen, now = self._look(), time.monotonic()
-        if seen != self._seen:
-            self._seen, self._changed = seen, now
+        modified, now = self._look(), time.monotonic()
+        if modified != self._seen:
+            self._seen, self._changed = modified, now
         return now - self._changed > SILENCE
 
     def _look(self) -> int | None:
@@ -263,11 +269,11 @@ class Changes:
 
     def __call__(self) -> bool:
         """Whether something may have changed since the last call that said so."""
-        now, seen = time.monotonic(), self._time()
+        now, modified = time.monotonic(), self._time()
         # Twice for each change: a second one may bear the same time as the first, which the
-        # system counts in steps of some milliseconds.
-        before, self._changed = self._changed, seen != self._seen
-        self._seen = seen
+        # system counts in units of some milliseconds.
+        before, self._changed = self._changed, modified != self._seen
+        self._seen = modified
         if before or self._changed or now - self._looked >= self._period:
             self._looked = now
             return True

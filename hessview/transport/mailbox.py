@@ -184,11 +184,11 @@ class Desk:
         raise JobError(f"operation {shown(operation, 40)} is unknown; install the same hessview.")
 
 
-def _same(token: object, own: str) -> bool:
+def _same(token: object, expected: str) -> bool:
     """Whether a token is the right one, in a time that does not tell how much of it is."""
-    given = token if isinstance(token, str) else ""
+    text = token if isinstance(token, str) else ""
     # Not as texts, which may hold ASCII only.
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), own.encode())
+    return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def refusal(kind: str, text: str) -> str:

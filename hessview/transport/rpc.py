@@ -53,16 +53,16 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
         JobError: The job does not answer, cannot open a link, or cannot be reached from here.
     """
     claim = Claim.new()
-    here = claim.process
+    this_process = claim.process
     deadline = time.monotonic() + _CLAIM_PATIENCE
     while True:
         job = living_job(directory)
-        if job.process == here:
+        if job.process == this_process:
             raise JobError(f"job {job.job} runs in this very process; use hessview.local instead.")
         if job.process.life() == "elsewhere" and not job.listen:
             raise JobError(
-                f"job {job.job} runs with {job.process}, this kernel on {here.host} or in another "
-                f'container, and the job does not listen; follow it with hessview.watch("'
+                f"job {job.job} runs with {job.process}, this kernel on {this_process.host} or in "
+                f'another container, and the job does not listen; follow it with hessview.watch("'
                 f'{directory.path}"), start the kernel where the job is, or the job with --listen '
                 "INTERFACE (in a script, hessview.serve(..., listen=)), a private network of both."
             )
@@ -121,18 +121,18 @@ def _wait_until_open(
     """The job file once the claim is noticed, None where the claim came too late for its epoch."""
     try:
         while True:
-            now = living_job(directory)
-            if (now.job, now.epoch) != (job.job, job.epoch):
+            current = living_job(directory)
+            if (current.job, current.epoch) != (job.job, job.epoch):
                 break
-            if now.state == "held":
-                return now
+            if current.state == "held":
+                return current
             _check_patience(job, deadline)
             time.sleep(_TICK)
     except BaseException:
         directory.release(claim, f"{claim} gave up")
         raise
-    if now.left == claim.identity:
-        raise JobError(f"job {job.job} could not open a link: {now.left_reason}.")
+    if current.left == claim.identity:
+        raise JobError(f"job {job.job} could not open a link: {current.left_reason}.")
     directory.forget(job.epoch, claim)
     return None
 
@@ -330,11 +330,11 @@ class RpcChannel:
         except JobError:  # known_loss says it better
             return False
 
-    def _wait_for(self, done: Callable[[], bool]) -> None:
+    def _wait_for(self, is_done: Callable[[], bool]) -> None:
         """Wait until something is done; raises JobLostError when it can no longer be."""
         deadline = time.monotonic() + _PATIENCE
         looked = time.monotonic()
-        while not done():
+        while not is_done():
             now = time.monotonic()
             if now - looked > _LOOK_IN_TALK:
                 looked = now

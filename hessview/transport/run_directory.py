@@ -199,8 +199,8 @@ class RunDirectory:
     def read_release(self, claim: Claim) -> str | None:
         """Why a claim shall be served no longer, None if it shall."""
         try:
-            said = read_small(self.path / f"release-{claim.identity}", "")
-            return told(said) or "it was released"
+            reason = read_small(self.path / f"release-{claim.identity}", "")
+            return told(reason) or "it was released"
         except FileNotFoundError:
             return None
         except RunDirectoryError:  # it is there, which is what counts
@@ -265,18 +265,18 @@ class RunDirectory:
 
         Word that cannot be read counts where its rank is gone, and not against one that lives.
         """
-        found, unread = [], []
+        failures, unread = [], []
         for rank, path in self._by_rank("failure"):
             try:
-                found.append(checked(Failure, read_object(path, "")))
+                failures.append(checked(Failure, read_object(path, "")))
             except (OSError, RunDirectoryError, ValueError):
                 unread.append((rank, path))
-        gone = self.ranks("gone") if unread else {}
+        dead_ranks = self.ranks("gone") if unread else {}
         for rank, path in unread:
-            if rank in gone:
+            if rank in dead_ranks:
                 text = f"it left word in {path.name}, which cannot be read"
-                found.append(Failure(rank=rank, error=text, time=_written_at(path)))
-        return sorted(found, key=lambda failure: failure.time)
+                failures.append(Failure(rank=rank, error=text, time=_written_at(path)))
+        return sorted(failures, key=lambda failure: failure.time)
 
     def ranks(self, life: Life) -> dict[int, Process]:
         """Ranks that left word of their process, of which this is true now.
@@ -322,17 +322,17 @@ class RunDirectory:
 
     def _take_lock(self) -> None:
         try:
-            taken = self._lock.take()
+            is_ours = self._lock.take()
         except OSError as error:
             raise self._unwritable(error) from error
-        if not taken:
+        if not is_ours:
             raise JobError(_second_job(self.path, "that is just starting"))
 
     def _by_rank(self, name: str) -> Iterator[tuple[int, pathlib.Path]]:
         """Files that ranks left, by rank; those with other names were left by somebody else."""
         for path in sorted(self.path.glob(f"{name}-*.json")):
-            if found := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
-                yield int(found[1]), path
+            if match := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
+                yield int(match[1]), path
 
     def _sweep(self, *patterns: str) -> None:
         for pattern in patterns:
@@ -375,9 +375,9 @@ class RunDirectory:
         )
 
 
-def _second_job(path: pathlib.Path, which: str) -> str:
+def _second_job(path: pathlib.Path, job: str) -> str:
     return (
-        f"run directory {path} is in use by a living job {which}; attach to it, end it, or "
+        f"run directory {path} is in use by a living job {job}; attach to it, end it, or "
         "choose another run directory."
     )
 
