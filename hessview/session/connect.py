@@ -107,7 +107,7 @@ def _wait_for_job(path: pathlib.Path, seconds: float) -> None:
         JobNotFoundError: It failed while this waited, or was not there in time.
     """
     deadline = time.monotonic() + seconds
-    told, seen = "", False
+    printed_phase, was_starting = "", False
     while True:
         try:
             if is_run_directory(path):
@@ -117,12 +117,12 @@ def _wait_for_job(path: pathlib.Path, seconds: float) -> None:
         except JobStartingError as error:
             reason: HessviewError = error
             starting = Starting.read(path)
-            if starting is not None and starting.phase != told:
-                told, seen = starting.phase, True
-                print(f"hessview: the job of {path} is {told} ...", flush=True)
+            if starting is not None and starting.phase != printed_phase:
+                printed_phase, was_starting = starting.phase, True
+                print(f"hessview: the job of {path} is {printed_phase} ...", flush=True)
         except JobNotFoundError as error:
             reason = error
-            if seen and (cause := blame(RunDirectory.open(path).failures(), {})):
+            if was_starting and (cause := blame(RunDirectory.open(path).failures(), {})):
                 raise JobNotFoundError(f"the job of {path} did not start: {cause}") from error
         except HessviewError as error:
             if is_run_directory(path):

@@ -67,8 +67,8 @@ def jobs(folder: str | os.PathLike[str] = "runs") -> list[JobEntry]:
         for depth in range(_DEPTH + 1)
         for name in (FILENAME, Starting.FILENAME)
     ]
-    found = {path.parent for pattern in below for path in top.glob(pattern)}
-    return sorted((_entry(path) for path in found), key=lambda entry: -entry.last)
+    folders = {path.parent for pattern in below for path in top.glob(pattern)}
+    return sorted((_entry(path) for path in folders), key=lambda entry: -entry.last)
 
 
 def format_jobs(entries: Iterable[JobEntry]) -> str:

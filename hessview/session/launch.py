@@ -149,12 +149,12 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         InputError: An argument is outside what is allowed.
         JobError: torchrun is missing.
     """
-    found = job_options(model, options, asked="launch")
+    parsed = job_options(model, options, asked="launch")
     ranks = whole("ranks", ranks, 1)
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
     torchrun = ["--standalone", "--nproc-per-node", str(ranks)]
-    return [*torchrun, "-m", "hessview.job", *found.arguments()]
+    return [*torchrun, "-m", "hessview.job", *parsed.arguments()]
 
 
 def job_environment() -> dict[str, str]:
@@ -174,20 +174,20 @@ class _Launched:
 
     def wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        told = ""
+        printed_phase = ""
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise self._why_it_ended()
             if self._rank_0() is not None:
                 return
             starting = Starting.read(self.directory.path)
-            if starting is not None and starting.phase != told:
-                told = starting.phase
-                print(f"hessview: {told} ...", flush=True)
+            if starting is not None and starting.phase != printed_phase:
+                printed_phase = starting.phase
+                print(f"hessview: {printed_phase} ...", flush=True)
             time.sleep(_LOOK)
         raise JobError(
-            f"the job was not ready after {timeout:g} s, at {told or 'loading torch'}; raise "
-            f"timeout, or see {self.directory.path / _LOG}."
+            f"the job was not ready after {timeout:g} s, at {printed_phase or 'loading torch'}; "
+            f"raise timeout, or see {self.directory.path / _LOG}."
         )
 
     def stop(self) -> None:

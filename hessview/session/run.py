@@ -96,13 +96,13 @@ class Run:
             while self.state not in ENDED:
                 if owner.lost is not None:
                     raise owner.lost
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     raise TimeoutError(
                         f"run {self.id} is still {self.state} after {timeout:g} s and goes on; "
                         "wait again, look at .dataset, or .cancel() it."
                     )
-                owner.changed.wait(min(_GLANCE, left))
+                owner.changed.wait(min(_GLANCE, remaining))
         if self.state == "failed":
             raise RunFailedError(f"{self.error} (run {self.id}; .dataset holds what was measured)")
         if self.state == "cancelled":

@@ -90,10 +90,10 @@ class Session(Asking):
         return OperatorTable({name: facts_of(name) for name in names})
 
     def __getitem__(self, run: str) -> Run:
-        if run not in (known := self.collector.runs):
+        if run not in (runs := self.collector.runs):
             raise RecordError(
-                f"run {shown(run)} is not in the job's record{did_you_mean(str(run), known)}; its "
-                f"runs are {known}."
+                f"run {shown(run)} is not in the job's record{did_you_mean(str(run), runs)}; its "
+                f"runs are {runs}."
             )
         return self._run(run)
 
