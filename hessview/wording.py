@@ -12,18 +12,18 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 
-def counted(count: int, what: str, plural: str = "") -> str:
+def counted(count: int, singular: str, plural: str = "") -> str:
     """A number of things, such as "1 probe" or "1,200 steps".
 
     Args:
         count: How many.
-        what: One of them, such as "training step".
+        singular: One of them, such as "training step".
         plural: Several of them, where they do not just end in s.
 
     Returns:
         Plain text.
     """
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -106,29 +106,29 @@ def rounded(
     Returns:
         Their texts: value ± uncertainty holds what they said before, as does low to high.
     """
-    number, doubt = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{EVEN}g}")
-    lead = number.adjusted() if number else (doubt.adjusted() if doubt else 0)
+    number, error = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{EVEN}g}")
+    lead = number.adjusted() if number else (error.adjusted() if error else 0)
     places = int(number.as_tuple().exponent)
-    if not doubt and lead - places < most:  # so few digits say all there is
-        return _scaled(number, doubt, lead, min(places, 0) if lead < MOST_POWER else places)
-    last = doubt.adjusted() - (DIGITS - 1) if doubt else lead - most + 1
+    if not error and lead - places < most:  # so few digits say all there is
+        return _scaled(number, error, lead, min(places, 0) if lead < MOST_POWER else places)
+    last = error.adjusted() - (DIGITS - 1) if error else lead - most + 1
     if number:
         last = max(last, lead - most + 1)
     unit = Decimal(1).scaleb(last)
     shown = number.quantize(unit, ROUND_HALF_EVEN)
-    doubt = (doubt + abs(number - shown)).quantize(unit, ROUND_CEILING)
-    lead = max(lead, doubt.adjusted()) if doubt else lead
-    found = _scaled(shown, doubt, lead, last)
+    error = (error + abs(number - shown)).quantize(unit, ROUND_CEILING)
+    lead = max(lead, error.adjusted()) if error else lead
+    texts_of_value = _scaled(shown, error, lead, last)
     least, greatest = map(Decimal, limits)
-    if not least <= number <= greatest or (shown - doubt >= least and shown + doubt <= greatest):
-        return found
+    if not least <= number <= greatest or (shown - error >= least and shown + error <= greatest):
+        return texts_of_value
     low, high = ends or (value - uncertainty, value + uncertainty)
     outward = (
         Decimal(f"{max(low, limits[0]):.{EVEN}g}").quantize(unit, ROUND_FLOOR),
         Decimal(f"{min(high, limits[1]):.{EVEN}g}").quantize(unit, ROUND_CEILING),
     )
     texts = [_scaled(end, Decimal(0), lead, last).value if end else "0" for end in outward]
-    return found._replace(low=texts[0], high=texts[1])
+    return texts_of_value._replace(low=texts[0], high=texts[1])
 
 
 def _scaled(value: Decimal, doubt: Decimal, lead: int, last: int) -> Rounded:
@@ -156,11 +156,11 @@ def per_cent(share: float, *, up: bool | None = None) -> str:
     if less <= 0:
         return f"{max(min(number, Decimal(100)), Decimal(0)):.0f}"
     decimals = max(DIGITS - 1 - less.adjusted(), 0)
-    way = {None: ROUND_HALF_EVEN, True: ROUND_CEILING, False: ROUND_FLOOR}[up]
+    rounding = {None: ROUND_HALF_EVEN, True: ROUND_CEILING, False: ROUND_FLOOR}[up]
     if decimals <= MOST_DECIMALS:
-        return f"{number.quantize(Decimal(1).scaleb(-decimals), way):f}"
+        return f"{number.quantize(Decimal(1).scaleb(-decimals), rounding):f}"
     if number < 1:
-        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), way):.1e}"
+        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), rounding):.1e}"
     if up:  # so near to all, no less is an upper end
         return "100"
     return f"{number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), ROUND_FLOOR):f}"
@@ -178,10 +178,10 @@ def outward(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]
         Their texts as Python writes numbers.
     """
     texts = []
-    for end, way in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
+    for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
         number = Decimal(f"{end:.{EVEN}g}")
         unit = Decimal(1).scaleb(number.adjusted() - digits + 1)
-        texts.append(f"{float(number.quantize(unit, way)) if number else 0.0:.{digits}g}")
+        texts.append(f"{float(number.quantize(unit, rounding)) if number else 0.0:.{digits}g}")
     return texts[0], texts[1]
 
 
@@ -316,14 +316,14 @@ def size(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """A time span such as "8 s", "2 min 05 s", "1 h 20 min" or "3 days 4 h", rounded up."""
-    whole = math.ceil(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} days {whole % 86400 // 3600} h"
+    rounded_up = math.ceil(seconds)
+    if rounded_up < 60:
+        return f"{rounded_up} s"
+    if rounded_up < 3600:
+        return f"{rounded_up // 60} min {rounded_up % 60:02d} s"
+    if rounded_up < 48 * 3600:
+        return f"{rounded_up // 3600} h {rounded_up % 3600 // 60:02d} min"
+    return f"{rounded_up // 86400} days {rounded_up % 86400 // 3600} h"
 
 
 def now() -> str:
@@ -340,8 +340,8 @@ def count(value: float) -> str:
 
 
 def _thousands(text: str) -> str:
-    whole, dot, rest = text.partition(".")
-    return f"{int(whole):,}{dot}{rest}" if int(whole) else text
+    digits, dot, decimals = text.partition(".")
+    return f"{int(digits):,}{dot}{decimals}" if int(digits) else text
 
 
 def _over_power(value: float, power: int) -> float:
