@@ -22,7 +22,7 @@ from typing import Any, Self
 from hessview.errors import NotRestoredError, RunCancelledError
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
-STOPS = frozenset(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_STOPS = frozenset(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """Signals that wait, since their handlers may save the weights, or end the process. Other
 handlers (a child ended, a profiler ticks) are called at once, and what they raise waits."""
 
@@ -77,7 +77,7 @@ class held:
             wait do so to the end.
     """
 
-    def __init__(self, stops: Iterable[int] = STOPS) -> None:
+    def __init__(self, stops: Iterable[int] = _STOPS) -> None:
         self.ledger = _local.ledger
         self.stops = frozenset(stops)
         self._mark = 0
@@ -190,7 +190,7 @@ def check() -> None:
         raise RunCancelledError(f"stopped by {names}; what was measured is kept.")
 
 
-def overdue() -> bool:
+def _overdue() -> bool:
     """Whether an interrupt has waited for longer than anybody should."""
     waits = _local.ledger is _signals.ledger and (_signals.pending or _signals.raised)
     return bool(waits) and time.monotonic() - _signals.since > _limit()
@@ -201,7 +201,7 @@ def break_in() -> None:
 
     For places that wait for others, who may never come, and where nothing is moved.
     """
-    if overdue():
+    if _overdue():
         pending, raised = _signals.pending, _signals.raised
         _signals.pending, _signals.raised = [], []
         for number in pending:
@@ -228,12 +228,12 @@ class _StandIn:
             return
         if not (_signals.pending or _signals.raised):
             _signals.since = time.monotonic()
-        if number not in STOPS:
+        if number not in _STOPS:
             try:
                 self.own(number, frame)
             except BaseException as error:
                 _signals.raised.append(error)
-        elif number in _signals.pending and _signals.reachable and overdue():
+        elif number in _signals.pending and _signals.reachable and _overdue():
             _signals.reachable = False  # what is raised here shall not be interrupted itself
             _signals.pending.remove(number)
             self.own(number, frame)

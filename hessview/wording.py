@@ -39,11 +39,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it
-MOST_DIGITS = 12  # of a value, beyond which float64's own rounding begins to show
-LEAST_POWER, MOST_POWER = -4, 6  # numbers of these powers of ten and between are written out
-MOST_DECIMALS = 6  # of a per cent
-EVEN = 12  # digits after which what is left is float64's rounding, not to be rounded up for
+_DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it
+_MOST_DIGITS = 12  # of a value, beyond which float64's own rounding begins to show
+_LEAST_POWER, _MOST_POWER = -4, 6  # numbers of these powers of ten and between are written out
+_MOST_DECIMALS = 6  # of a per cent
+_EVEN = 12  # digits after which what is left is float64's rounding, not to be rounded up for
 
 
 Ends = tuple[float, float]
@@ -91,7 +91,7 @@ def rounded(
     *,
     limits: Ends = ANYTHING,
     ends: Ends | None = None,
-    most: int = MOST_DIGITS,
+    most: int = _MOST_DIGITS,
 ) -> Rounded:
     """A value rounded to its uncertainty, and this rounded up to two digits.
 
@@ -106,12 +106,12 @@ def rounded(
     Returns:
         Their texts: value ± uncertainty holds what they said before, as does low to high.
     """
-    number, error = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{EVEN}g}")
+    number, error = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{_EVEN}g}")
     lead = number.adjusted() if number else (error.adjusted() if error else 0)
     places = int(number.as_tuple().exponent)
     if not error and lead - places < most:  # so few digits say all there is
-        return _scaled(number, error, lead, min(places, 0) if lead < MOST_POWER else places)
-    last = error.adjusted() - (DIGITS - 1) if error else lead - most + 1
+        return _scaled(number, error, lead, min(places, 0) if lead < _MOST_POWER else places)
+    last = error.adjusted() - (_DIGITS - 1) if error else lead - most + 1
     if number:
         last = max(last, lead - most + 1)
     unit = Decimal(1).scaleb(last)
@@ -124,22 +124,22 @@ def rounded(
         return texts_of_value
     low, high = ends or (value - uncertainty, value + uncertainty)
     outward = (
-        Decimal(f"{max(low, limits[0]):.{EVEN}g}").quantize(unit, ROUND_FLOOR),
-        Decimal(f"{min(high, limits[1]):.{EVEN}g}").quantize(unit, ROUND_CEILING),
+        Decimal(f"{max(low, limits[0]):.{_EVEN}g}").quantize(unit, ROUND_FLOOR),
+        Decimal(f"{min(high, limits[1]):.{_EVEN}g}").quantize(unit, ROUND_CEILING),
     )
     texts = [_scaled(end, Decimal(0), lead, last).value if end else "0" for end in outward]
     return texts_of_value._replace(low=texts[0], high=texts[1])
 
 
 def _scaled(value: Decimal, doubt: Decimal, lead: int, last: int) -> Rounded:
-    power = 0 if LEAST_POWER < lead < MOST_POWER else lead
+    power = 0 if _LEAST_POWER < lead < _MOST_POWER else lead
     decimals = max(power - last, 0)
     texts = [f"{part.scaleb(-power):.{decimals}f}" for part in (value, doubt)]
     # What rounds to nothing has no sign; what is nothing has no decimals.
     return Rounded(texts[0] if value else texts[0].lstrip("-"), texts[1] if doubt else "0", power)
 
 
-def per_cent(share: float, *, up: bool | None = None) -> str:
+def _per_cent(share: float, *, up: bool | None = None) -> str:
     """A share of one in per cent, with two digits of what it, or the rest, amounts to.
 
     So 99.96 % does not read as 100 %, nor 0.017 % as 0.
@@ -151,22 +151,24 @@ def per_cent(share: float, *, up: bool | None = None) -> str:
     Returns:
         Text without a sign for per cent.
     """
-    number = 100 * Decimal(f"{share:.{EVEN}g}")
+    number = 100 * Decimal(f"{share:.{_EVEN}g}")
     less = min(number, 100 - number)
     if less <= 0:
         return f"{max(min(number, Decimal(100)), Decimal(0)):.0f}"
-    decimals = max(DIGITS - 1 - less.adjusted(), 0)
+    decimals = max(_DIGITS - 1 - less.adjusted(), 0)
     rounding = {None: ROUND_HALF_EVEN, True: ROUND_CEILING, False: ROUND_FLOOR}[up]
-    if decimals <= MOST_DECIMALS:
+    if decimals <= _MOST_DECIMALS:
         return f"{number.quantize(Decimal(1).scaleb(-decimals), rounding):f}"
     if number < 1:
-        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), rounding):.1e}"
+        return (
+            f"{number.quantize(Decimal(1).scaleb(number.adjusted() - _DIGITS + 1), rounding):.1e}"
+        )
     if up:  # so near to all, no less is an upper end
         return "100"
-    return f"{number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), ROUND_FLOOR):f}"
+    return f"{number.quantize(Decimal(1).scaleb(-_MOST_DECIMALS), ROUND_FLOOR):f}"
 
 
-def outward(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]:
+def outward(low: float, high: float, *, digits: int = _DIGITS) -> tuple[str, str]:
     """Ends of an interval, rounded outward.
 
     Args:
@@ -179,7 +181,7 @@ def outward(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]
     """
     texts = []
     for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
-        number = Decimal(f"{end:.{EVEN}g}")
+        number = Decimal(f"{end:.{_EVEN}g}")
         unit = Decimal(1).scaleb(number.adjusted() - digits + 1)
         texts.append(f"{float(number.quantize(unit, rounding)) if number else 0.0:.{digits}g}")
     return texts[0], texts[1]
@@ -199,7 +201,7 @@ def alone(value: float, digits: int) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "–"
 
 
-DIGITS_ALONE = 4  # of a value without an uncertainty
+_DIGITS_ALONE = 4  # of a value without an uncertainty
 
 
 def written(
@@ -218,9 +220,9 @@ def written(
         the limits the ends take its place, such as "0.0030 (0 to 0.0121)".
     """
     if not math.isfinite(value) or math.isnan(uncertainty):
-        return alone(value, DIGITS_ALONE)
+        return alone(value, _DIGITS_ALONE)
     if math.isinf(uncertainty):
-        return f"{alone(value, DIGITS_ALONE)} ± inf"
+        return f"{alone(value, _DIGITS_ALONE)} ± inf"
     text, doubt, power, *outer = rounded(value, uncertainty, limits=limits, ends=ends)
     suffix = f"e{power:+03d}" if power else ""
     if outer[0]:
@@ -229,7 +231,7 @@ def written(
     return f"({text} ± {doubt}){suffix}" if power else f"{text} ± {doubt}"
 
 
-READ_DIGITS = 6  # more cannot be compared at a glance
+_READ_DIGITS = 6  # more cannot be compared at a glance
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -274,7 +276,7 @@ def measured(
     if math.isinf(uncertainty):
         return number(value), "± ∞"
     text, doubt, power, *outer = rounded(
-        value, uncertainty, limits=limits, ends=ends, most=READ_DIGITS
+        value, uncertainty, limits=limits, ends=ends, most=_READ_DIGITS
     )
     suffix = _power(power) if power else ""
     texts = [_signed(_thousands(part)) for part in (text, doubt, *filter(None, outer))]
@@ -288,14 +290,14 @@ def share(value: float) -> str:
         return "–"
     if 0 < value < 1e-6 or value > 1:  # noise may lie beyond the range
         return number(100 * value, 2) + " %"
-    return f"{per_cent(value)} %"
+    return f"{_per_cent(value)} %"
 
 
 def between(low: float, high: float) -> str:
     """An interval of shares as per cent, rounded outward, such as "0.017 – 93 %"."""
     if high > 1:
         return f"{number(100 * low, 2)} – {number(100 * high, 2)} %"
-    ends = [per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
+    ends = [_per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
     return f"{ends[0]} %" if ends[0] == ends[1] else f"{ends[0]} – {ends[1]} %"
 
 

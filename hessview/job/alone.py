@@ -23,7 +23,7 @@ from hessview.record.job_options import DTYPES, JobOptions, add_options, add_pla
 from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
 
-OWNER = "HESSVIEW_OWNER"
+_OWNER = "HESSVIEW_OWNER"
 """Environment variable that names the process with which the job ends: `Process`, as JSON."""
 
 _GRACE = 1.0  # seconds for rank 0 to say why the job ends
@@ -147,7 +147,7 @@ def _why_to_end() -> Callable[[], str]:
 
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
-    owner = Process.from_json(json.loads(os.environ[OWNER])) if OWNER in os.environ else None
+    owner = Process.from_json(json.loads(os.environ[_OWNER])) if _OWNER in os.environ else None
 
     def why() -> str:
         if signals:

@@ -291,11 +291,11 @@ def check_numbers(surface: ShardedLoss) -> dict[str, str]:
         ObjectiveError: Two passes differ by more than rounding, the gradient is not the
             loss's, or one of them is not finite; on all ranks alike.
     """
-    gradient, notes = check_determinism(surface)
+    gradient, notes = _check_determinism(surface)
     return notes | check_gradient(surface, gradient) | _unequal_means(surface)
 
 
-def check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
+def _check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
     """Measure several times; passes may differ by what does not spoil products.
 
     Kernels that add in no fixed order, as on GPUs, differ in the last bits. A difference nu of

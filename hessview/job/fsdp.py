@@ -23,7 +23,7 @@ from hessview.job.sharding import groups
 
 
 @contextmanager
-def kept_on(module: nn.Module) -> Iterator[None]:
+def _kept_on(module: nn.Module) -> Iterator[None]:
     """Let layers recompute their activations in evaluation mode too, if they would in training.
 
     transformers' layers ask their own training mode whether to. They get that alone: what runs
@@ -154,7 +154,7 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
     with borrowed(give_back, hold=False):
         if evaluation:
             module.eval()
-        with kept_on(module):
+        with _kept_on(module):
             yield
 
 

@@ -1,7 +1,7 @@
 """A job that answers notebooks: from a script of its own, or from inside a training loop.
 
 `Job` is polled by all ranks, takes commands, runs them by the `worker` and writes the record;
-`Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
+`_Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
 parameters of a module.
 """
 
@@ -39,7 +39,7 @@ from hessview.transport.mailbox import Mailbox, Queued
 from hessview.transport.run_directory import RunDirectory
 
 
-class Schedule:
+class _Schedule:
     """Commands, each due at every so many training steps.
 
     Args:
@@ -162,7 +162,7 @@ class Job:
         # It is checked by gradients, some at displaced parameters.
         with interrupts.held(stops=(signal.SIGINT,)), self._turn:
             self.worker = Worker(objective, evaluation=evaluation)
-            self._schedule = Schedule(self.worker.accept)
+            self._schedule = _Schedule(self.worker.accept)
             self._control = Control()
             description = self.worker.describe()
             with agree():

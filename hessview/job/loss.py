@@ -67,9 +67,9 @@ class ShardedLoss(Passes):
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         parts = [p for p in pieces(self._module, data_ranks=self._ranks) if p.name in names]
         device = sharding.local(self._parameters[0]).device
-        self.found = dict(held or {})
+        self.silent = dict(held or {})
         self.padding = padding_rows(self._module, self._trainable)
-        parts, places = _held(parts, self.padding, self.found)
+        parts, places = _held(parts, self.padding, self.silent)
         self.space = Space(parts, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
         self._computed_in = _computed_in(self._module, self._parameters)
@@ -107,7 +107,7 @@ class ShardedLoss(Passes):
             self.space.reduce,
             subset=subset,
             sharing=self.sharing,
-            held=self.found if held is None else held,
+            held=self.silent if held is None else held,
         )
         part.gradient_is_rounded = self.gradient_is_rounded
         return part
@@ -303,7 +303,7 @@ class ShardedLoss(Passes):
             f"{piece.name}: {piece.held:,} of {math.prod(piece.full_shape):,} elements are held "
             "constant (the loss depends on such, but they receive no gradient)"
             for piece in self.space.pieces
-            if piece.name in self.found
+            if piece.name in self.silent
         ]
         aside = changes_gradients(self._module, self._trainable)
         notes = {"held_constant": "; ".join(texts)} if texts else {}

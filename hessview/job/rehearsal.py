@@ -70,7 +70,7 @@ class Rehearsal:
         counts: Collectives of a pass by kind: of its forward part, and in all.
         received: Bytes that a pass gets from other ranks by kind: the same.
         operator: Facts of the operator, which was made for this model.
-        asked: Bytes that it asks for besides vectors.
+        operator_memory: Bytes that it asks for besides vectors.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -84,7 +84,7 @@ class Rehearsal:
     counts: tuple[dict[str, int], dict[str, int]]
     received: tuple[dict[str, int], dict[str, int]]
     operator: OperatorFacts
-    asked: int
+    operator_memory: int
 
     @property
     def parameters(self) -> int:
@@ -141,7 +141,7 @@ def rehearse(
             counts=counts,
             received=received,
             operator=facts_of_made(operator, operator_object),
-            asked=surface.asked,
+            operator_memory=surface.asked_for,
         )
 
 
@@ -217,10 +217,10 @@ def _called(name: str, ranks: int) -> Objective:
 class _Asked(ShardedLoss):
     """A loss that notes what memory an operator asks for; the ranks' memory is not here."""
 
-    asked = 0
+    asked_for = 0
 
     def require_memory(self, need: int, purpose: str, cure: str) -> None:
-        self.asked += need
+        self.asked_for += need
 
 
 def _gradient(objective: Objective, passes: int) -> tuple[dict[str, int], Any, Any]:

@@ -328,7 +328,7 @@ def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
     words = []
     if group is not None:
         words.append(f"fully_shard over {_sizes(group.mesh_info.mesh)}")
-    inner = inner_dimensions(parameter, group)
+    inner = _inner_dimensions(parameter, group)
     for verb, replicated in (("split", False), ("copied", True)):
         dimensions = [
             f"{name}={size}"
@@ -342,7 +342,7 @@ def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
     return ", ".join(words)
 
 
-def inner_dimensions(
+def _inner_dimensions(
     parameter: nn.Parameter, group: FSDPParamGroup | None
 ) -> list[tuple[str, int, Placement]]:
     """Name, size and placement of a parameter's mesh dimensions that are not FSDP's.
@@ -379,7 +379,7 @@ def split_within(module: nn.Module) -> bool:
     return any(
         size > 1 and not placement.is_replicate()
         for parameter in module.parameters()
-        for _, size, placement in inner_dimensions(parameter, group_of.get(id(parameter)))
+        for _, size, placement in _inner_dimensions(parameter, group_of.get(id(parameter)))
     )
 
 
@@ -390,7 +390,7 @@ def copied_within(module: nn.Module) -> bool:
         return False
     ranks = meeting.ranks()
     for parameter in trainable(module).values():
-        inner = inner_dimensions(parameter, group_of.get(id(parameter)))
+        inner = _inner_dimensions(parameter, group_of.get(id(parameter)))
         if any(size > 1 and placement.is_replicate() for _, size, placement in inner):
             return True
         joined = parameter.device_mesh.size() if isinstance(parameter, DTensor) else 1

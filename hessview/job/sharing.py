@@ -55,7 +55,7 @@ def sharing_of(module: nn.Module, data: DeviceMesh | None = None) -> Sharing:
         return Sharing(0, 1)
     if data is not None:
         return _in_flat_order(data)
-    mesh = fsdp_mesh(module)
+    mesh = _fsdp_mesh(module)
     if mesh is not None:
         return _by_names(mesh)
     if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
@@ -63,7 +63,7 @@ def sharing_of(module: nn.Module, data: DeviceMesh | None = None) -> Sharing:
     return Sharing(dist.get_rank(), dist.get_world_size())
 
 
-def fsdp_mesh(module: nn.Module) -> DeviceMesh | None:
+def _fsdp_mesh(module: nn.Module) -> DeviceMesh | None:
     """The largest mesh over which FSDP sums gradients; None without FSDP.
 
     Experts have a smaller one than the other parameters: the sums over the rest of the ranks

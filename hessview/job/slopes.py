@@ -22,7 +22,7 @@ _FARTHEST = 0.01  # of the norm of the parameters
 
 _STEADY = 0.25  # of their distance from 1: by how much ratios that count may differ
 
-Verdict = Literal["agrees", "contradicts", "open"]
+_Verdict = Literal["agrees", "contradicts", "open"]
 
 
 def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
@@ -116,7 +116,7 @@ class _Judgement:
 
     norm: float
     ratios: dict[float, tuple[float, float]]
-    verdict: Verdict
+    verdict: _Verdict
 
 
 class _Place:
@@ -198,7 +198,7 @@ class _Place:
         return value, parameters
 
 
-def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> Verdict:
+def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> _Verdict:
     """Whether ratios at neighbouring distances agree with each other, but not with 1."""
     ordered = [ratios[distance] for distance in sorted(ratios)]
     if any(ratio for pair in ordered for ratio in pair):

@@ -69,7 +69,7 @@ def end_by(error: Exception) -> RunEnded:
     if isinstance(error.__cause__, StopIteration):  # which a generator may not raise
         error = error.__cause__
     text = f"{type(error).__name__}: {error}{_place(error)}"
-    if out_of_memory(error):
+    if _out_of_memory(error):
         text = (
             f"out of memory ({text}); use fewer steps, a window (reorthogonalize=2), smaller "
             "batches, or more ranks."
@@ -103,7 +103,7 @@ def end_of_all(ends: Sequence[RunEnded]) -> RunEnded:
     return RunEnded(state=state, error="; ".join(texts_in_words[:_SHOWN]) + more)
 
 
-def out_of_memory(error: BaseException) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a host's or a device's memory is used up."""
     cpu_allocation_failed = isinstance(error, RuntimeError) and "can't allocate memory" in str(
         error
@@ -121,7 +121,7 @@ def forget(error: Exception) -> None:
     while link is not None:
         traceback.clear_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
-    if out_of_memory(error):
+    if _out_of_memory(error):
         gc.collect()
         torch.cuda.empty_cache()
 

@@ -40,7 +40,7 @@ from hessview.record.validation import did_you_mean
 from hessview.wording import size
 
 
-def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
+def _acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
     """What judges commands by what the job holds.
 
     Args:
@@ -118,7 +118,7 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
 Readings = Generator[Reading, None, str | None]
 Estimator = Callable[[Any, ShardedLoss, Operator], Readings]
 
-Conclude = Callable[[RunEnded, Exception | None], RunEnded]
+_Conclude = Callable[[RunEnded, Exception | None], RunEnded]
 
 _VERSIONS = ("torch", "transformers", "numpy")
 
@@ -168,7 +168,7 @@ class Worker:
             if silent := without_gradient(self.surface):
                 self.surface = self.surface.part(held=silent)
                 self.surface.measure()
-        self.accept = acceptance(objective, self._sizes())
+        self.accept = _acceptance(objective, self._sizes())
         """Raises InputError for commands that this objective cannot carry out."""
 
     def describe(self) -> JobStarted:
@@ -220,7 +220,7 @@ class Worker:
         command: Command | str,
         *,
         training_step: int | None = None,
-        conclude: Conclude | None = None,
+        conclude: _Conclude | None = None,
     ) -> Iterator[Payload]:
         """Run a command at the present weights, and leave everything as it was found.
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from hessview.operators.base import LossSurface
 
-RUNG = 4.0
+_RUNG = 4.0
 """Factor between neighbours on the ladder; rounding changes by it, truncation by its square or
 more."""
 
@@ -91,16 +91,16 @@ def calibrate(
     Returns:
         The fit; its epsilon minimises noise / h + bend h^order.
     """
-    bottom, top = product_at(start), product_at(start * RUNG)
+    bottom, top = product_at(start), product_at(start * _RUNG)
     changes_by_rung = {
         0: _change(norm, bottom, top)
-    }  # between start * RUNG^i and start * RUNG^(i + 1)
+    }  # between start * _RUNG^i and start * _RUNG^(i + 1)
     products = 2
     while products < _MOST_PRODUCTS and max(change.size for change in changes_by_rung.values()) > 0:
         changes = _counted(changes_by_rung)
         lowest, highest = min(changes), max(changes)
         quietest = min(changes, key=lambda rung: (changes[rung], rung))
-        nearer, farther = start * RUNG ** (lowest - 1), start * RUNG ** (highest + 2)
+        nearer, farther = start * _RUNG ** (lowest - 1), start * _RUNG ** (highest + 2)
         lost = all(change.fades for change in changes_by_rung.values())
         rises = changes[highest] > _RISE * changes[quietest]
         outward = lost and highest < _OUTWARD and farther <= most
@@ -115,15 +115,15 @@ def calibrate(
         products += 1
     changes = _counted(changes_by_rung)
     quietest = min(changes, key=lambda rung: (changes[rung], rung))
-    middle = start * RUNG ** (quietest + 0.5)
+    middle = start * _RUNG ** (quietest + 0.5)
     low, high = changes.get(quietest - 1, math.nan), changes.get(quietest + 1, math.nan)
-    noise, bend = _fit(low, high, start * RUNG ** (quietest - 1), order)
+    noise, bend = _fit(low, high, start * _RUNG ** (quietest - 1), order)
     epsilon = (noise / (order * bend)) ** (1 / (order + 1)) if noise * bend > 0 else middle
     return Errors(
         noise=noise,
         bend=bend,
         order=order,
-        epsilon=min(max(epsilon, middle / RUNG, least), middle * RUNG, most),
+        epsilon=min(max(epsilon, middle / _RUNG, least), middle * _RUNG, most),
         products=products,
     )
 
@@ -157,17 +157,17 @@ def _fit(low: float, high: float, epsilon: float, order: int) -> tuple[float, fl
     """Both errors, sigma and c, from changes of the products: that above h, and two rungs up.
 
     Rounding at two epsilons is independent, truncation is not: the squared change above h is
-    (sigma / h)^2 (1 + 1 / RUNG^2) + (c h^p)^2 (RUNG^p - 1)^2.
+    (sigma / h)^2 (1 + 1 / _RUNG^2) + (c h^p)^2 (_RUNG^p - 1)^2.
     """
     if not math.isfinite(low + high):
         return math.nan, math.nan
-    falls, rises = RUNG**-4, RUNG ** (4 * order)
+    falls, rises = _RUNG**-4, _RUNG ** (4 * order)
     truncation = (high**2 - falls * low**2) / (rises - falls)
     rounding = low**2 - truncation
     if truncation <= 0 or rounding <= 0:
         return math.nan, math.nan
-    noise = epsilon * math.sqrt(rounding / (1 + RUNG**-2))
-    return noise, math.sqrt(truncation) / (epsilon**order * (RUNG**order - 1))
+    noise = epsilon * math.sqrt(rounding / (1 + _RUNG**-2))
+    return noise, math.sqrt(truncation) / (epsilon**order * (_RUNG**order - 1))
 
 
 ATTEMPTS = 6

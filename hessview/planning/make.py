@@ -102,7 +102,7 @@ def plan(
         available=available,
         advice=""
         if available is None
-        else advise(density, rehearsal, bytes_by_kind, available, ranks),
+        else _advise(density, rehearsal, bytes_by_kind, available, ranks),
         notes=_notes(settings, density, rehearsal),
     )
 
@@ -122,7 +122,7 @@ def _notes(options: JobOptions, density: Density, rehearsal: "Rehearsal") -> tup
     return tuple(notes)
 
 
-def advise(
+def _advise(
     density: Density,
     rehearsal: "Rehearsal",
     bytes_by_kind: dict[str, int],

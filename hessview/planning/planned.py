@@ -39,7 +39,7 @@ def memory_of(density: Density, rehearsal: "Rehearsal") -> dict[str, int]:
         **rehearsal.memory,
         "basis": density.vectors_kept * row,
         "vectors": vectors * row,
-        "operator": rehearsal.asked,
+        "operator": rehearsal.operator_memory,
     }
 
 

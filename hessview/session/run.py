@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _GLANCE = 0.5  # seconds; waits are cut up, so that an interrupt is heard on every platform
 
 
-class Owner(Protocol):
+class _Owner(Protocol):
     """What a run needs of its session."""
 
     collector: Collector
@@ -40,13 +40,13 @@ class Run:
         identity: Identity of the run.
     """
 
-    def __init__(self, owner: Owner, identity: str) -> None:
+    def __init__(self, owner: _Owner, identity: str) -> None:
         self.id = identity
         self._owner = owner
         self._callbacks: list[Callable[[], None]] = []
 
     @property
-    def session(self) -> Owner:
+    def session(self) -> _Owner:
         """The session it was asked for in."""
         return self._owner
 

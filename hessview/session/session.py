@@ -42,7 +42,7 @@ class Session(Asking):
         self._stop = stop
         self._runs: dict[str, Run] = {}
         self._callbacks: list[Callable[[], None]] = []
-        self._seen = 0
+        self._last_seq = 0
         self._closing = threading.Event()
         self._ended: JobEnded | None = None
         try:
@@ -210,7 +210,7 @@ class Session(Asking):
                 self._lose(JobLostError(f"events cannot be read ({error!r}); attach again."))
 
     def _fetch(self, wait: float) -> None:
-        events = self._channel.events(self._seen, wait)
+        events = self._channel.events(self._last_seq, wait)
         if not events:
             return
         with self.changed:
@@ -218,7 +218,7 @@ class Session(Asking):
                 self.collector.add(event)
                 if isinstance(event.payload, JobStarted | JobEnded):
                     self._ended = event.payload if isinstance(event.payload, JobEnded) else None
-            self._seen = events[-1].seq
+            self._last_seq = events[-1].seq
             self.changed.notify_all()
         for run in dict.fromkeys(event.run for event in events):
             if run in self._runs:

@@ -38,27 +38,27 @@ order 4/3, of first order, as kinks of the gradient's slope make it, 2; of a jum
 NOT_A_DERIVATIVE = 0.25
 """D from which on a product is none: half of it may be a jump. A product that is nothing but a
 jump has D = 0.5 whatever its epsilon, one that is rounding only 1.1."""
-MATTERS = 0.1
+_MATTERS = 0.1
 """Share of the largest |eigenvalue| below which an error, however large a part of a small
 product it is, leaves a bound that still says something."""
-SPREADS = 2.0
+_SPREADS = 2.0
 """How often the size that a sum of errors has if they are independent between parameters is added
 to what was seen of it, which may be small by chance; both count twice."""
-EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
-PLAIN, ASYMMETRIC = 0.01, 0.05
+_EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
+_PLAIN, _ASYMMETRIC = 0.01, 0.05
 """Shares of the largest |eigenvalue| from which an asymmetry that D does not see widens bounds, and
 from which numbers are withheld. D misses what is the same at every epsilon: parts of a gradient
 that round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
-BLIND = 8.0
+_BLIND = 8.0
 """Times that asymmetry for the error itself: of softmax classifiers at a loss of 1e-7, where half
 of a product is missing, the error was up to 8 times it."""
-HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice epsilon
-FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
+_HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice epsilon
+_FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
-FLOAT32 = 2.0**-23  # products without an epsilon are computed in float32 or wider
-NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
-SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
-FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
+_FLOAT32 = 2.0**-23  # products without an epsilon are computed in float32 or wider
+_NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
+_SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
+_FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Extreme:
         return (self.value if end == "largest" else -self.value) - self.bound
 
 
-def product_sizes(steps: Steps) -> Array:
+def _product_sizes(steps: Steps) -> Array:
     """|A q_j| of each step, shape (step,), in units of the operator."""
     before = np.concatenate([[0.0], steps.beta[:-1]])
     squares = steps.alpha**2 + before**2 + steps.beta**2
@@ -165,16 +165,16 @@ def product_errors(steps: Steps, machine_epsilon: float) -> Array:
     Returns:
         Shape (step,), in units of the operator.
     """
-    sizes = product_sizes(steps)
+    sizes = _product_sizes(steps)
     errors = np.zeros_like(sizes)
     measured = np.flatnonzero(~np.isnan(steps.error))
-    near = measured[sizes[measured] >= FAINT * sizes.max()]
+    near = measured[sizes[measured] >= _FAINT * sizes.max()]
     for step, size in enumerate(sizes):
         if step in measured:
-            errors[step] = min(steps.error[step], HOPELESS) * size
+            errors[step] = min(steps.error[step], _HOPELESS) * size
             continue
         around = np.concatenate([near[near < step][-1:], near[near > step][:1]])
-        errors[step] = min(np.max(steps.error[around], initial=0.0), HOPELESS) * sizes.max()
+        errors[step] = min(np.max(steps.error[around], initial=0.0), _HOPELESS) * sizes.max()
     floor = [
         _rounding(size, rho, machine_epsilon, float(sizes.max()))
         for size, rho in zip(sizes, steps.rho, strict=True)
@@ -204,7 +204,7 @@ def extreme(
     weights = np.abs(vectors[:, 0])
     residuals = np.abs(steps.beta[-1] * vectors[-1])
     error_bound, skew = float(weights @ errors), float(weights @ asymmetry)
-    sizes = product_sizes(steps)
+    sizes = _product_sizes(steps)
     size = float(np.sqrt(weights**2 @ sizes**2))
     scale = float(np.abs(nodes).max())
     if pair is None:
@@ -218,17 +218,17 @@ def extreme(
         off = 0.0
     else:
         size = math.hypot(pair.value, pair.residual)
-        error, residual = min(pair.error, HOPELESS), pair.residual
-        doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, HOPELESS * size)
+        error, residual = min(pair.error, _HOPELESS), pair.residual
+        doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, _HOPELESS * size)
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
         error_along, error_norm = max(doubt, floor), max(doubt, floor)
         if not math.isnan(pair.change):
-            error_along = max(floor, UNDERRATED * (abs(pair.change) + SPREADS * pair.spread))
-        if skew > EXPLAINED * (doubt + error_bound):  # D is blind to it
+            error_along = max(floor, UNDERRATED * (abs(pair.change) + _SPREADS * pair.spread))
+        if skew > _EXPLAINED * (doubt + error_bound):  # D is blind to it
             error_along, error_norm = error_along + skew, error_norm + skew
         off = abs(float(nodes[0]) - pair.value)
     unseen = _unseen(asymmetry, errors, scale)
-    certain = off + residual + error_norm + BLIND * unseen
+    certain = off + residual + error_norm + _BLIND * unseen
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
     nearest_gap = float(gaps[0]) if gaps.size else math.inf
@@ -240,7 +240,11 @@ def extreme(
         among = _weighted(asymmetry, weights)  # they add like what is independent
         within = min(among, _over(among**2, _least(free)))
         bound = (
-            off + error_along + within + _over((residual + error_norm) ** 2, outer) + BLIND * unseen
+            off
+            + error_along
+            + within
+            + _over((residual + error_norm) ** 2, outer)
+            + _BLIND * unseen
         )
         bound = min(certain, bound)
     return Extreme(
@@ -319,12 +323,12 @@ def _settling(steps: Steps, sign: float, residual: float, scale: float) -> bool:
     """Whether the residual still falls, or has nothing left to fall to."""
     if residual <= ROUNDING * float(np.finfo(float).eps) * scale:
         return True
-    before = len(steps.alpha) - SETTLING
+    before = len(steps.alpha) - _SETTLING
     if before < 1:
         return False
     _, vectors = eigh_tridiagonal(steps.alpha[:before], steps.beta[: before - 1])
     last = vectors[-1, -1 if sign > 0 else 0]
-    return FALLS * residual <= abs(float(steps.beta[before - 1] * last))
+    return _FALLS * residual <= abs(float(steps.beta[before - 1] * last))
 
 
 def _least(gaps: Array) -> float:
@@ -332,13 +336,13 @@ def _least(gaps: Array) -> float:
 
 
 def _over(square: float, gap: float) -> float:
-    return NEARER * square / gap if gap > 0 else math.inf
+    return _NEARER * square / gap if gap > 0 else math.inf
 
 
 def _rounding(size: float, rho: float, machine_epsilon: float, largest: float) -> float:
     """Rounding of a product: eps |g| / h, |g| / h = |A q| / rho; eps of the largest without h."""
     if math.isnan(rho):
-        return ROUNDING * min(machine_epsilon, FLOAT32) * largest
+        return ROUNDING * min(machine_epsilon, _FLOAT32) * largest
     return max(machine_epsilon * size / rho if rho > 0 else 0.0, machine_epsilon * largest)
 
 
@@ -356,7 +360,7 @@ def blind(steps: Steps, machine_epsilon: float) -> bool:
     errors = product_errors(steps, machine_epsilon)
     scale = float(np.abs(eigh_tridiagonal(steps.alpha, steps.beta[:-1])[0]).max())
     unseen = _unseen(np.nan_to_num(steps.asymmetry), errors, scale)
-    return bool(unseen) and unseen >= ASYMMETRIC * scale
+    return bool(unseen) and unseen >= _ASYMMETRIC * scale
 
 
 def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
@@ -367,7 +371,7 @@ def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
     asymmetry of norm e has at least that norm itself.
     """
     worst = float(asymmetry.max(initial=0.0))
-    plain = worst > max(EXPLAINED * float(errors.max(initial=0.0)), PLAIN * scale)
+    plain = worst > max(_EXPLAINED * float(errors.max(initial=0.0)), _PLAIN * scale)
     return worst if plain else 0.0
 
 
@@ -381,13 +385,13 @@ def _withheld(
     anew: bool,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
-    if unseen and unseen >= ASYMMETRIC * scale:
+    if unseen and unseen >= _ASYMMETRIC * scale:
         return (
             f"no symmetric operator: its products leave an asymmetry of {unseen:.2g} that D does "
             "not see, as where a part of the gradient is rounded away, masked or cut"
         )
-    if error >= NOT_A_DERIVATIVE and bound > MATTERS * scale:
+    if error >= NOT_A_DERIVATIVE and bound > _MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
-    if skew > MATTERS * scale and skew >= NOT_A_DERIVATIVE * (scale if anew else size):
+    if skew > _MATTERS * scale and skew >= NOT_A_DERIVATIVE * (scale if anew else size):
         return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"
     return ""

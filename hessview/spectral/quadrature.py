@@ -19,7 +19,7 @@ LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve there
 PADDING = 0.03  # share of the range that stays free at either end
 REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
 LEAST_WIDTH = float(np.finfo(np.float64).tiny)  # below it, a kernel's height is infinite
-ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
+_ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,8 +246,8 @@ def mass_below(alpha: ArrayLike, beta: ArrayLike, x: float) -> tuple[float, floa
     size = max(float(np.abs(nodes).max()), float(np.abs(coupling).max()))
     gaps = nodes - x
     near = int(np.argmin(np.abs(gaps)))
-    if coupling[-1] == 0 or abs(gaps[near]) <= ON_A_NODE * size:  # that of Gauss has such a node
-        on_node = np.abs(gaps) <= ON_A_NODE * size
+    if coupling[-1] == 0 or abs(gaps[near]) <= _ON_A_NODE * size:  # that of Gauss has such a node
+        on_node = np.abs(gaps) <= _ON_A_NODE * size
         below, at_point = vectors[0, (gaps < 0) & ~on_node], vectors[0, on_node]
         least = float(below @ below)
         return least, least + float(at_point @ at_point), vectors[:, near]

@@ -172,13 +172,13 @@ class Pulse:
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._changed = time.monotonic()
-        self._seen = self._look()
+        self._modified = self._look()
 
     def silent(self) -> bool:
         """Whether the last sign of life came too long ago."""
         modified, now = self._look(), time.monotonic()
-        if modified != self._seen:
-            self._seen, self._changed = modified, now
+        if modified != self._modified:
+            self._modified, self._changed = modified, now
         return now - self._changed > SILENCE
 
     def _look(self) -> int | None:
@@ -216,7 +216,7 @@ class Deaths:
         """
         with self._using:
             if self._ends:
-                return self._told(seconds)
+                return self._has_ended(seconds)
         time.sleep(seconds)
         return False
 
@@ -226,7 +226,7 @@ class Deaths:
             while self._ends:
                 os.close(self._ends.pop())
 
-    def _told(self, seconds: float) -> bool:
+    def _has_ended(self, seconds: float) -> bool:
         ended = [end for end, _ in self._poll.poll(1e3 * seconds)]
         for end in ended:
             self._poll.unregister(end)
@@ -264,7 +264,7 @@ class Changes:
         self._path = path
         self._period = period
         self._looked = -period
-        self._seen: int | None = None
+        self._modified: int | None = None
         self._changed = False
 
     def __call__(self) -> bool:
@@ -272,8 +272,8 @@ class Changes:
         now, modified = time.monotonic(), self._time()
         # Twice for each change: a second one may bear the same time as the first, which the
         # system counts in units of some milliseconds.
-        before, self._changed = self._changed, modified != self._seen
-        self._seen = modified
+        before, self._changed = self._changed, modified != self._modified
+        self._modified = modified
         if before or self._changed or now - self._looked >= self._period:
             self._looked = now
             return True

@@ -45,7 +45,7 @@ class Mailbox:
         self._accept = accept
         self._changed = threading.Condition()
         self._waiting: collections.deque[Queued] = collections.deque()
-        self._known = {event.run for event in log.events if event.run}
+        self._runs = {event.run for event in log.events if event.run}
         self._cancelled: set[str] = set()
 
     def submit(self, run: str, command: Command) -> None:
@@ -59,14 +59,14 @@ class Mailbox:
         check_run(run)
         command.check_size()
         with self._changed:
-            if run in self._known:
+            if run in self._runs:
                 return
             if self._accept is not None:
                 self._accept(command)
             blocks = self._blocks() if isinstance(command, Coupling) and not command.blocks else []
             fields = command_to_json(command)
             self._write(RunQueued(command=fields, blocks=blocks), run)
-            self._known.add(run)  # not before: what the disk has no room for may come again
+            self._runs.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append(Queued(run, command, json.dumps(fields)))
 
     def events(self, after: int, wait: float) -> list[Event]:
@@ -83,7 +83,7 @@ class Mailbox:
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
                     self._waiting.remove(entry)
                     return
-            if run in self._known:
+            if run in self._runs:
                 self._cancelled.add(run)
 
     def take(self, wait: float = 0.0) -> Queued | None:

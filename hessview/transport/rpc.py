@@ -178,7 +178,7 @@ class RpcChannel:
         self._directory = directory
         self._pid = os.getpid()
         self._leaving = threading.Lock()
-        self._left = False
+        self._detached = False
         self._lost: JobLostError | None = None
         self._reading = threading.Lock()
         self._record = EventReader(directory.events_path)
@@ -236,7 +236,7 @@ class RpcChannel:
         died = False
         while True:
             # Before reading: what is recorded before the end is read before the end is told.
-            over = self._left
+            over = self._detached
             if not over and (self._changes() or died):
                 over = self._is_lost() or self._stopped_for(time.monotonic()) > _PATIENCE
             if events := self._recorded(after):
@@ -264,9 +264,9 @@ class RpcChannel:
         if os.getpid() != self._pid:
             return  # a forked child inherits the object, but not the line
         with self._leaving:
-            if self._left:
+            if self._detached:
                 return
-            self._left = True
+            self._detached = True
             self._deaths.close()
             atexit.unregister(self.close)
             with contextlib.suppress(OSError, JobError):  # gone, or full: the process' end tells
@@ -315,7 +315,7 @@ class RpcChannel:
             self._wait_for(answer.done)
             return json.loads(answer.result())
         except RuntimeError as error:
-            if self._away and not self._left and not self._is_lost():
+            if self._away and not self._detached and not self._is_lost():
                 raise ConnectionError(str(error)) from error
             raise self._lose() from error
         finally:
@@ -338,7 +338,7 @@ class RpcChannel:
             now = time.monotonic()
             if now - looked > _LOOK_IN_TALK:
                 looked = now
-                if self._left or self._is_lost():
+                if self._detached or self._is_lost():
                     raise self._lose()
                 if now > deadline:
                     raise RuntimeError(f"no answer for {_PATIENCE:.0f} s")
@@ -368,7 +368,7 @@ class RpcChannel:
             return events
 
     def _lose(self) -> JobLostError:
-        if self._left and self._lost is None:
+        if self._detached and self._lost is None:
             return JobLostError(f"this kernel detached from job {self.job.job}; attach again.")
         if self._lost is None:
             self._lost = why_lost(self._directory, self.job, self._claim)

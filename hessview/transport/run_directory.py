@@ -52,7 +52,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self.events_path = path / FILENAME
-        self._lock = JobLock(path / LOCK)
+        self._lock = _JobLock(path / LOCK)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunDirectory":
@@ -389,7 +389,7 @@ def _written_at(path: pathlib.Path) -> float:
         return 0.0
 
 
-class JobLock:
+class _JobLock:
     """Keeps a second job of this host out of a run directory.
 
     Args:

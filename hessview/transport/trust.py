@@ -141,7 +141,7 @@ def _below(top: pathlib.Path) -> Iterator[pathlib.Path]:
                 waiting.append((pathlib.Path(entry.path), depth + 1))
 
 
-MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 20
 """Of a small file of a run directory; each holds some hundreds."""
 
 
@@ -191,7 +191,7 @@ def read_small(path: pathlib.Path, cure: str) -> str:
         RunDirectoryError: It cannot be read: no regular file, too long, or not UTF-8.
     """
     try:
-        return read_text(path, MOST_BYTES)
+        return read_text(path, _MOST_BYTES)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, MemoryError) as error:

@@ -23,8 +23,8 @@ from hessview.record.events import Reading
 from hessview.spectral.bounds import Pair
 from hessview.spectral.lanczos import combine
 
-GROWS = 2.0  # a change that grows so much from one epsilon to the next is truncation
-FAR = 1.0
+_GROWS = 2.0  # a change that grows so much from one epsilon to the next is truncation
+_FAR = 1.0
 """The most that the gradient may change, over its norm, at an epsilon to be tried: farther out,
 products agree with each other where they have nothing to do with the derivative any more."""
 ENDS = (-1, 0)  # the largest Ritz value is the last, the smallest the first
@@ -205,12 +205,12 @@ class _Ladder:
         if len(self._epsilons) < 3:
             return
         inner, outer = self._size({1: 1.0, 0: -1.0}), self._size({2: 1.0, 1: -1.0})
-        if outer < inner and self._rho * 4 <= FAR:
+        if outer < inner and self._rho * 4 <= _FAR:
             self._farther()
-            again = len(self._epsilons) == 4 and self._rho * 8 <= FAR
+            again = len(self._epsilons) == 4 and self._rho * 8 <= _FAR
             if again and self._size({3: 1.0, 2: -1.0}) < outer:
                 self._farther()
-        elif outer > GROWS * inner:
+        elif outer > _GROWS * inner:
             self._nearer()
 
     def _farther(self) -> None:
