@@ -34,7 +34,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class _Ledger:
-    """What a thread holds back, and owes."""
+    """What a thread holds back, and what it must give back."""
 
     def __init__(self) -> None:
         self.holder: held | None = None
@@ -181,7 +181,7 @@ def wanted() -> str:
 
 
 def check() -> None:
-    """Stop here if something asks for it; for places where it is safe to.
+    """Stop here if something asks for it; called where stopping is safe.
 
     Raises:
         RunCancelledError: Something does; what it is comes when all is given back.
@@ -191,7 +191,7 @@ def check() -> None:
 
 
 def _overdue() -> bool:
-    """Whether an interrupt has waited for longer than anybody should."""
+    """Whether an interrupt has waited for too long."""
     waits = _local.ledger is _signals.ledger and (_signals.pending or _signals.raised)
     return bool(waits) and time.monotonic() - _signals.since > _limit()
 
@@ -242,7 +242,7 @@ class _StandIn:
 
 
 def _put_aside(holder: held) -> None:
-    """Let others stand in for all of the user's handlers."""
+    """Replace all of the user's handlers by `_StandIn`s."""
     _signals.ledger, _signals.process = holder.ledger, os.getpid()
     _signals.pending, _signals.raised, _signals.closing = [], [], False
     _signals.looked, _signals.longest = time.monotonic(), 0.0

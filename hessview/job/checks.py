@@ -149,7 +149,7 @@ def check_gradients(surface: ShardedLoss) -> None:
 
 
 def _copied(surface: ShardedLoss) -> bool:
-    """Whether any rank holds what another one owns."""
+    """Whether any rank holds a copy of a parameter that another one owns."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return False
     copies = float(sum(not piece.owned and piece.numel > 0 for piece in surface.space.pieces))
@@ -260,7 +260,7 @@ def _check_made(module: nn.Module) -> None:
 
 
 def _check_at_rest(name: str, module: nn.Module) -> None:
-    """Refuse FSDP between micro-batches, when it keeps what the next pass of ours would take."""
+    """Refuse FSDP between micro-batches, when it holds gradients that our passes would use up."""
     if not isinstance(module, FSDPModule):
         return
     module_name = name or "the module"

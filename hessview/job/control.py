@@ -1,4 +1,4 @@
-"""Ranks in step: sums that carry the wish to stop, agreement on errors, and ticks between runs.
+"""Keeping ranks together: sums that carry the wish to stop, shared errors, and polls.
 
 `Reduction` sums a few numbers and stops all ranks at one place; `agree` raises on all what one met;
 `standing` tells whether all have called the same collectives; `Control` brings rank 0's messages to
@@ -185,7 +185,7 @@ _log = logging.getLogger(__name__)
 
 
 class Control:
-    """Rank 0's word to all ranks; each of them makes one and calls the same methods in step.
+    """Passes messages of rank 0 to all ranks; each rank makes one, and calls the same methods.
 
     A rank that leaves a poll out would take part in the sums of another one. So no rank goes on
     before all have come, and have come to the same training step.
@@ -317,7 +317,7 @@ class Control:
         return ends, any(names)
 
     def part(self) -> None:
-        """Leave together: a rank that went first would look like one that was killed."""
+        """Wait for all ranks before leaving: one that went first would look like a killed one."""
         if self._group is not None:
             dist.barrier(group=self._group)
 

@@ -41,7 +41,7 @@ _RANDOM = "two passes over one batch gave different losses"
 
 @dataclasses.dataclass(frozen=True)
 class Coupling:
-    """What was found.
+    """How ranks share activations.
 
     Attributes:
         sharing: This rank's share of the batches, by which coupled ranks see the same.

@@ -141,10 +141,10 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         for replica, value in synced:
             replica.require_forward_param_sync = value
         with torch.no_grad():
-            for owner, name, buffer, kept in buffers:
+            for owner, name, buffer, saved in buffers:
                 owner[name] = buffer
-                if _differ(buffer, kept):
-                    buffer.copy_(kept)
+                if _differ(buffer, saved):
+                    buffer.copy_(saved)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
@@ -158,10 +158,10 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
             yield
 
 
-def _differ(buffer: Tensor, kept: Tensor) -> bool:
-    """Whether a buffer must be written back; one that is not a number always is."""
+def _differ(buffer: Tensor, saved: Tensor) -> bool:
+    """Whether a buffer must be written back; one that holds NaN always is."""
     try:
-        return not torch.equal(buffer, kept)
+        return not torch.equal(buffer, saved)
     except RuntimeError:  # no memory for the comparison
         return True
 
@@ -178,7 +178,7 @@ def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
     """
     lent = [(group, group.reduce_grads, group.all_reduce_grads) for group in groups(module)]
     replicas = [child for child in module.modules() if isinstance(child, DistributedDataParallel)]
-    wanted = [replica.require_backward_grad_sync for replica in replicas]
+    sync_before = [replica.require_backward_grad_sync for replica in replicas]
 
     def reduce(value: bool = True) -> None:
         for group, *_ in lent:
@@ -189,7 +189,7 @@ def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
     def give_back() -> None:
         for group, scatter, gather in lent:
             group.reduce_grads, group.all_reduce_grads = scatter, gather
-        for replica, value in zip(replicas, wanted, strict=True):
+        for replica, value in zip(replicas, sync_before, strict=True):
             replica.require_backward_grad_sync = value
 
     with borrowed(give_back):
@@ -268,7 +268,7 @@ def one_divisor(module: nn.Module) -> Iterator[float]:
 
 @contextmanager
 def without_gradient_hooks(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Set aside what users hang on parameters' gradients.
+    """Set aside the hooks that users registered on parameters' gradients.
 
     A mask or a factor would make products of another, asymmetric matrix, and an optimizer that
     steps in backward would move the parameters.
@@ -319,7 +319,9 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
             handles_of_state = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
             # Modules that were sharded together have one handle for all of them.
             handles = [
-                one for holder in handles_of_state for one in getattr(holder, "handles", (holder,))
+                each_handle
+                for holder in handles_of_state
+                for each_handle in getattr(holder, "handles", (holder,))
             ]
             for hooks in (child._forward_pre_hooks, child._forward_hooks):
                 for handle in handles:
@@ -330,7 +332,7 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
 
 
 def check_wrappers(module: nn.Module) -> None:
-    """Refuse what shards or replicates in a way that hides the parameters.
+    """Refuse wrappers (FSDP1, DataParallel) that hide the parameters.
 
     Raises:
         ObjectiveError: The older FullyShardedDataParallel, the older composable replicate, or

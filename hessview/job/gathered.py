@@ -78,7 +78,7 @@ def double_backward(
 
 
 def _check(module: nn.Module) -> None:
-    """Refuse what torch's second derivatives are wrong for, without a word (torch 2.13)."""
+    """Refuse modules for which torch's second derivatives are silently wrong (torch 2.13)."""
     for name, child in module.named_modules():
         hooks = child._forward_pre_hooks.values()
         if isinstance(child, _WeightNorm) or any(isinstance(hook, WeightNorm) for hook in hooks):

@@ -126,7 +126,7 @@ _log = logging.getLogger(__name__)
 
 
 class Job:
-    """The torchrun side: all ranks hold one, and call `poll` (or `run`) in step.
+    """The torchrun side: all ranks hold one, and call `poll` (or `run`) together.
 
     Args:
         objective: What is differentiated.
@@ -311,13 +311,13 @@ class Job:
                 self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """Leave word of what ends this rank, and end the job here; the others cannot go on."""
+        """Record the error that ends this rank, and end the job here; the others cannot go on."""
         if not self.closed:
             self._leave_word(error)
             self._end(self._blame(error))
 
     def _leave_word(self, error: BaseException) -> None:
-        """Say in the run directory what this rank ends by."""
+        """Record in the run directory the error that ends this rank."""
         if self._directory is not None:
             with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
                 self._directory.record_failure(self._rank, in_words(error))
@@ -349,7 +349,7 @@ class Job:
     def _readings(
         self, command: Command | str, training_step: int | None, caller: str, patient: bool
     ) -> Generator[Payload, None, None]:
-        """What the ranks find, unless they may be at different moments of the training."""
+        """The command's readings, unless ranks may be at different moments of the training."""
         try:
             self._control.check_moment(training_step, caller, patient=patient)
         except JobError as error:
@@ -360,7 +360,7 @@ class Job:
             )
 
     def _conclude(self, end: RunEnded, error: Exception | None) -> RunEnded:
-        """How a run ended on all ranks; raises what only some of them met in mid-pass."""
+        """How a run ended on all ranks; raises an error that only some met during a pass."""
         spent, alike = time.monotonic() - self.worker.reduction.met, True
         try:
             ends, self._interrupted = self._control.conclude(end, limit=_ALIKE + 4 * spent)
@@ -442,7 +442,7 @@ class Job:
             self.mailbox.append(payload, run)
 
     def _blame(self, error: BaseException) -> str:
-        """What began it: this rank's own error, or that of a rank which it was waiting for."""
+        """The first cause: this rank's own error, or that of a rank which it was waiting for."""
         own_failure = Failure.of(self._rank, in_words(error))
         if self._directory is None:
             return blame([own_failure], {})
@@ -484,7 +484,7 @@ class Job:
 
 
 def _unwritten(error: Exception) -> str:
-    """Why a run cannot go on that could not be written down."""
+    """Why a run cannot go on whose readings could not be written."""
     if isinstance(error, RecordError):
         return str(error)
     return (

@@ -40,7 +40,7 @@ _TALKATIVE = (
 
 
 def plug_in() -> Callable[[Any], NoReturn]:
-    """Called by torchrun as it starts; gives the rendezvous that nobody is to choose."""
+    """Called by torchrun as it starts; offers a rendezvous that is not meant to be used."""
     if _JOB in sys.argv[1:]:
         for name in _TALKATIVE:  # their levels are set after this; a filter stays
             logging.getLogger(name).addFilter(_is_not_about_the_end)

@@ -286,7 +286,7 @@ class CurvatureOperator:
             )
 
     def _check_alike(self, flat: Tensor) -> None:
-        """Refuse vectors that differ between ranks, whose product would be of none of them."""
+        """Refuse vectors that differ between ranks, whose product would belong to none of them."""
         if self._ranks == 1:
             return
         own_digest = hashlib.blake2b(flat.numpy().tobytes(), digest_size=8).hexdigest()
@@ -300,7 +300,7 @@ class CurvatureOperator:
             )
 
     def _marked(self) -> list[int]:
-        """What tells whether this rank's parameters have changed, one number a parameter."""
+        """A checksum of each of this rank's parameters, which shows whether they have changed."""
         return [
             int(shard.detach().view(_BITS[shard.element_size()]).sum(dtype=torch.int64))
             for shard in self._surface.shards()

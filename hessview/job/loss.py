@@ -439,7 +439,7 @@ class ShardedLoss(Passes):
 
 
 def _usual(size: float) -> float:
-    """By what a mean loss of some size is amplified to that of a mean loss of 1."""
+    """Amplification of a mean loss of this size, which makes it as large as an amplified 1."""
     power = round(math.log2(_AMPLIFIED * _HEADROOM / size))
     return 2.0 ** min(max(power, -_FARTHEST), _FARTHEST)
 

@@ -36,7 +36,7 @@ def free_memory(device: torch.device, neighbours: int) -> int:
 
 
 def require_memory(device: torch.device, need: int, purpose: str, cure: str) -> None:
-    """Refuse what does not fit on some rank; all ranks call it together.
+    """Refuse work that does not fit into some rank's memory; all ranks call it together.
 
     Args:
         device: Where vectors live.

@@ -103,7 +103,7 @@ class Objective:
 
 
 def _check_sequence(batches: Any) -> None:
-    """Refuse what has a length and yet is no sequence of batches."""
+    """Refuse objects that have a length but are no sequence of batches."""
     scalar = isinstance(batches, Tensor | np.ndarray) and batches.ndim == 0
     if scalar or isinstance(batches, str | bytes):
         raise InputError(
@@ -250,7 +250,7 @@ def blocks_by_pattern(patterns: Mapping[str, str], names: Collection[str]) -> di
 
 
 def check_apart(blocks: Mapping[str, Collection[str]]) -> None:
-    """Refuse blocks between which there is nothing to compare.
+    """Refuse fewer than two blocks, and blocks that overlap.
 
     Raises:
         InputError: Fewer than two blocks, or a parameter that lies in two.

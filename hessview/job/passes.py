@@ -39,7 +39,7 @@ class Routing:
         self._routers = _routers(module)
         self._choices: list[Tensor] = []
         self.counted = True
-        """Whether choices are noted: not on batches that only keep the ranks in step."""
+        """Whether choices are noted: not on batches that only keep collectives together."""
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ def _routers(module: nn.Module) -> list[nn.Module]:
 
 
 class Passes:
-    """What every loss over ranks goes through; `ShardedLoss` makes numbers of it.
+    """Forward and backward passes of a loss over ranks; `ShardedLoss` takes its numbers from them.
 
     Args:
         objective: What is differentiated.
@@ -292,7 +292,7 @@ class Passes:
 
 
 def _explain(error: Exception) -> None:
-    """Raise in words what torch says of sharded parameters in its own.
+    """Explain torch's errors about sharded parameters.
 
     Raises:
         ObjectiveError: The error is one that all ranks meet alike, with a known cure.

@@ -57,13 +57,13 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
     if len(devices) != 1 or lazy:
         return  # nothing to shard, or what a single process would meet as well
     misused = _used_from_outside(objective)
-    apart = [layer for layer in sharding.separate_layers(module) if layer not in misused]
-    whole = set(module.parameters()) if module in misused else _unfit(module, apart)
-    for parameter in whole:
+    layers = [layer for layer in sharding.separate_layers(module) if layer not in misused]
+    kept_whole_by_ranks = set(module.parameters()) if module in misused else _unfit(module, layers)
+    for parameter in kept_whole_by_ranks:
         parameter._summed_by_hessview = parameter.requires_grad  # type: ignore[attr-defined]
     if module not in misused:
         mesh = init_device_mesh(devices.pop(), (dist.get_world_size(),), mesh_dim_names=("shard",))
-        sharding.shard(module, mesh, apart=apart, ignored=whole)
+        sharding.shard(module, mesh, apart=layers, ignored=kept_whole_by_ranks)
 
 
 def kept_whole(module: nn.Module) -> dict[str, str]:
@@ -79,7 +79,7 @@ def kept_whole(module: nn.Module) -> dict[str, str]:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether nobody has sharded or replicated a part of it."""
+    """Whether no part of it is sharded or replicated."""
     if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
         return False
     return not any(
@@ -123,11 +123,11 @@ def _digest(tensor: Tensor) -> str:
     return state.hexdigest()
 
 
-def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
+def _unfit(module: nn.Module, layers: Iterable[nn.Module]) -> set[nn.Parameter]:
     """Parameters that FSDP does not take in the groups that they would belong to."""
     unfit: set[nn.Parameter] = set()
     unassigned = dict.fromkeys(module.parameters())
-    for group in (*apart, module):
+    for group in (*layers, module):
         group_parameters = [
             parameter for parameter in group.parameters() if parameter in unassigned
         ]
@@ -141,7 +141,7 @@ def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
 
 
 class _Uses(TorchFunctionMode):
-    """Notes modules whose parameters are computed with while they are not being called.
+    """Notes modules whose parameters are used outside of their own forward.
 
     Args:
         root: Of which all parameters are noted where derivatives are taken on the way.
@@ -172,7 +172,7 @@ class _Uses(TorchFunctionMode):
 
 
 def _used_from_outside(objective: Objective) -> set[nn.Module]:
-    """Modules that FSDP could not gather in time: those whose parameters others use.
+    """Modules that FSDP would not gather in time: those whose parameters other modules use.
 
     Tried out on the first batch, which all ranks run alike.
     """
@@ -197,7 +197,7 @@ def _used_from_outside(objective: Objective) -> set[nn.Module]:
 
 @contextlib.contextmanager
 def _noting(modules: Iterable[nn.Module], active: list[nn.Module]) -> Iterator[None]:
-    """Keep a list of the modules whose forward is under way."""
+    """Keep a list of the modules whose forward is running."""
 
     def enter(child: nn.Module, _: Any) -> None:
         active.append(child)

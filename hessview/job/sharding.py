@@ -90,13 +90,15 @@ def check_same_parameters(module: nn.Module) -> None:
         shown.append(holder[0])
     first, other = shown
     name = next((n for n in first | other if first.get(n) != other.get(n)), "")
-    what = (
+    difference = (
         f"{name!r} has shape {first.get(name, 'none')} on rank 0, {other.get(name, 'none')} on "
         f"rank {unlike}"
         if name
         else "they come in another order"
     )
-    raise ObjectiveError(f"rank {unlike} holds other parameters than rank 0: {what}. {_PIPELINE}")
+    raise ObjectiveError(
+        f"rank {unlike} holds other parameters than rank 0: {difference}. {_PIPELINE}"
+    )
 
 
 def _cure() -> str:
@@ -235,7 +237,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def plain_name(module: nn.Module, name: str) -> str:
-    """The name of a module's parameter or child, without what wrappers put into it."""
+    """The name of a module's parameter or child, without the prefixes that wrappers add."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
     replicated = distributed_data_parallel(module) is not None
@@ -405,7 +407,7 @@ def summed_here(parameter: nn.Parameter) -> bool:
 
 
 def dimension_names(mesh: DeviceMesh) -> list[str]:
-    """Name of each dimension, also where the mesh has none."""
+    """Name of each dimension; where the mesh has no names, dim_0, dim_1 and so on."""
     return list(mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)])
 
 

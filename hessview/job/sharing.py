@@ -105,7 +105,7 @@ def agreed_sharing(objective: "Objective") -> Sharing:
 
 
 def check_data(data: object) -> None:
-    """Refuse what is no mesh.
+    """Refuse a `data` that is not a mesh.
 
     Raises:
         InputError: It is neither None nor a DeviceMesh.
@@ -119,7 +119,7 @@ def check_data(data: object) -> None:
 
 
 def grouped(positions: Sequence[int], position: int) -> Sharing:
-    """Sharing where some positions have become one.
+    """The sharing after positions have been merged into groups.
 
     Args:
         positions: The first position of the group that each one belongs to.

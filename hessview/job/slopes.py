@@ -175,7 +175,7 @@ class _Place:
         return [distance for distance in within if nearest <= distance <= farthest * 1.001][:_MOST]
 
     def _ratio(self, move: Move, direction: Tensor, distance: float) -> float:
-        """Change of the loss between both sides over the change that the gradient says."""
+        """Change of the loss between both sides over the change that the gradient predicts."""
         ahead, ahead_at = self._at(move, direction, distance)
         behind, behind_at = self._at(move, direction, -distance)
         moved = ahead_at.sub_(behind_at)
@@ -183,7 +183,7 @@ class _Place:
         return (ahead - behind) / predicted if predicted else math.nan
 
     def _at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
-        """Loss there, and the parameters as they are computed with."""
+        """Loss at a displacement, and the parameters in the types that the model computes with."""
         surface = self._surface
         if self._base is None:
             move(direction, distance)

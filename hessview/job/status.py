@@ -30,7 +30,7 @@ def starting(phase: str) -> None:
 
 @contextlib.contextmanager
 def told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have each phase told inside of the block.
+    """Report each phase inside of the block.
 
     Args:
         tell: Called with the phase; what it raises is raised.
@@ -112,7 +112,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def forget(error: Exception) -> None:
-    """Let go of what an error's traceback holds, which may be the larger part of the memory.
+    """Release what an error's traceback holds, which may be most of the memory.
 
     Args:
         error: One that was told, and goes nowhere.

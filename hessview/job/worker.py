@@ -41,7 +41,7 @@ from hessview.wording import size
 
 
 def _acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
-    """What judges commands by what the job holds.
+    """A check of commands against the parameters, blocks and operators of an objective.
 
     Args:
         objective: What is differentiated.
@@ -291,7 +291,7 @@ class Worker:
             return self.surface.part(subset=command.subset)
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
-        """Refuse a basis that does not fit, rather than have the rank killed half-way."""
+        """Refuse a basis that does not fit, rather than run out of memory half-way."""
         if not isinstance(command, LanczosCommand):
             return
         space = surface.space

@@ -62,7 +62,7 @@ class LossSurface(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Drop whatever was made from the shards before they changed (gathered copies)."""
+        """Drop copies that were gathered from the shards before they changed."""
         ...
 
     def gradient(self, out: Tensor, *, factor: float = 1.0) -> float:

@@ -322,7 +322,7 @@ class Differences(abc.ABC):
 
 
 def _ratio(change: float, norm: float) -> float:
-    """A change relative to a product; what changes from nothing is not known at all."""
+    """A change relative to a product; infinite where the product is zero."""
     if norm > 0:
         return change / norm
     return math.inf if change > 0 else 0.0

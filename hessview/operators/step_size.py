@@ -295,6 +295,6 @@ class StepSize:
         return min(max(epsilon, least), most)
 
     def bounds(self) -> tuple[float, float]:
-        """No nearer than the smallest parameters can resolve, no further than all are long."""
+        """Least epsilon, which the smallest parameters still resolve, and greatest, their norm."""
         least = torch.finfo(self._surface.space.dtype).eps * (self._surface.least_norm or 1.0)
         return least, self._surface.parameter_norm or 1.0

@@ -23,7 +23,7 @@ _DEPTH = 3  # folders below the given one that are looked through
 
 @dataclasses.dataclass(frozen=True)
 class JobEntry:
-    """What a run directory says of its job; nothing is asked, and nobody notices.
+    """What a run directory says of its job; only files are read.
 
     Attributes:
         path: The run directory.

@@ -191,7 +191,7 @@ class _Launched:
         )
 
     def stop(self) -> None:
-        """End the job: politely, then surely. No process of it is left."""
+        """End the job: by SIGTERM first, then by SIGKILL. No process of it is left."""
         children = self._children()
         if not self._end_by_rank_0():
             self.process.terminate()

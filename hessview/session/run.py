@@ -52,7 +52,7 @@ class Run:
 
     @property
     def command(self) -> Command:
-        """What was asked for."""
+        """The command that was asked for."""
         return self._owner.collector.command(self.id)
 
     @property
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def lost(self) -> JobLostError | None:
-        """Why nothing more can arrive here, None while it may."""
+        """Why nothing more can arrive; None while something may."""
         return self._owner.lost
 
     def wait(self, timeout: float | None = None) -> xr.Dataset:

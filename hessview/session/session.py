@@ -247,7 +247,7 @@ class Session(Asking):
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[None]:
-        """Ask the job something; says why it is lost, also where that comes out meanwhile."""
+        """Ask the job something; raises the reason if the job is lost, also meanwhile."""
         self._check_attached()
         try:
             yield

@@ -351,7 +351,7 @@ def _weighted(values: Array, weights: Array) -> float:
 
 
 def blind(steps: Steps, machine_epsilon: float) -> bool:
-    """Whether products are off by what D does not see, so that no number of theirs is to be had.
+    """Whether products have errors that D does not see, so large that no number can be given.
 
     Args:
         steps: What the Lanczos steps of a probe say.
@@ -364,7 +364,7 @@ def blind(steps: Steps, machine_epsilon: float) -> bool:
 
 
 def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
-    """Norm of an asymmetry that is plainly there and that D does not see; 0 where there is none.
+    """Norm of an asymmetry that is plainly there, but not in D; 0 where there is none.
 
     A part of a gradient that is rounded to a constant, masked or cut is missing from products at
     every epsilon, so that D is small. What is left is no symmetric matrix, and an error with an

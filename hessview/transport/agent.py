@@ -189,7 +189,7 @@ class _Unpickler(AllowlistUnpickler):
 
 @contextlib.contextmanager
 def _listening_on(interface: Interface | None) -> Iterator[None]:
-    """Tell TensorPipe which interface to bind; only so can it be told."""
+    """Tell TensorPipe which interface to bind; an environment variable is the only way."""
     before = os.environ.pop(_BIND, None)
     if interface is not None:
         os.environ[_BIND] = interface.name

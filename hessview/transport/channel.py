@@ -1,4 +1,4 @@
-"""How a kernel hears a job: what it can ask whatever lies between, and a line that only listens.
+"""How a kernel reaches a job: the interface of all channels, and a channel that only reads.
 
 The latter tails the record, and no job learns of it; the line over RPC is in `transport.rpc`.
 """

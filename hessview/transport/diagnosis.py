@@ -1,4 +1,4 @@
-"""Why a job is not there, in words."""
+"""Why a job cannot be reached: gone, stopped, starting, or silent."""
 
 import time
 
@@ -116,7 +116,7 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
 
 
 def _silence(directory: RunDirectory, job: JobFile) -> str:
-    """What a job that says nothing may have come to."""
+    """What may have happened to a job that does not answer."""
     if stopped := directory.ranks("stopped") or _stopped(job):
         pids = " ".join(str(process.pid) for process in stopped.values())
         ranks_in_words = ", ".join(f"rank {rank} ({process})" for rank, process in stopped.items())

@@ -69,7 +69,7 @@ _LOST_PEER = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What a rank died of.
+    """The error that ended a rank.
 
     Attributes:
         rank: The rank.
@@ -98,7 +98,7 @@ class Failure:
 
 
 def blame(failures: Sequence[Failure], dead_ranks: Mapping[int, Process]) -> str:
-    """What began the death of a job, in words.
+    """The first cause of a job's death, in words.
 
     Args:
         failures: What ranks said that they died of, the earliest first.
@@ -155,7 +155,7 @@ class Starting:
 
     @classmethod
     def read(cls, run_dir: pathlib.Path) -> "Starting | None":
-        """What a run directory says of this, None where it says nothing that can be believed.
+        """The starting job of a run directory, None where its file is missing or damaged.
 
         Args:
             run_dir: The run directory.

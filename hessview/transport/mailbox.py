@@ -1,4 +1,4 @@
-"""Rank 0's counter, where commands are left and events are picked up, whatever carried the call."""
+"""Rank 0's queue of commands and its events, whatever way a kernel's calls come."""
 
 import collections
 import hmac
@@ -185,7 +185,7 @@ class Desk:
 
 
 def _same(token: object, expected: str) -> bool:
-    """Whether a token is the right one, in a time that does not tell how much of it is."""
+    """Whether a token is right, in a time that does not depend on how much of it is."""
     text = token if isinstance(token, str) else ""
     # Not as texts, which may hold ASCII only.
     return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), expected.encode())

@@ -84,7 +84,7 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
 def _refuse_or_release(
     directory: RunDirectory, job: JobFile, claim: Claim, *, force: bool
 ) -> RunDirectoryError | None:
-    """Do what there is to do about the kernel that holds the job.
+    """Refuse while another kernel holds the job or, with `force`, release its claim.
 
     Returns:
         Why its claim cannot be read, None if it can: the job drops it, so that there is nothing

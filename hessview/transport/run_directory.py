@@ -241,7 +241,7 @@ class RunDirectory:
             self._sweep(f"release-{claim.identity}", f"knock-{claim.identity}")
 
     def record_rank(self, rank: int) -> None:
-        """Leave word of which process a rank is, so that its death can be told.
+        """Record which process a rank is, so that its death can be noticed.
 
         At the end of a job, the other ranks wait until rank 0 has said that it ended.
 
@@ -251,7 +251,7 @@ class RunDirectory:
         self._replace(f"rank-{rank}.json", json.dumps(dataclasses.asdict(Process.current())))
 
     def record_failure(self, rank: int, error: BaseException | str) -> None:
-        """Leave word of what ends a rank, before it ends; any rank may do so.
+        """Record the error that ends a rank, before it ends; any rank may do so.
 
         Args:
             rank: The rank that ends.
@@ -261,7 +261,7 @@ class RunDirectory:
         self._replace(f"failure-{rank}.json", json.dumps(dataclasses.asdict(failure)))
 
     def failures(self) -> list[Failure]:
-        """What ranks of the job died of, the earliest first.
+        """The errors that ended ranks of the job, the earliest first.
 
         Word that cannot be read counts where its rank is gone, and not against one that lives.
         """
@@ -279,7 +279,7 @@ class RunDirectory:
         return sorted(failures, key=lambda failure: failure.time)
 
     def ranks(self, life: Life) -> dict[int, Process]:
-        """Ranks that left word of their process, of which this is true now.
+        """Ranks whose recorded process is in this state now.
 
         Of a rank whose word cannot be read, nothing is known.
         """
@@ -329,7 +329,7 @@ class RunDirectory:
             raise JobError(_second_job(self.path, "that is just starting"))
 
     def _by_rank(self, name: str) -> Iterator[tuple[int, pathlib.Path]]:
-        """Files that ranks left, by rank; those with other names were left by somebody else."""
+        """Files that ranks wrote, by rank; other files are passed over."""
         for path in sorted(self.path.glob(f"{name}-*.json")):
             if match := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
                 yield int(match[1]), path

@@ -1,7 +1,7 @@
 """What a path is, and whether it may be trusted as a run directory: one wording for each case.
 
-Nothing into which others can look, and nothing unread: whatever was damaged, is of a newer version,
-or was put there by somebody is refused in words, within bounded time and memory.
+A directory that others can read is refused, and every file is checked: whatever was damaged, is of
+a newer version, or was put there by somebody is refused in words, within bounded time and memory.
 """
 
 import collections

@@ -78,7 +78,7 @@ def accuracy(
 
 
 class _Measurements:
-    """The operator that is measured, at any epsilon, and what it is held against."""
+    """The operator that is measured, at any epsilon, and the reference."""
 
     def __init__(self, command: Accuracy, surface: ShardedLoss, operator: Operator | None) -> None:
         self._command, self._surface = command, surface
@@ -113,7 +113,7 @@ class _Measurements:
             return None
 
     def reference(self, direction: Tensor, start: float) -> Reference:
-        """What is compared with."""
+        """The reference product."""
         if self._exact:
             try:
                 return self._exactly(direction)
@@ -156,7 +156,7 @@ class _Measurements:
     def compare(
         self, product: Product, reference: Reference, direction: Tensor, started: float
     ) -> dict[str, float | list[float]]:
-        """Error and cosine of a product, and what it says of itself."""
+        """Error and cosine of a product, beside its own error estimates."""
         computed, expected = product.vector.double(), reference.vector
         inner, square = self.inner(computed, expected), self.inner(computed, computed)
         miss = math.sqrt(self.inner(computed - expected, computed - expected))

@@ -22,7 +22,7 @@ STAND_IN = "gradient_is_rounded"
 def products_of(
     name: str, surface: LossSurface, epsilon: float | Literal["auto"]
 ) -> tuple[Operator, dict[str, str]]:
-    """Make an operator for its spectrum; as `operator_of`, but for where no difference can do.
+    """Make an operator for its spectrum; exact products where differences are only rounding.
 
     Near a loss of zero in float32, whole parts of a gradient may round to a constant: softmax
     less one does for samples that are fitted to 1e-7. Differences of it miss those parts at any

@@ -26,7 +26,7 @@ three, and a run that stops on such luck stops on a wrong number."""
 
 
 class Probe(NamedTuple):
-    """What a finished probe says.
+    """The result of a finished probe.
 
     Attributes:
         alpha: Lanczos diagonal coefficients.
@@ -81,7 +81,7 @@ def _frobenius(probes: Sequence[Probe]) -> tuple[float, float]:
 
 
 def _extreme(probes: Sequence[Probe], end: End) -> tuple[float, float]:
-    """The extreme eigenvalue; off by its bound, and by what another probe did not see."""
+    """The extreme eigenvalue; off by its bound, and by the spread between probes."""
     extremes = [probe.extremes[end] for probe in probes]
     best = furthest(extremes, end)
     if best.withheld:
@@ -182,7 +182,7 @@ def _probe(
     *,
     full: bool,
 ) -> Probe:
-    """What a finished probe says."""
+    """The result of a finished probe."""
     extremes = {
         end: extreme(steps, end, machine_epsilon=machine_epsilon, pair=pair, full=full)
         for end, pair in itertools.zip_longest(ENDS, ritz_pairs)
@@ -203,7 +203,7 @@ class _Process:
 
 
 class _Latest:
-    """Keeps what the last product said of itself; Lanczos itself only sees vectors."""
+    """Keeps the latest product with its error estimates; Lanczos itself only sees vectors."""
 
     latest: Product
 

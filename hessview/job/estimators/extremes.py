@@ -105,7 +105,7 @@ def _pair(
 
 
 class _BestProduct(NamedTuple):
-    """The best product, and what the others say of it.
+    """The best product, and its error as the other products show it.
 
     Attributes:
         product: Along the vector.
