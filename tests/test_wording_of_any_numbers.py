@@ -78,10 +78,11 @@ def test_ends_of_an_interval_are_rounded_outward(one, other):
 @given(st.floats(0, 1e9))
 def test_a_time_span_is_never_said_to_be_shorter(seconds):
     text = wording.duration(seconds)
-    sizes = {"s": 1, "min": 60, "h": 3600}
+    sizes = {"s": 1, "min": 60, "h": 3600, "days": 86400}
     words = text.split()
     said = sum(
         int(count) * sizes[unit] for count, unit in zip(words[::2], words[1::2], strict=True)
     )
-    least = 60 if "h" in text else 1  # hours are told in minutes, cut off
+    # Hours are told with minutes, and days with hours, cut off.
+    least = 3600 if "days" in text else 60 if "h" in text else 1
     assert said <= math.ceil(seconds) < said + least
