@@ -45,17 +45,17 @@ def digest(items: Iterable[Any]) -> str:
     """
     state = hashlib.blake2b(digest_size=8)
     for item in items:
-        state.update(_of(item, ()))
+        state.update(_digest_of(item, ()))
     return state.hexdigest()
 
 
-def _of(value: Any, above: tuple[int, ...]) -> bytes:
+def _digest_of(value: Any, above: tuple[int, ...]) -> bytes:
     """Digest of one value; `above` are the ids of what it lies in, which may hold itself."""
     if id(value) in above:
         return _hash("itself", [str(len(above) - above.index(id(value))).encode()])
     inside = (*above, id(value))
     kind, parts = _parts(value)
-    digests = [part if isinstance(part, bytes) else _of(part[0], inside) for part in parts]
+    digests = [part if isinstance(part, bytes) else _digest_of(part[0], inside) for part in parts]
     return _hash(kind, sorted(digests) if kind == _UNORDERED else digests)
 
 

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
 from hessview.job.loss import ShardedLoss
-from hessview.job.slopes import check_gradient, off
+from hessview.job.slopes import check_gradient, small_displacement
 from hessview.operators.finite_difference import displaced
 
 
@@ -49,7 +49,7 @@ def untied(surface: ShardedLoss) -> dict[str, str]:
                 "parameters now, as happens when each is passed to fully_shard alone; shard "
                 "both in one group: fully_shard([embedding, head]), or leave them to the root."
             )
-    pairs = _equal(surface)
+    pairs = _equal_parameters(surface)
     if not pairs:
         return {}
     return {
@@ -58,7 +58,7 @@ def untied(surface: ShardedLoss) -> dict[str, str]:
     }
 
 
-def _equal(surface: ShardedLoss) -> list[tuple[str, str]]:
+def _equal_parameters(surface: ShardedLoss) -> list[tuple[str, str]]:
     """Pairs of parameters that hold the same numbers, not all equal, on all ranks."""
     pieces, shards, reduce = surface.space.pieces, surface.shards(), surface.space.reduce
     # Sums first, so that few are compared number by number.
@@ -107,7 +107,7 @@ def check_values(surface: ShardedLoss) -> None:
     """
     if not _copied(surface):
         return
-    unlike = _unlike(surface, surface.shards(), _VALUES)
+    unlike = _unlike_copies(surface, surface.shards(), _VALUES)
     if unlike is not None:
         name, first, second = unlike
         raise ObjectiveError(
@@ -137,7 +137,7 @@ def check_gradients(surface: ShardedLoss) -> None:
     gradient = surface.space.zeros()
     surface.gradient(gradient)
     noise = 1e3 * surface.machine_epsilon * surface.gradient_norm
-    unlike = _unlike(surface, surface.space.split(gradient), _GRADIENTS, noise)
+    unlike = _unlike_copies(surface, surface.space.split(gradient), _GRADIENTS, noise)
     if unlike is not None:
         name, first, second = unlike
         raise ObjectiveError(
@@ -159,7 +159,7 @@ def _copied(surface: ShardedLoss) -> bool:
     return bool(total > 0)
 
 
-def _unlike(
+def _unlike_copies(
     surface: ShardedLoss, parts: Sequence[Tensor], tolerance: float, noise: float = 0.0
 ) -> tuple[str, int, int] | None:
     """A parameter whose copies differ, and two ranks that hold such; the same on all ranks.
@@ -350,7 +350,7 @@ def _norms(surface: ShardedLoss, *vectors: Tensor) -> list[float]:
 def _nearby(surface: ShardedLoss, gradient: Tensor) -> tuple[float, float]:
     """Norm of the gradient and loss at parameters that each differ a little from the present."""
     with displaced(surface) as move:
-        move(off(surface), 1.0)
+        move(small_displacement(surface), 1.0)
         share = surface.gradient(gradient)
     device = surface.space.device
     loss = surface.space.reduce(torch.tensor([share], dtype=torch.float64, device=device))

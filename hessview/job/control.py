@@ -292,7 +292,7 @@ class Control:
         # By the store, not by a collective: one that is never joined would keep this process from
         # ending.
         try:
-            self._come(_LIMIT if not bad else limit)
+            self._arrive(_LIMIT if not bad else limit)
         except JobError:
             # Without the store nobody knows who comes. Where this rank did not fail, the others do
             # too, or end.
@@ -350,7 +350,7 @@ class Control:
         dist.broadcast_object_list(box, rank, group=self._group)
         return {"close": f"rank {rank}: {box[0]}"}
 
-    def _come(self, limit: float) -> None:
+    def _arrive(self, limit: float) -> None:
         """Come to a run's end, and wait until all ranks have.
 
         Raises:
@@ -402,10 +402,10 @@ class Control:
             if lost is not None and patient:  # nobody is left who would end this rank
                 raise lost
             missing = self._missing()
-            latecomers = _named(missing) if missing else "some ranks have"
+            latecomers = _ranks_in_words(missing) if missing else "some ranks have"
             text = (
-                f"{latecomers} not come to {_name(moment)} for {waited:.0f} s, where all other "
-                "ranks wait; call job.poll on all ranks, at the same steps."
+                f"{latecomers} not come to {_moment_in_words(moment)} for {waited:.0f} s, "
+                "where all other ranks wait; call job.poll on all ranks, at the same steps."
             )
             if lost is not None:
                 text = f"{text} Which ones cannot be told: {lost}"
@@ -436,8 +436,8 @@ class Control:
             interrupts.break_in()
         except BaseException:
             self._broken_off = (
-                f"this rank was interrupted at {_name(moment)}, where it waited for others, and "
-                "is out of step with them; start the job again."
+                f"this rank was interrupted at {_moment_in_words(moment)}, where it waited "
+                "for others, and is out of step with them; start the job again."
             )
             raise
 
@@ -448,7 +448,7 @@ class Control:
         for rank, moment_of_rank in enumerate(moments):
             ranks.setdefault(int(moment_of_rank), []).append(rank)
         moments_in_words = "; ".join(
-            f"{_named(its_ranks)} come to {_name(one_moment)}"
+            f"{_ranks_in_words(its_ranks)} come to {_moment_in_words(one_moment)}"
             for one_moment, its_ranks in ranks.items()
         )
         return (
@@ -457,7 +457,7 @@ class Control:
         )
 
 
-def _name(moment: int) -> str:
+def _moment_in_words(moment: int) -> str:
     if moment == _CLOSING:
         return "the job's end"
     if moment == _RUN_END:
@@ -472,6 +472,6 @@ def _named_end(end: RunEnded, interrupted: str) -> RunEnded:
     return dataclasses.replace(end, error=f"stopped by {interrupted}; what was measured is kept.")
 
 
-def _named(ranks: list[int]) -> str:
+def _ranks_in_words(ranks: list[int]) -> str:
     names = ", ".join(str(rank) for rank in ranks)
     return f"rank {names} has" if len(ranks) == 1 else f"ranks {names} have"

@@ -242,10 +242,10 @@ def _two_batches(surface: ShardedLoss) -> tuple[tuple[Any, Any] | None, str]:
     first_of_form: dict[str, Any] = {}
     for index in range(min(len(batches), _LOOKED_AT)):
         batch = batches[index]
-        parts = list(_parts(batch))
+        parts = list(_parts_of_batch(batch))
         form = repr([_form(part) for part in parts])
         first = first_of_form.setdefault(form, batch)
-        if not all(map(_equal, parts, _parts(first))):
+        if not all(map(_equal, parts, _parts_of_batch(first))):
             return (first, batch), ""
     with contextlib.suppress(Exception):  # what cannot be copied cannot be changed
         changed = copy.deepcopy(batches[0])
@@ -267,7 +267,7 @@ def _runs(surface: ShardedLoss, batch: Any) -> bool:
     return not any(number for (number,) in _gathered(surface, [failed]))
 
 
-def _parts(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
+def _parts_of_batch(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
     """What a batch holds, in order: tensors, arrays, and keys and other things between them.
 
     Args:
@@ -288,7 +288,7 @@ def _parts(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
         entries = list(getattr(value, "__dict__", {}).items())
     for key, entry in entries:
         yield str(key)
-        yield from _parts(entry, (*above, id(value)))
+        yield from _parts_of_batch(entry, (*above, id(value)))
 
 
 def _form(part: Any) -> Any:
@@ -315,7 +315,7 @@ def _shuffle(batch: Any) -> bool:
     """
     tensors = [
         torch.from_numpy(part) if isinstance(part, np.ndarray) else part
-        for part in _parts(batch)
+        for part in _parts_of_batch(batch)
         if isinstance(part, Tensor) or (isinstance(part, np.ndarray) and part.dtype != object)
     ]
     real = [tensor for tensor in tensors if tensor.is_floating_point()]

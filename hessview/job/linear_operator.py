@@ -114,7 +114,7 @@ class CurvatureOperator:
             start = stop
         self.shape = (start, start)
         self.dtype = np.dtype(np.float64)
-        self._mark = self._marked()
+        self._mark = self._checksums()
 
     def matvec(self, vector: Vector) -> Vector:
         """The matrix times a vector, at the parameters at which the operator was made.
@@ -133,7 +133,7 @@ class CurvatureOperator:
                 random numbers, or the loss is not finite; on all ranks alike.
         """
         flat = self._flat(vector)
-        return self._like(vector, self._product(flat, measure_error=False)[0])
+        return self._in_form_of(vector, self._product(flat, measure_error=False)[0])
 
     rmatvec = matvec
 
@@ -279,7 +279,7 @@ class CurvatureOperator:
     def _check(self, size: float) -> None:
         if not math.isfinite(size):
             raise InputError("the vector is not finite; check how it was made.")
-        if self._marked() != self._mark:
+        if self._checksums() != self._mark:
             raise ObjectiveError(
                 "the parameters have changed since the operator was made, so that products would "
                 "be of two matrices; make it anew with hessview.operator."
@@ -299,7 +299,7 @@ class CurvatureOperator:
                 "vector on all ranks."
             )
 
-    def _marked(self) -> list[int]:
+    def _checksums(self) -> list[int]:
         """A checksum of each of this rank's parameters, which shows whether they have changed."""
         return [
             int(shard.detach().view(_BITS[shard.element_size()]).sum(dtype=torch.int64))
@@ -322,7 +322,7 @@ class CurvatureOperator:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64).reshape(-1))
 
     @staticmethod
-    def _like(vector: Vector, product: Tensor) -> Vector:
+    def _in_form_of(vector: Vector, product: Tensor) -> Vector:
         if isinstance(vector, Tensor):
             dtype = vector.dtype if vector.is_floating_point() else torch.float64
             return product.to(vector.device, dtype).reshape(vector.shape)

@@ -69,7 +69,7 @@ class ShardedLoss(Passes):
         device = sharding.local(self._parameters[0]).device
         self.silent = dict(held or {})
         self.padding = padding_rows(self._module, self._trainable)
-        parts, places = _held(parts, self.padding, self.silent)
+        parts, places = _with_held(parts, self.padding, self.silent)
         self.space = Space(parts, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
         self._computed_in = _computed_in(self._module, self._parameters)
@@ -142,8 +142,8 @@ class ShardedLoss(Passes):
             norm = math.sqrt(sums[2]) if math.isfinite(sums[2]) else 0.0
             size = max(abs(sums[0]), norm) / sums[1] if sums[1] > 0 else 1.0
             size = size or 1.0
-            hopeless = not math.isfinite(size) or self._amplified < _least(size)
-            usual = _usual(size) if not hopeless else math.nan
+            hopeless = not math.isfinite(size) or self._amplified < _least_amplification(size)
+            usual = _usual_amplification(size) if not hopeless else math.nan
             if not math.isfinite(sums[2]) and not hopeless:
                 lower = self._amplified / _HEADROOM
                 self._amplified = lower if sought else min(lower, usual)
@@ -438,13 +438,13 @@ class ShardedLoss(Passes):
             parameter.grad = part.view(parameter.shape).to(parameter.dtype)
 
 
-def _usual(size: float) -> float:
+def _usual_amplification(size: float) -> float:
     """Amplification of a mean loss of this size, which makes it as large as an amplified 1."""
     power = round(math.log2(_AMPLIFIED * _HEADROOM / size))
     return 2.0 ** min(max(power, -_FARTHEST), _FARTHEST)
 
 
-def _least(size: float) -> float:
+def _least_amplification(size: float) -> float:
     """Amplification below which a gradient that is not finite will not become so."""
     return 2.0**-30 / max(1.0, size)
 
@@ -460,7 +460,7 @@ def _computed_in(module: nn.Module, parameters: Sequence[nn.Parameter]) -> list[
     return [max(pair, key=lambda dtype: torch.finfo(dtype).eps) for pair in pairs]
 
 
-def _held(
+def _with_held(
     pieces: Sequence[Piece],
     padding: Mapping[str, tuple[int, ...]],
     silent: Mapping[str, Elements],

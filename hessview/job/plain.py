@@ -58,7 +58,9 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
         return  # nothing to shard, or what a single process would meet as well
     misused = _used_from_outside(objective)
     layers = [layer for layer in sharding.separate_layers(module) if layer not in misused]
-    kept_whole_by_ranks = set(module.parameters()) if module in misused else _unfit(module, layers)
+    kept_whole_by_ranks = (
+        set(module.parameters()) if module in misused else _unfit_for_fsdp(module, layers)
+    )
     for parameter in kept_whole_by_ranks:
         parameter._summed_by_hessview = parameter.requires_grad  # type: ignore[attr-defined]
     if module not in misused:
@@ -123,7 +125,7 @@ def _digest(tensor: Tensor) -> str:
     return state.hexdigest()
 
 
-def _unfit(module: nn.Module, layers: Iterable[nn.Module]) -> set[nn.Parameter]:
+def _unfit_for_fsdp(module: nn.Module, layers: Iterable[nn.Module]) -> set[nn.Parameter]:
     """Parameters that FSDP does not take in the groups that they would belong to."""
     unfit: set[nn.Parameter] = set()
     unassigned = dict.fromkeys(module.parameters())

@@ -54,20 +54,20 @@ def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
     parts = _parts(surface)
     # Rounding of the whole makes up parts that are smaller, such as biases of attention's keys.
     floor = min(100 * surface.machine_epsilon, 0.03) * surface.gradient_norm
-    home = _Place(surface, gradient, surface.loss, floor)
+    home = _Point(surface, gradient, surface.loss, floor)
     verdicts = {name: home.judge(indices) for name, indices in parts.items()}
     doubted = {
         name: judgement for name, judgement in verdicts.items() if judgement.verdict != "agrees"
     }
     if not doubted:
         return {}
-    base = off(surface)
+    base = small_displacement(surface)
     with displaced(surface) as move:
         move(base, 1.0)
         nearby_gradient = surface.space.zeros()
         share = surface.gradient(nearby_gradient)
     numbers = torch.tensor([share], dtype=torch.float64, device=surface.space.device)
-    near = _Place(surface, nearby_gradient, float(surface.space.reduce(numbers)), floor, base)
+    near = _Point(surface, nearby_gradient, float(surface.space.reduce(numbers)), floor, base)
     unchecked, rounded = [], []
     for name, judgement in doubted.items():
         again = near.judge(parts[name])
@@ -86,7 +86,7 @@ def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
     return {"gradient_check": "; ".join(notes)} if notes else {}
 
 
-def off(surface: ShardedLoss) -> Tensor:
+def small_displacement(surface: ShardedLoss) -> Tensor:
     """A displacement that moves each parameter by a hundredth, up or down.
 
     Twice eight units of the last place, in types where that is more.
@@ -119,7 +119,7 @@ class _Judgement:
     verdict: _Verdict
 
 
-class _Place:
+class _Point:
     """Parameters around which slopes are measured, with the loss and its gradient there."""
 
     def __init__(
@@ -176,13 +176,13 @@ class _Place:
 
     def _ratio(self, move: Move, direction: Tensor, distance: float) -> float:
         """Change of the loss between both sides over the change that the gradient predicts."""
-        ahead, ahead_at = self._at(move, direction, distance)
-        behind, behind_at = self._at(move, direction, -distance)
+        ahead, ahead_at = self._loss_at(move, direction, distance)
+        behind, behind_at = self._loss_at(move, direction, -distance)
         moved = ahead_at.sub_(behind_at)
         predicted = self._surface.space.dot(moved, self._gradient)
         return (ahead - behind) / predicted if predicted else math.nan
 
-    def _at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
+    def _loss_at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
         """Loss at a displacement, and the parameters in the types that the model computes with."""
         surface = self._surface
         if self._base is None:

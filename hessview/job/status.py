@@ -68,7 +68,7 @@ def end_by(error: Exception) -> RunEnded:
         return RunEnded(state="failed", error=str(error))
     if isinstance(error.__cause__, StopIteration):  # which a generator may not raise
         error = error.__cause__
-    text = f"{type(error).__name__}: {error}{_place(error)}"
+    text = f"{type(error).__name__}: {error}{_location(error)}"
     if _out_of_memory(error):
         text = (
             f"out of memory ({text}); use fewer steps, a window (reorthogonalize=2), smaller "
@@ -126,7 +126,7 @@ def forget(error: Exception) -> None:
         torch.cuda.empty_cache()
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     """Where in the user's code it was raised, "" if nowhere."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename.startswith("<") or frame.filename.startswith(_OURS):

@@ -101,7 +101,7 @@ class _Attempt(NamedTuple):
     tally: Tally
 
 
-class _Doubt(NamedTuple):
+class _ErrorEstimate(NamedTuple):
     """How far a product is to be believed; see `Product`.
 
     Attributes:
@@ -192,9 +192,9 @@ class Differences(abc.ABC):
                 norm, tally = self._attempt(move, vector, epsilon, product)
                 speed = self._speed(norm, tally)
                 self._step_size.settle(epsilon, speed)
-            doubt = _Doubt()
+            estimate = _ErrorEstimate()
             if measure_error:
-                attempted, doubt = self._doubt(
+                attempted, estimate = self._estimate_error(
                     move, vector, _Attempt(product, epsilon, norm, tally)
                 )
                 product, epsilon, norm, tally = attempted
@@ -218,12 +218,12 @@ class Differences(abc.ABC):
             norm=norm,
             epsilon=epsilon,
             rho=self._step_size.rho(epsilon, speed),
-            error=doubt.error,
-            gradients=self.facts.cost * (attempt + extra + doubt.looks),
+            error=estimate.error,
+            gradients=self.facts.cost * (attempt + extra + estimate.looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
             perturbation_effect=effect,
-            change=doubt.change,
+            change=estimate.change,
         )
 
     def _calibrate(
@@ -251,7 +251,9 @@ class Differences(abc.ABC):
         tally = Tally(*sums)
         return math.sqrt(square) if math.isfinite(square + sum(sums)) else math.nan, tally
 
-    def _doubt(self, move: Move, vector: Tensor, best: "_Attempt") -> tuple["_Attempt", "_Doubt"]:
+    def _estimate_error(
+        self, move: Move, vector: Tensor, best: "_Attempt"
+    ) -> tuple["_Attempt", "_ErrorEstimate"]:
         """Measure D, and where it is large, look nearer by.
 
         Where the product changes far less from h to h/2 than from 2h to h, it errs by truncation,
@@ -265,7 +267,7 @@ class Differences(abc.ABC):
         """
         change_outwards = torch.empty_like(best.product)
         if math.isnan(self._attempt(move, vector, 2 * best.epsilon, change_outwards)[0]):
-            return best, _Doubt(error=math.inf, looks=1)
+            return best, _ErrorEstimate(error=math.inf, looks=1)
         along, change = self._along(vector, change_outwards.sub_(best.product))
         error, looks = _ratio(change, best.norm), 1
         least, _ = self._step_size.bounds()
@@ -290,7 +292,7 @@ class Differences(abc.ABC):
             best = _Attempt(nearer, best.epsilon / 2, norm, tally)
             change_outwards, along, change = change_inwards, nearer_along, nearer_change
             error = _ratio(change, norm)
-        return best, _Doubt(error=error, change=along, looks=looks)
+        return best, _ErrorEstimate(error=error, change=along, looks=looks)
 
     def _effect(self, vector: Tensor, epsilon: float, norm: float, estimate: float) -> float:
         """What the rounding of a displacement does to its product, relative to it, measured.

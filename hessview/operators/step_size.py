@@ -97,7 +97,7 @@ def calibrate(
     }  # between start * _RUNG^i and start * _RUNG^(i + 1)
     products = 2
     while products < _MOST_PRODUCTS and max(change.size for change in changes_by_rung.values()) > 0:
-        changes = _counted(changes_by_rung)
+        changes = _sizes_by_rung(changes_by_rung)
         lowest, highest = min(changes), max(changes)
         quietest = min(changes, key=lambda rung: (changes[rung], rung))
         nearer, farther = start * _RUNG ** (lowest - 1), start * _RUNG ** (highest + 2)
@@ -113,7 +113,7 @@ def calibrate(
         else:
             break
         products += 1
-    changes = _counted(changes_by_rung)
+    changes = _sizes_by_rung(changes_by_rung)
     quietest = min(changes, key=lambda rung: (changes[rung], rung))
     middle = start * _RUNG ** (quietest + 0.5)
     low, high = changes.get(quietest - 1, math.nan), changes.get(quietest + 1, math.nan)
@@ -143,7 +143,7 @@ def _change(norm: Norm, nearer: Tensor | None, farther: Tensor | None) -> _Chang
     return _Change(change, fades)
 
 
-def _counted(changes: dict[int, _Change]) -> dict[int, float]:
+def _sizes_by_rung(changes: dict[int, _Change]) -> dict[int, float]:
     """Changes by rung; infinite where a product fades and there are others nearer by."""
     steady = [rung for rung, change in changes.items() if not change.fades]
     first = min(steady, default=math.inf)
@@ -206,7 +206,7 @@ class StepSize:
         if self._fixed is not None:
             return self._fixed
         if self._latest > 0:
-            return self._wanted(self._latest)
+            return self._epsilon_for(self._latest)
         return _COLD * self.tau * (self._surface.least_norm or 1.0)
 
     def rho(self, epsilon: float, norm: float) -> float:
@@ -230,7 +230,7 @@ class StepSize:
             self._typical = norm
         if not self.change() > 0:
             return None
-        factor = self._wanted(norm) / epsilon
+        factor = self._epsilon_for(norm) / epsilon
         if 1 / _MOST <= factor <= 1 / _LEAST:
             return None
         factor = min(max(factor, 1 / _LARGEST_CHANGE), _LARGEST_CHANGE)
@@ -285,7 +285,7 @@ class StepSize:
         floor = _STATIONARY * self._surface.least_norm * self._typical
         return max(self._surface.gradient_norm, 0.0 if math.isnan(floor) else floor)
 
-    def _wanted(self, norm: float) -> float:
+    def _epsilon_for(self, norm: float) -> float:
         """The epsilon along a direction of such a product, within bounds."""
         epsilon = self.change() / norm if norm > 0 else math.inf
         return self._bounded(min(epsilon, self._longest))

@@ -60,7 +60,7 @@ def attach(
     check_run_directory(path)
     directory = RunDirectory.open(path)
     with _attaching:
-        return _own(directory) or attach_to(directory, force=force)
+        return _own_session(directory) or attach_to(directory, force=force)
 
 
 def attach_to(
@@ -94,7 +94,7 @@ def keep(path: pathlib.Path, job: str, session: Session) -> None:
         _attached[os.path.realpath(path), job] = session
 
 
-def _own(directory: RunDirectory) -> Session | None:
+def _own_session(directory: RunDirectory) -> Session | None:
     """The session that this kernel has with the living job of a directory, if it has one."""
     session = _attached.get((os.path.realpath(directory.path), living_job(directory).job))
     return session if session is not None and session.state == "attached" else None

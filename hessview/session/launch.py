@@ -79,7 +79,10 @@ def launch(
     """
     arguments = job_arguments(model, ranks=ranks, **options)
     _refuse_in_a_rank(model)
-    if run_dir is not None and (session := _own(pathlib.Path(run_dir), arguments)) is not None:
+    if (
+        run_dir is not None
+        and (session := _own_session(pathlib.Path(run_dir), arguments)) is not None
+    ):
         return session
     owner = json.dumps(dataclasses.asdict(Process.current()))
     directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
@@ -131,7 +134,7 @@ def _refuse_in_a_rank(model: str) -> None:
     )
 
 
-def _own(path: pathlib.Path, arguments: list[str]) -> Session | None:
+def _own_session(path: pathlib.Path, arguments: list[str]) -> Session | None:
     """The session that this process launched into a run directory by the same arguments."""
     session = _launched.get((os.path.realpath(path), *arguments))
     return session if session is not None and session.state == "attached" else None

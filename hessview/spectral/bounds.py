@@ -227,7 +227,7 @@ def extreme(
         if skew > _EXPLAINED * (doubt + error_bound):  # D is blind to it
             error_along, error_norm = error_along + skew, error_norm + skew
         off = abs(float(nodes[0]) - pair.value)
-    unseen = _unseen(asymmetry, errors, scale)
+    unseen = _unseen_asymmetry(asymmetry, errors, scale)
     certain = off + residual + error_norm + _BLIND * unseen
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
@@ -236,14 +236,14 @@ def extreme(
         # Vectors that have converged lie within the Krylov space, where the asymmetry tells what
         # errors do between them; the rest of an error meets vectors that have not.
         free = gaps - residuals[1:] - certain
-        outer = _least(free[residuals[1:] > error_norm])
+        outer = _least_gap(free[residuals[1:] > error_norm])
         among = _weighted(asymmetry, weights)  # they add like what is independent
-        within = min(among, _over(among**2, _least(free)))
+        within = min(among, _over_gap(among**2, _least_gap(free)))
         bound = (
             off
             + error_along
             + within
-            + _over((residual + error_norm) ** 2, outer)
+            + _over_gap((residual + error_norm) ** 2, outer)
             + _BLIND * unseen
         )
         bound = min(certain, bound)
@@ -331,11 +331,11 @@ def _settling(steps: Steps, sign: float, residual: float, scale: float) -> bool:
     return _FALLS * residual <= abs(float(steps.beta[before - 1] * last))
 
 
-def _least(gaps: Array) -> float:
+def _least_gap(gaps: Array) -> float:
     return max(float(np.min(gaps, initial=math.inf)), 0.0)
 
 
-def _over(square: float, gap: float) -> float:
+def _over_gap(square: float, gap: float) -> float:
     return _NEARER * square / gap if gap > 0 else math.inf
 
 
@@ -359,11 +359,11 @@ def blind(steps: Steps, machine_epsilon: float) -> bool:
     """
     errors = product_errors(steps, machine_epsilon)
     scale = float(np.abs(eigh_tridiagonal(steps.alpha, steps.beta[:-1])[0]).max())
-    unseen = _unseen(np.nan_to_num(steps.asymmetry), errors, scale)
+    unseen = _unseen_asymmetry(np.nan_to_num(steps.asymmetry), errors, scale)
     return bool(unseen) and unseen >= _ASYMMETRIC * scale
 
 
-def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
+def _unseen_asymmetry(asymmetry: Array, errors: Array, scale: float) -> float:
     """Norm of an asymmetry that is plainly there, but not in D; 0 where there is none.
 
     A part of a gradient that is rounded to a constant, masked or cut is missing from products at

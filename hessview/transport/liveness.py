@@ -64,7 +64,7 @@ class Process:
     def current(cls) -> "Process":
         """The process that runs this code."""
         pid = os.getpid()
-        return cls(pid=pid, started=_started(psutil.Process(pid)), **_place())
+        return cls(pid=pid, started=_started(psutil.Process(pid)), **_host_identity())
 
     def life(self) -> Life:
         """Whether the process still lives, as far as this host can tell.
@@ -74,7 +74,7 @@ class Process:
             is whatever ran before a reboot); or "elsewhere", on a host that is not this one,
             though it may have its name, or in a container of which the same is true.
         """
-        this_host = _place()
+        this_host = _host_identity()
         if (self.host, self.boot, self.pids) != (
             this_host["host"],
             this_host["boot"],
@@ -119,7 +119,7 @@ def _started(process: psutil.Process) -> float:
     return round(seconds, 2)  # the system counts in hundredths; equal processes compare equal
 
 
-def _place() -> dict[str, str]:
+def _host_identity() -> dict[str, str]:
     """What tells this host, and its pids, from those of others."""
     return {
         "host": socket.gethostname(),

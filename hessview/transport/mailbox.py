@@ -156,7 +156,7 @@ class Desk:
         """
         if self._token is None:
             return refusal("JobLostError", "the job has hung up; attach again.")
-        if not _same(token, self._token):
+        if not _is_token(token, self._token):
             return refusal("JobError", "the token is wrong; attach again.")
         try:
             return json.dumps({"value": self._perform(operation, body)})
@@ -184,7 +184,7 @@ class Desk:
         raise JobError(f"operation {shown(operation, 40)} is unknown; install the same hessview.")
 
 
-def _same(token: object, expected: str) -> bool:
+def _is_token(token: object, expected: str) -> bool:
     """Whether a token is right, in a time that does not depend on how much of it is."""
     text = token if isinstance(token, str) else ""
     # Not as texts, which may hold ASCII only.

@@ -83,7 +83,7 @@ class RunDirectory:
         check_safe(directory.path)
         directory.refuse_second_job()
         directory._take_lock()
-        directory._sweep(
+        directory._remove(
             *("claim-*", "release-*", "knock-*", "store-*", "rank-*", "failure-*", ".*.tmp"),
             Starting.FILENAME,
         )
@@ -141,7 +141,7 @@ class RunDirectory:
     def publish(self, job: JobFile) -> None:
         """Replace job.json; readers see the old or the new one, never a part."""
         self._replace(JOB, job.to_json())
-        self._sweep(Starting.FILENAME)
+        self._remove(Starting.FILENAME)
 
     def say_starting(self, phase: str) -> None:
         """Tell what the job of this process is doing until it is published.
@@ -223,11 +223,11 @@ class RunDirectory:
 
     def end_talk(self, claim: Claim) -> None:
         """Tell the job that a talk is over."""
-        self._sweep(f"knock-{claim.identity}")
+        self._remove(f"knock-{claim.identity}")
 
     def forget_talk(self, talk: str) -> None:
         """Remove what a talk left behind."""
-        self._sweep(f"store-{talk}")
+        self._remove(f"store-{talk}")
 
     def forget(self, epoch: int, claim: Claim | None) -> None:
         """Remove what a claim left behind, once a later epoch is published.
@@ -236,9 +236,9 @@ class RunDirectory:
             epoch: The epoch that it claimed.
             claim: The claim, None for one that cannot be read.
         """
-        self._sweep(f"claim-{epoch}")
+        self._remove(f"claim-{epoch}")
         if claim is not None:
-            self._sweep(f"release-{claim.identity}", f"knock-{claim.identity}")
+            self._remove(f"release-{claim.identity}", f"knock-{claim.identity}")
 
     def record_rank(self, rank: int) -> None:
         """Record which process a rank is, so that its death can be noticed.
@@ -334,7 +334,7 @@ class RunDirectory:
             if match := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
                 yield int(match[1]), path
 
-    def _sweep(self, *patterns: str) -> None:
+    def _remove(self, *patterns: str) -> None:
         for pattern in patterns:
             for path in self.path.glob(pattern):
                 # What cannot be removed, such as a folder of that name, is in nobody's way.

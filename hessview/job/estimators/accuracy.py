@@ -100,7 +100,7 @@ class _Measurements:
         for probe in range(self._command.probes):
             yield self._surface.space.probe(self._command.seed, probe)
         if self._command.top:
-            yield self._top()
+            yield self._top_direction()
 
     def product(
         self, direction: Tensor, epsilon: float, *, measure_error: bool = False
@@ -116,7 +116,7 @@ class _Measurements:
         """The reference product."""
         if self._exact:
             try:
-                return self._exactly(direction)
+                return self._exact_reference(direction)
             except ObjectiveError as error:
                 if self._command.reference == "exact":
                     raise
@@ -131,7 +131,7 @@ class _Measurements:
             most=self._most,
         )
 
-    def _exactly(self, direction: Tensor) -> Reference:
+    def _exact_reference(self, direction: Tensor) -> Reference:
         """The product by double backward, unless a difference contradicts it."""
         reference = exact(self._surface, direction)
         if not self._checked:
@@ -202,7 +202,7 @@ class _Measurements:
             return False
         return True
 
-    def _top(self) -> Tensor:
+    def _top_direction(self) -> Tensor:
         """The largest Ritz vector of a short Lanczos process."""
         space, basis = self._surface.space, list[Tensor]()
 

@@ -214,16 +214,16 @@ class _Ladder:
             self._nearer()
 
     def _farther(self) -> None:
-        if (product := self._at(2 * self._epsilons[-1])) is not None:
+        if (product := self._product_at(2 * self._epsilons[-1])) is not None:
             self._products.append(product)
             self._epsilons.append(2 * self._epsilons[-1])
 
     def _nearer(self) -> None:
-        if (product := self._at(self._epsilons[0] / 2)) is not None:
+        if (product := self._product_at(self._epsilons[0] / 2)) is not None:
             self._products.insert(0, product)
             self._epsilons.insert(0, self._epsilons[0] / 2)
 
-    def _at(self, epsilon: float) -> Tensor | None:
+    def _product_at(self, epsilon: float) -> Tensor | None:
         """The product at an epsilon; None where it is not finite, which all ranks meet alike."""
         self.gradients += self._operator.facts.cost
         try:
@@ -248,7 +248,7 @@ class _Ladder:
         space = self._surface.space
         return space.norm(self._sum(weights))
 
-    def _scaled(self, chosen: Estimate) -> list[float]:
+    def _scaled_changes(self, chosen: Estimate) -> list[float]:
         """Changes along the vector at smaller epsilons, as rounding has them at the chosen one.
 
         One number may be small by chance, and is the more often so where it was chosen for that.
@@ -276,7 +276,7 @@ class _Ladder:
         space = self._surface.space
         delta = self._sum(dict(enumerate(chosen.change)))
         along = abs(space.dot(self._vector, delta))
-        change = max([along, *self._scaled(chosen)])
+        change = max([along, *self._scaled_changes(chosen)])
         spread = space.norm(delta.mul_(self._vector))
         del delta
         own_index = self._epsilons.index(self._epsilon)
