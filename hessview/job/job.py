@@ -227,7 +227,9 @@ class Job:
                 try:
                     self.mailbox.submit(uuid.uuid4().hex[:12], command)
                 except RecordError as error:  # no reason to end a training
-                    _log.warning("nothing is measured at step %s: %s", training_step, error)
+                    _log.warning(
+                        "nothing is measured at training step %s: %s", training_step, error
+                    )
         while not self.closed:
             message: dict[str, Any] = {}
             taken: Queued | None = None
@@ -258,7 +260,7 @@ class Job:
         """Measure by itself at every so many training steps; all ranks call it together.
 
         Args:
-            every: Training steps from one measurement to the next; `poll` must be told the step.
+            every: Training steps from one measurement to the next; `poll` must be given it.
             **commands: What to measure, by the command's name: a command, or its arguments, such
                 as density={"steps": 32, "probes": 2}.
 

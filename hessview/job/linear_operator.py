@@ -1,7 +1,7 @@
 """Curvature as a linear operator for one's own code: products with flat vectors, and SciPy's.
 
-What a job does for notebooks (checks, modes, gradients and parameters given back, ranks in step)
-it does here for each product, without a job, a record or a session.
+What a job does for notebooks (checks, modes, gradients and parameters given back, ranks kept
+together) it does here for each product, without a job, a record or a session.
 """
 
 import hashlib

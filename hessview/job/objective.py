@@ -154,7 +154,7 @@ class BatchPortion:
     Attributes:
         objective: What is differentiated.
         batch: One of its batches.
-        counted: Whether it is this rank's own; others only keep the ranks in step.
+        counted: Whether it is this rank's own; others only keep the ranks' collectives together.
 
     Raises:
         ObjectiveError: The objective does not say what outputs and terms are.

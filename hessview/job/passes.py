@@ -1,4 +1,4 @@
-"""One rank's forward and backward passes over its share of the data, in step with the others.
+"""One rank's forward and backward passes over its share of the data, together with the others.
 
 What the routers of a mixture of experts choose in them is noted: where that changes, nothing has a
 derivative.
