@@ -43,7 +43,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self, kind: str, group: str, entries: Mapping[str, T], fits: Callable[[object], bool]
     ) -> None:
         self._kind, self._group, self._fits = kind, group, fits
-        self._own = dict(entries)
+        self._shipped = dict(entries)
         self._registered: dict[str, T] = {}
         self._installed: dict[str, T] | None = None
         self._broken: dict[str, str] = {}
@@ -75,7 +75,7 @@ class Registry(Mapping[str, T], Generic[T]):
     @property
     def own(self) -> list[str]:
         """Names of the entries that come with hessview."""
-        return list(self._own)
+        return list(self._shipped)
 
     def why_missing(self, name: str) -> str:
         """Why an installed package's entry is left out, "" if there is no such."""
@@ -83,13 +83,13 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._broken.get(name, "")
 
     def __getitem__(self, name: str) -> T:
-        for entries in (self._own, self._registered):
+        for entries in (self._shipped, self._registered):
             if name in entries:
                 return entries[name]
         return self._load()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._own, *self._load(), *self._registered])
+        return iter([*self._shipped, *self._load(), *self._registered])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -105,7 +105,7 @@ class Registry(Mapping[str, T], Generic[T]):
                     reason = self._refusal(point.name, entry)
                 except Exception as error:  # of a package that is not ours
                     reason = f"{type(error).__name__}: {error}"
-                if not reason and point.name in entries.keys() | self._own.keys():
+                if not reason and point.name in entries.keys() | self._shipped.keys():
                     reason = "the name is taken"
                 if reason:
                     self._broken[point.name] = reason

@@ -172,9 +172,9 @@ def wanted() -> str:
     holder = _local.ledger.holder
     if holder is None or _local.ledger is not _signals.ledger:
         return ""
-    now = time.monotonic()
-    _signals.longest = max(_signals.longest, now - _signals.looked)
-    _signals.looked = now
+    moment = time.monotonic()
+    _signals.longest = max(_signals.longest, moment - _signals.looked)
+    _signals.looked = moment
     names = [signal.Signals(number).name for number in _signals.pending if number in holder.stops]
     names += [type(error).__name__ for error in _signals.raised]
     return ", ".join(dict.fromkeys(names))
@@ -207,7 +207,7 @@ def break_in() -> None:
         for number in pending:
             stand_in = _signals.aside.get(number)
             if stand_in is not None:
-                stand_in.own(number, sys._getframe())
+                stand_in.original(number, sys._getframe())
         _deliver([], raised)
 
 
@@ -218,25 +218,25 @@ def _limit() -> float:
 class _StandIn:
     """A handler that stands in for the user's."""
 
-    def __init__(self, own: Handler) -> None:
-        self.own = own
+    def __init__(self, original: Handler) -> None:
+        self.original = original
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         holding = _signals.ledger is not None and (_signals.ledger.holder or _signals.closing)
         if not holding or os.getpid() != _signals.process:  # forked meanwhile
-            self.own(number, frame)
+            self.original(number, frame)
             return
         if not (_signals.pending or _signals.raised):
             _signals.since = time.monotonic()
         if number not in _STOPS:
             try:
-                self.own(number, frame)
+                self.original(number, frame)
             except BaseException as error:
                 _signals.raised.append(error)
         elif number in _signals.pending and _signals.reachable and _overdue():
             _signals.reachable = False  # what is raised here shall not be interrupted itself
             _signals.pending.remove(number)
-            self.own(number, frame)
+            self.original(number, frame)
         elif number not in _signals.pending:
             _signals.pending.append(number)
 
@@ -250,7 +250,7 @@ def _put_aside(holder: held) -> None:
         for number in signal.valid_signals():
             handler: Any = signal.getsignal(number)
             while isinstance(handler, _StandIn):  # which an earlier time could not take away
-                handler = handler.own
+                handler = handler.original
             if callable(handler):
                 _signals.aside[number] = _StandIn(handler)
                 signal.signal(number, _signals.aside[number])
@@ -283,7 +283,7 @@ def _restore_handlers() -> None:
             for number in list(_signals.aside):
                 current: Any = signal.getsignal(number)
                 if current is _signals.aside[number]:  # else the user's code has set another
-                    signal.signal(number, current.own)
+                    signal.signal(number, current.original)
                 del _signals.aside[number]
         except BaseException as error:
             late = error

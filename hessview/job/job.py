@@ -232,12 +232,12 @@ class Job:
                     )
         while not self.closed:
             message: dict[str, Any] = {}
-            taken: Queued | None = None
+            queued: Queued | None = None
             wish = self._until()
             if self.mailbox is not None and wish:
                 message = {"close": wish}
-            elif self.mailbox is not None and (taken := self._taken(wait)):
-                message = {"run": taken.run, "command": taken.text}
+            elif self.mailbox is not None and (queued := self._next_command(wait)):
+                message = {"run": queued.run, "command": queued.text}
             message = self._control.hear(message, training_step, patient=wait > 0, wish=wish)
             if not message:
                 return
@@ -245,7 +245,7 @@ class Job:
                 self._part(message["close"])
                 return
             self._interrupted = False
-            command = message["command"] if taken is None else taken.command
+            command = message["command"] if queued is None else queued.command
             readings = self._readings(command, training_step, caller, patient)
             if self._await_turn(message["run"]):
                 try:
@@ -337,15 +337,15 @@ class Job:
                 self._directory, self.mailbox, job=self.identity, listen=self._listen
             )
 
-    def _taken(self, wait: float) -> Queued | None:
+    def _next_command(self, wait: float) -> Queued | None:
         """The next command, waited for as long as nobody is interrupted."""
         assert self.mailbox is not None, "only rank 0 takes commands"
         deadline = time.monotonic() + wait
         while not interrupts.wanted():
             remaining = deadline - time.monotonic()
-            taken = self.mailbox.take(max(0.0, min(remaining, _TICK)))
-            if taken or remaining <= _TICK:
-                return taken
+            queued = self.mailbox.take(max(0.0, min(remaining, _TICK)))
+            if queued or remaining <= _TICK:
+                return queued
         return None
 
     def _readings(
@@ -450,10 +450,12 @@ class Job:
             return blame([own_failure], {})
         deadline = time.monotonic() + _SETTLE
         while True:
-            failures, gone = self._directory.failures(), self._directory.ranks("gone")
-            cause_known = gone or any(not failure.lost_peer for failure in [*failures, own_failure])
+            failures, dead_ranks = self._directory.failures(), self._directory.ranks("gone")
+            cause_known = dead_ranks or any(
+                not failure.lost_peer for failure in [*failures, own_failure]
+            )
             if cause_known or time.monotonic() > deadline:
-                return blame([*failures, own_failure], gone)
+                return blame([*failures, own_failure], dead_ranks)
             time.sleep(0.02)
 
     @staticmethod

@@ -162,9 +162,9 @@ class Space:
         """Norm of a vector over all ranks."""
         return math.sqrt(float(self.reduce(self.squares(vector))))
 
-    def dot(self, one: Tensor, other: Tensor) -> float:
+    def dot(self, first: Tensor, second: Tensor) -> float:
         """Inner product of two vectors over all ranks."""
-        return float(self.products(one[None], other)[0])
+        return float(self.products(first[None], second)[0])
 
     def piece_squares(self, vector: Tensor) -> Tensor:
         """Local part of the squared norm of each piece of a vector, for a reduction.
