@@ -148,7 +148,7 @@ def _watch(run: Run) -> None:
     moved = threading.Event()
     unsubscribe = run.on_change(moved.set)
     total = run.command.total
-    # A terminal's bar lives; a file gets a line now and then.
+    # In a terminal the bar moves often; a file gets a line now and then.
     pace = 0.1 if sys.stdout.isatty() else 15.0
     with tqdm(total=total, unit="step", file=sys.stdout, ncols=100, mininterval=pace) as bar:
         bar.set_postfix_str("choosing epsilon along the first direction")

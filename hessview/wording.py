@@ -135,7 +135,7 @@ def _scaled(value: Decimal, doubt: Decimal, lead: int, last: int) -> Rounded:
     power = 0 if _LEAST_POWER < lead < _MOST_POWER else lead
     decimals = max(power - last, 0)
     texts = [f"{part.scaleb(-power):.{decimals}f}" for part in (value, doubt)]
-    # What rounds to nothing has no sign; what is nothing has no decimals.
+    # What rounds to zero has no sign; what is zero has no decimals.
     return Rounded(texts[0] if value else texts[0].lstrip("-"), texts[1] if doubt else "0", power)
 
 

@@ -74,7 +74,7 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
                     sys.stdout.flush()
                 job.run(until=_why_to_end())
     except HessviewError as error:
-        # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
+        # The same on all ranks. torchrun ends the others once one has ended: rank 0 reports first.
         status = 2  # `hessview launch` takes it for a refusal, and adds nothing
         if rank == 0:
             print(f"hessview: {error}", file=sys.stderr, flush=True)
@@ -126,7 +126,7 @@ class _process_group:
 
 
 def _check_precision(dtype: str) -> None:
-    # Emulation multiplies no matrices in it.
+    # A GPU that only emulates bfloat16 multiplies no matrices in it.
     if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise JobError(
             f"dtype 'bfloat16' is not known to this host's {torch.cuda.get_device_name()}, which "

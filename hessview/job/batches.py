@@ -101,7 +101,7 @@ def _parts(value: Any) -> tuple[str, list[Part]]:
 def _tensor(value: Tensor) -> tuple[str, list[Part]]:
     value = value.detach()
     if isinstance(value, DTensor):
-        # Whole: its parts differ between ranks, which the contents do not.
+        # Gathered: its local parts differ between ranks, its contents do not.
         value = value.full_tensor()
     if value.device.type == "meta":
         raise InputError(
@@ -155,7 +155,7 @@ def _state(value: Any) -> list[Part]:
     try:
         reduced = registered(value) if registered else value.__reduce_ex__(4)
     except Exception:
-        # Locks, files, generators: no copy can be made, and what they hold cannot be told.
+        # Locks, files, generators: no copy can be made, and what they hold cannot be read.
         return [(_fields(value),)]
     if isinstance(reduced, str):
         return [reduced.encode()]

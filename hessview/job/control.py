@@ -389,7 +389,7 @@ class Control:
                     raise
             self._break_in(moment)
             waited = time.monotonic() - began
-            # A training goes on without the store, which only tells who is late.
+            # Training goes on if the store is lost, which only tells which ranks are late.
             with contextlib.suppress(JobError):
                 if not arrival_key:
                     meeting.leave(f"{self._polls}/{self._rank}")

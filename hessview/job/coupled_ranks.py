@@ -168,7 +168,7 @@ def _groups(
             pair = {groups[changed], groups[positions[rank]]}
             groups = [min(pair) if group in pair else group for group in groups]
     else:
-        # Shares of one group differ in digits in which somebody moved only.
+        # Shares of one group differ only in digits for which some loss moved.
         digits = {(number - 2) // 2 for number, _ in moved}
         mask = sum(1 << digit for digit in digits)
         groups = [position & ~mask for position in range(ranks)]

@@ -251,7 +251,7 @@ class CurvatureOperator:
 
     def _product(self, flat: Tensor, *, measure_error: bool) -> tuple[Tensor, Product | None]:
         surface, module = self._surface, self._surface.objective.module
-        # In two factors, since squares of very small or large numbers are none.
+        # In two factors, since squares of very small or large numbers leave the range of floats.
         size = float(flat.abs().max()) if len(flat) else 0.0
         unit = flat / size if size else flat
         length = float(torch.linalg.vector_norm(unit))

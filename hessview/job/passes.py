@@ -182,7 +182,7 @@ class Passes:
             raise
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
-        # A sum over ranks that is still to be made would count anew on each of them.
+        # A DTensor whose sum over ranks is pending would count that sum once on each rank.
         total = total.full_tensor() if isinstance(total, DTensor) else total
         weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
@@ -204,7 +204,7 @@ class Passes:
         self.means = self.means or not pair
         wrong = _what_is_no_weight(weight)
         if wrong:
-            # Told when the pass is over, so that ranks whose weights are right do not wait.
+            # Raised when the pass is over, so that ranks whose weights are right do not wait.
             self._refusal = self._refusal or (
                 f"the loss function returned {wrong} where the number of terms is expected; "
                 "return (summed loss, number of terms), with a number >= 0 that is the batch's "

@@ -185,7 +185,7 @@ def _used_from_outside(objective: Objective) -> set[nn.Module]:
             owner.setdefault(parameter, group)
     active: list[nn.Module] = []
     uses = _Uses(module, owner, active)
-    # What fails here fails again where it is told.
+    # An error here comes again in the first pass of `checks`, which reports it.
     with (
         _noting(set(owner.values()), active),
         contextlib.suppress(Exception),

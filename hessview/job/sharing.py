@@ -144,7 +144,7 @@ def _in_flat_order(mesh: DeviceMesh) -> Sharing:
 def _by_names(mesh: DeviceMesh) -> Sharing:
     """By the coordinates of a mesh's ranks in those dimensions that do share batches out."""
     ranks = mesh.mesh.flatten().tolist()
-    # A flattened mesh has one name; what was flattened, the mesh that it was cut from tells.
+    # A flattened mesh has one name only; the root mesh still has the names of its dimensions.
     root_mesh = mesh._get_root_mesh()
     names = sharding.dimension_names(root_mesh)
     data_axes = [axis for axis, name in enumerate(names) if name.lower() not in _TOGETHER]

@@ -85,7 +85,7 @@ def end_of_all(ends: Sequence[RunEnded]) -> RunEnded:
     state = worst[0].state
     texts = {rank: end.error for rank, end in enumerate(ends) if end.state == state}
     if state == "cancelled":
-        # The others only heard that somebody wanted it.
+        # The other ranks only heard that some rank was to stop.
         of_stopped_ranks = {
             rank: text for rank, text in texts.items() if text.startswith("stopped by")
         }

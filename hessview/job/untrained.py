@@ -114,7 +114,7 @@ def without_gradient(surface: "ShardedLoss") -> dict[str, Elements]:
             return {}
         moved = _moved(surface, silent, number)
         change = space.norm(moved - base)
-        # Some kernels add up in another order each time.
+        # Some kernels add up in another order each time, so that two gradients differ by rounding.
         if change <= rounding or change <= 10 * space.norm(_gradient(surface) - base):
             return {}
         silent &= moved == 0

@@ -125,7 +125,7 @@ class ExactHessian:
         difference = other_product.double() - product.double()
         along, square = self._surface.space.products(vector.double()[None], difference).tolist()
         missed = math.sqrt(max(square, 0.0))
-        # Two that agree by chance, as in one parameter, are rounded nevertheless.
+        # Two products that agree by chance, as of one parameter, still have rounding errors.
         error = max(ratio * missed / norm, eps) if norm else 0.0
         return error, max(ratio * abs(along), eps * norm)
 

@@ -245,7 +245,7 @@ class Differences(abc.ABC):
         space = self._surface.space
         own_tally = self._difference(move, vector, epsilon, out.zero_())
         self._share = own_tally.loss
-        # The tally rides along: a NaN on any rank reaches every rank.
+        # The tally is summed in the same reduction: a NaN on any rank reaches every rank.
         numbers = torch.tensor(own_tally, dtype=torch.float64, device=out.device)
         square, *sums = space.reduce(torch.cat([space.squares(out), numbers])).tolist()
         tally = Tally(*sums)

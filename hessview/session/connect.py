@@ -73,7 +73,7 @@ def attach_to(
         force: As in `attach`.
         stop: Ends the job when the session is closed.
     """
-    # Here, not above: it loads torch, which a missing directory need not wait for.
+    # Imported here: it loads torch, which a missing directory need not wait for.
     from hessview.transport.rpc import RpcChannel
 
     channel = RpcChannel(directory, force=force)

@@ -97,7 +97,7 @@ def launch(
         )
     job = _Launched(process, directory)
     try:
-        # Here, not above: it loads torch, and meanwhile so do the ranks.
+        # Imported here: it loads torch, and meanwhile so do the ranks.
         from hessview.transport.agent import refuse_second_agent
 
         refuse_second_agent()

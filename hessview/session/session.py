@@ -167,7 +167,7 @@ class Session(Asking):
             return
         if self._stop is not None:
             self._stop()
-            # The job says good-bye last: then all that it recorded has arrived.
+            # The job's last event is its end: then all that it recorded has arrived.
             self._thread.join(timeout=_POLL)
         self._closing.set()
         self._channel.close()

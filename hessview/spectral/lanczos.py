@@ -65,7 +65,7 @@ def lanczos(
         were given up on the way.
     """
     rows = {"full": steps, "none": 2}.get(str(reorthogonalize)) or max(2, int(reorthogonalize))
-    # Vectors go round in a ring of rows; empty memory is not touched before it is used.
+    # Rows are reused in turn, as a ring; `empty` touches no memory before it is used.
     basis = torch.empty(min(rows, steps), space.local_size, dtype=space.dtype, device=space.device)
     basis[0] = start
     del start  # which would take the place of one more vector
@@ -85,7 +85,7 @@ def lanczos(
         # |w - Q c|^2 = |w|^2 - |c|^2 for orthonormal rows; c is tiny on the second pass.
         beta = math.sqrt(max(float(second[-1] - second[:-1] @ second[:-1]), 0.0))
         scale = max(scale, abs(alpha) + beta)
-        # What a second pass takes most of was rounding; scaled up, it would not be orthogonal.
+        # Where the second pass takes off most of it, only rounding is left: it is not orthogonal.
         rounding = beta <= _LEFT * math.sqrt(max(float(second[-1]), 0.0))
         if rounding or beta <= torch.finfo(space.dtype).eps * scale:
             yield LanczosStep(alpha=alpha, beta=0.0, asymmetry=asymmetry)

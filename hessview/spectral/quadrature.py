@@ -135,7 +135,7 @@ def grid(nodes: ArrayLike, *, sigma: float) -> Array:
     low, high = float(finite[0]) - beyond, float(finite[-1]) + beyond
     points_wanted = math.floor(min(POINTS_PER_SIGMA * (high - low) / sigma, MOST_POINTS) + 0.5) + 1
     points = min(max(points_wanted, LEAST_POINTS), MOST_POINTS)
-    # Under a width that is nothing beside the range, nodes are told apart as far as float64 goes.
+    # Where sigma is tiny beside the range, nodes are told apart down to float64's resolution.
     least_gap = max(LEAST_APART * sigma, float(np.finfo(np.float64).eps) * float(np.ptp(finite)))
     cells = np.floor((finite - finite[0]) / least_gap + 0.5)
     first = np.concatenate([[True], np.diff(cells) > 0])

@@ -141,7 +141,7 @@ class WatchingChannel:
         """See `Channel.events`; once the job is gone, all that it recorded comes first."""
         deadline = time.monotonic() + wait
         while not self._closed:
-            # Before reading: what is recorded before the end is read before the end is told.
+            # Asked before reading, so that all that was recorded before the end is read.
             lost = self._lost()
             if events := self._recorded(after):
                 self._pace.wake()

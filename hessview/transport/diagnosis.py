@@ -139,7 +139,7 @@ def _stopped(job: JobFile) -> dict[int, Process]:
 
 def _end(directory: RunDirectory, job: JobFile) -> str:
     failures = directory.failures()
-    # The ranks of an ended job are all gone, which tells nothing where none of them complained.
+    # The ranks of an ended job are all gone; that is no failure where none recorded an error.
     return blame(failures, directory.ranks("gone") if failures else {}) or job.reason
 
 

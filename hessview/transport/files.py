@@ -57,7 +57,7 @@ class Claim:
         return f"the kernel with {self.process} (since {since})"
 
 
-# How gloo and NCCL put it that a rank at the other end has gone.
+# Texts by which gloo and NCCL say that the rank at the other end has gone.
 _LOST_PEER = (
     "Connection closed by peer",
     "Connection reset by peer",

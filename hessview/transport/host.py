@@ -128,7 +128,7 @@ class RpcHost:
         epoch = self._job.epoch
         if self._job.state != "ended":
             self._free(claim.identity, reason)
-        # Not before: the claim is what keeps others from claiming the epoch that has just ended.
+        # Only now: the claim keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
 
     def _drop(self, error: RunDirectoryError) -> None:

@@ -187,7 +187,7 @@ class Desk:
 def _is_token(token: object, expected: str) -> bool:
     """Whether a token is right, in a time that does not depend on how much of it is."""
     text = token if isinstance(token, str) else ""
-    # Not as texts, which may hold ASCII only.
+    # As bytes: compare_digest takes texts of ASCII only.
     return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), expected.encode())
 
 

@@ -111,7 +111,7 @@ def _holds(directory: RunDirectory, job: JobFile, holder: Claim) -> bool:
     """Whether a claim stands, rather than waits for the job to notice that it does not."""
     if directory.read_release(holder) is not None or holder.process.life() == "gone":
         return False
-    # A job moves on before it forgets: had the release just been forgotten, this would show.
+    # A job publishes the next epoch before it removes a release: so a removed one shows here.
     return directory.read_job().epoch == job.epoch
 
 
@@ -235,7 +235,7 @@ class RpcChannel:
         deadline = time.monotonic() + wait
         died = False
         while True:
-            # Before reading: what is recorded before the end is read before the end is told.
+            # Asked before reading, so that all that was recorded before the end is read.
             over = self._detached
             if not over and (self._changes() or died):
                 over = self._is_lost() or self._stopped_for(time.monotonic()) > _PATIENCE

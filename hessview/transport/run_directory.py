@@ -337,7 +337,7 @@ class RunDirectory:
     def _remove(self, *patterns: str) -> None:
         for pattern in patterns:
             for path in self.path.glob(pattern):
-                # What cannot be removed, such as a folder of that name, is in nobody's way.
+                # What cannot be removed, such as a folder of that name, does no harm.
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
 

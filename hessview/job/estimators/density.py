@@ -214,7 +214,7 @@ class _Latest:
         self._count = 0
 
     def matvec(self, vector: Tensor) -> Tensor:
-        # The first vector is random, the second lies among the top eigenvectors: both kinds count.
+        # The first vector is random, the second lies among the top eigenvectors: D of both matters.
         every, count = self._error_every, self._count
         measure = every > 0 and (count == 0 or (count - 1) % every == 0)
         with located(probe=self._probe, step=count):
