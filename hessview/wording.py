@@ -317,7 +317,10 @@ def size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span such as "8 s", "2 min 05 s", "1 h 20 min" or "3 days 4 h", rounded up."""
+    """A time span such as "8 s", "2 min 05 s", "1 h 20 min" or "3 days 4 h".
+
+    Seconds are rounded up; from an hour on minutes, and from two days on hours, are cut off.
+    """
     rounded_up = math.ceil(seconds)
     if rounded_up < 60:
         return f"{rounded_up} s"

@@ -83,6 +83,6 @@ def test_a_time_span_is_never_said_to_be_shorter(seconds):
     said = sum(
         int(count) * sizes[unit] for count, unit in zip(words[::2], words[1::2], strict=True)
     )
-    # Hours are told with minutes, and days with hours, cut off.
+    # Hours are told with minutes and days with hours, cut off.
     least = 3600 if "days" in text else 60 if "h" in text else 1
     assert said <= math.ceil(seconds) < said + least
