@@ -214,9 +214,9 @@ def _add_ranks(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_operators(parser: argparse.ArgumentParser, name: str, **options: Any) -> None:
-    known = ", ".join(OPERATORS)
+    names = ", ".join(OPERATORS)
     parser.add_argument(
-        name, metavar="NAME", help=f"{known}, or package.module:name {_DEFAULT}", **options
+        name, metavar="NAME", help=f"{names}, or package.module:name {_DEFAULT}", **options
     )
 
 
@@ -327,9 +327,13 @@ def _end_children() -> None:
 
 def _silence(name: str) -> None:
     """Silence a logger and those below it, which may have levels of their own."""
-    below = [each for each in logging.root.manager.loggerDict if each.startswith(f"{name}.")]
-    for each in [name, *below]:
-        logging.getLogger(each).setLevel(logging.CRITICAL)
+    below = [
+        logger_name
+        for logger_name in logging.root.manager.loggerDict
+        if logger_name.startswith(f"{name}.")
+    ]
+    for logger_name in [name, *below]:
+        logging.getLogger(logger_name).setLevel(logging.CRITICAL)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -338,15 +342,15 @@ def _plan(arguments: argparse.Namespace) -> int:
     sys.path.insert(0, os.getcwd())  # so that my_module:build finds the user's file, as in a job
     _check_json(arguments.json)
     names = ("ranks", "steps", "probes", "operator", "memory", "gradient_seconds")
-    found = plan(
+    planned = plan(
         arguments.model,
         reorthogonalize="full" if arguments.window is None else arguments.window,
         **options_from(arguments, names),
         **options_from(arguments, names_of(planned=True)),
     )
     if arguments.bench is not None:
-        found = timed(found, arguments.bench)
-    _print(str(found), arguments.json, found.to_json)
+        planned = timed(planned, arguments.bench)
+    _print(str(planned), arguments.json, planned.to_json)
     return 0
 
 
@@ -439,10 +443,10 @@ def _completion(arguments: argparse.Namespace) -> int:
         flags = [flag for action in parser._actions for flag in action.option_strings]
         options.append(f'            {command}) words="{" ".join(flags)}" ;;')
         for action in parser._actions:
-            known = action.choices or completed.get(action.dest, ())
-            for place in action.option_strings or [command]:
-                if known:
-                    values.append(f'        "{command} {place}") words="{" ".join(known)}" ;;')
+            words = action.choices or completed.get(action.dest, ())
+            for option in action.option_strings or [command]:
+                if words:
+                    values.append(f'        "{command} {option}") words="{" ".join(words)}" ;;')
     print(
         _SCRIPT.format(
             commands=" ".join(commands.choices),

@@ -61,7 +61,9 @@ def lab(notebook: pathlib.Path | None = None, options: Sequence[str] = ()) -> No
 
 def _copied(folder: pathlib.Path) -> pathlib.Path:
     """Copy what is not in the folder yet; gives the first notebook."""
-    shipped = next(place for place in _SHIPPED if place.is_dir())
+    shipped = next(
+        folder_of_notebooks for folder_of_notebooks in _SHIPPED if folder_of_notebooks.is_dir()
+    )
     names = sorted(path.name for path in shipped.glob("*.ipynb"))
     folder.mkdir(exist_ok=True)
     for name in names:
@@ -117,9 +119,9 @@ def demo(
     status = 0
     with _terminated_as_interrupted():
         try:
-            what = "trains a small GPT" if quick else "loads SmolLM2-135M"
+            work = "trains a small GPT" if quick else "loads SmolLM2-135M"
             print(
-                f"torchrun starts {counted(ranks, 'rank')}; rank 0 {what} and all share it ...",
+                f"torchrun starts {counted(ranks, 'rank')}; rank 0 {work} and all share it ...",
                 flush=True,
             )
             with launch(ranks=ranks, run_dir=run_dir, **options) as session:
@@ -146,7 +148,7 @@ def _watch(run: Run) -> None:
     moved = threading.Event()
     unsubscribe = run.on_change(moved.set)
     total = run.command.total
-    # A terminal's bar lives; a file gets a line now and then.
+    # In a terminal the bar moves often; a file gets a line now and then.
     pace = 0.1 if sys.stdout.isatty() else 15.0
     with tqdm(total=total, unit="step", file=sys.stdout, ncols=100, mininterval=pace) as bar:
         bar.set_postfix_str("choosing epsilon along the first direction")
@@ -166,14 +168,14 @@ def _watch(run: Run) -> None:
 
 def _show(run: Run, bar: "tqdm[Any]") -> None:
     dataset = run.dataset
-    done = int(dataset.alpha.notnull().sum())
-    if done > bar.n:
+    measured_steps = int(dataset.alpha.notnull().sum())
+    if measured_steps > bar.n:
         nodes = ritz(dataset).node
         extremes = f"eigenvalues {float(nodes.min()):.3g} to {float(nodes.max()):.3g}"
-        if done == run.command.total:
+        if measured_steps == run.command.total:
             extremes += ", measured anew"
         bar.set_postfix_str(extremes, refresh=False)
-        bar.update(done - bar.n)
+        bar.update(measured_steps - bar.n)
     elif sys.stdout.isatty():
         bar.refresh()
 

@@ -43,7 +43,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self, kind: str, group: str, entries: Mapping[str, T], fits: Callable[[object], bool]
     ) -> None:
         self._kind, self._group, self._fits = kind, group, fits
-        self._own = dict(entries)
+        self._shipped = dict(entries)
         self._registered: dict[str, T] = {}
         self._installed: dict[str, T] | None = None
         self._broken: dict[str, str] = {}
@@ -75,7 +75,7 @@ class Registry(Mapping[str, T], Generic[T]):
     @property
     def own(self) -> list[str]:
         """Names of the entries that come with hessview."""
-        return list(self._own)
+        return list(self._shipped)
 
     def why_missing(self, name: str) -> str:
         """Why an installed package's entry is left out, "" if there is no such."""
@@ -83,13 +83,13 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._broken.get(name, "")
 
     def __getitem__(self, name: str) -> T:
-        for entries in (self._own, self._registered):
+        for entries in (self._shipped, self._registered):
             if name in entries:
                 return entries[name]
         return self._load()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._own, *self._load(), *self._registered])
+        return iter([*self._shipped, *self._load(), *self._registered])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -98,21 +98,21 @@ class Registry(Mapping[str, T], Generic[T]):
         if self._installed is None:
             import importlib.metadata  # which takes longer to import than hessview
 
-            found: dict[str, T] = {}
+            entries: dict[str, T] = {}
             for point in importlib.metadata.entry_points(group=self._group):
                 try:
                     entry = point.load()
                     reason = self._refusal(point.name, entry)
                 except Exception as error:  # of a package that is not ours
                     reason = f"{type(error).__name__}: {error}"
-                if not reason and point.name in found.keys() | self._own.keys():
+                if not reason and point.name in entries.keys() | self._shipped.keys():
                     reason = "the name is taken"
                 if reason:
                     self._broken[point.name] = reason
                     _log.warning("%s %r is left out (%s)", self._kind, point.name, reason)
                 else:
-                    found[point.name] = entry
-            self._installed = found
+                    entries[point.name] = entry
+            self._installed = entries
         return self._installed
 
     def _refusal(self, name: str, entry: object) -> str:
@@ -120,8 +120,8 @@ class Registry(Mapping[str, T], Generic[T]):
             return "its name is no identifier, of letters, digits and '_'"
         if not self._fits(entry):
             return f"a {type(entry).__name__} is no {self._kind}"
-        own = getattr(entry, "name", name)
-        return "" if own == name else f"its entry is named {own!r}"
+        entry_name = getattr(entry, "name", name)
+        return "" if entry_name == name else f"its entry is named {entry_name!r}"
 
 
 def named(kind: str, name: str, table: Mapping[str, T]) -> T:
@@ -148,7 +148,7 @@ def named(kind: str, name: str, table: Mapping[str, T]) -> T:
             f"{kind} {name!r} is unknown; use one of {sorted(table)}, or package.module:name."
         )
     try:
-        found: T = getattr(importlib.import_module(home), attribute)
+        target: T = getattr(importlib.import_module(home), attribute)
     except HessviewError:  # the module's own, which says what it is
         raise
     except (ImportError, AttributeError, ValueError) as error:
@@ -156,13 +156,13 @@ def named(kind: str, name: str, table: Mapping[str, T]) -> T:
             f"{kind} {name!r} cannot be found ({error}); its module must be installed, or lie "
             "in the folder from which the job was started."
         ) from error
-    return found
+    return target
 
 
-def look(what: str) -> Any:
+def look(kind: str) -> Any:
     """What draws something in a notebook.
 
     Args:
-        what: Key of `LOOKS`.
+        kind: Key of `LOOKS`.
     """
-    return named("look", LOOKS[what], {})
+    return named("look", LOOKS[kind], {})

@@ -22,7 +22,7 @@ from typing import Any, Self
 from hessview.errors import NotRestoredError, RunCancelledError
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
-STOPS = frozenset(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_STOPS = frozenset(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """Signals that wait, since their handlers may save the weights, or end the process. Other
 handlers (a child ended, a profiler ticks) are called at once, and what they raise waits."""
 
@@ -33,8 +33,8 @@ _TRIES = 5  # at giving back, of which an exception from outside may spoil some
 Handler = Callable[[int, FrameType | None], Any]
 
 
-class _Place:
-    """What a thread holds back, and owes."""
+class _Ledger:
+    """What a thread holds back, and what it must give back."""
 
     def __init__(self) -> None:
         self.holder: held | None = None
@@ -43,14 +43,14 @@ class _Place:
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.place = _Place()
+        self.ledger = _Ledger()
 
 
 class _Signals:
     """What happened to the main thread meanwhile."""
 
     def __init__(self) -> None:
-        self.place: _Place | None = None  # of the main thread, once it has held anything
+        self.ledger: _Ledger | None = None  # of the main thread, once it has held anything
         self.process = 0
         self.aside: dict[int, _StandIn] = {}
         self.pending: list[int] = []
@@ -77,18 +77,18 @@ class held:
             wait do so to the end.
     """
 
-    def __init__(self, stops: Iterable[int] = STOPS) -> None:
-        self.place = _local.place
+    def __init__(self, stops: Iterable[int] = _STOPS) -> None:
+        self.ledger = _local.ledger
         self.stops = frozenset(stops)
         self._mark = 0
 
     def __enter__(self) -> Self:
-        if self.place.holder is None:
-            self._mark = len(self.place.owed)
+        if self.ledger.holder is None:
+            self._mark = len(self.ledger.owed)
             if threading.current_thread() is threading.main_thread():
                 _put_aside(self)
             else:
-                self.place.holder = self
+                self.ledger.holder = self
         return self
 
     def __exit__(
@@ -97,16 +97,16 @@ class held:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.place.holder is not self:
+        if self.ledger.holder is not self:
             return
         try:
-            while len(self.place.owed) > self._mark:
-                _pay(self.place.owed, self.place.owed[-1])
+            while len(self.ledger.owed) > self._mark:
+                _pay(self.ledger.owed, self.ledger.owed[-1])
         finally:
-            if self.place is _signals.place:
-                _put_back(self.place)
+            if self.ledger is _signals.ledger:
+                _put_back(self.ledger)
             else:
-                self.place.holder = None
+                self.ledger.holder = None
 
 
 class borrowed:
@@ -126,7 +126,7 @@ class borrowed:
 
     def __init__(self, give_back: Callable[[], None], *, hold: bool = True) -> None:
         self._held = held() if hold else None
-        self._owed = _local.place.owed
+        self._owed = _local.ledger.owed
         self._give_back = give_back
 
     def __enter__(self) -> None:
@@ -156,7 +156,7 @@ class reachable:
 
     def __enter__(self) -> None:
         self._before = _signals.reachable
-        _signals.reachable = _local.place is _signals.place
+        _signals.reachable = _local.ledger is _signals.ledger
 
     def __exit__(
         self,
@@ -169,19 +169,19 @@ class reachable:
 
 def wanted() -> str:
     """What asks the work of this thread to stop, "" if nothing does; asking costs nothing."""
-    holder = _local.place.holder
-    if holder is None or _local.place is not _signals.place:
+    holder = _local.ledger.holder
+    if holder is None or _local.ledger is not _signals.ledger:
         return ""
-    now = time.monotonic()
-    _signals.longest = max(_signals.longest, now - _signals.looked)
-    _signals.looked = now
+    moment = time.monotonic()
+    _signals.longest = max(_signals.longest, moment - _signals.looked)
+    _signals.looked = moment
     names = [signal.Signals(number).name for number in _signals.pending if number in holder.stops]
     names += [type(error).__name__ for error in _signals.raised]
     return ", ".join(dict.fromkeys(names))
 
 
 def check() -> None:
-    """Stop here if something asks for it; for places where it is safe to.
+    """Stop here if something asks for it; called where stopping is safe.
 
     Raises:
         RunCancelledError: Something does; what it is comes when all is given back.
@@ -190,9 +190,9 @@ def check() -> None:
         raise RunCancelledError(f"stopped by {names}; what was measured is kept.")
 
 
-def overdue() -> bool:
-    """Whether an interrupt has waited for longer than anybody should."""
-    waits = _local.place is _signals.place and (_signals.pending or _signals.raised)
+def _overdue() -> bool:
+    """Whether an interrupt has waited for too long."""
+    waits = _local.ledger is _signals.ledger and (_signals.pending or _signals.raised)
     return bool(waits) and time.monotonic() - _signals.since > _limit()
 
 
@@ -201,13 +201,13 @@ def break_in() -> None:
 
     For places that wait for others, who may never come, and where nothing is moved.
     """
-    if overdue():
+    if _overdue():
         pending, raised = _signals.pending, _signals.raised
         _signals.pending, _signals.raised = [], []
         for number in pending:
             stand_in = _signals.aside.get(number)
             if stand_in is not None:
-                stand_in.own(number, sys._getframe())
+                stand_in.original(number, sys._getframe())
         _deliver([], raised)
 
 
@@ -218,53 +218,53 @@ def _limit() -> float:
 class _StandIn:
     """A handler that stands in for the user's."""
 
-    def __init__(self, own: Handler) -> None:
-        self.own = own
+    def __init__(self, original: Handler) -> None:
+        self.original = original
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        holding = _signals.place is not None and (_signals.place.holder or _signals.closing)
+        holding = _signals.ledger is not None and (_signals.ledger.holder or _signals.closing)
         if not holding or os.getpid() != _signals.process:  # forked meanwhile
-            self.own(number, frame)
+            self.original(number, frame)
             return
         if not (_signals.pending or _signals.raised):
             _signals.since = time.monotonic()
-        if number not in STOPS:
+        if number not in _STOPS:
             try:
-                self.own(number, frame)
+                self.original(number, frame)
             except BaseException as error:
                 _signals.raised.append(error)
-        elif number in _signals.pending and _signals.reachable and overdue():
+        elif number in _signals.pending and _signals.reachable and _overdue():
             _signals.reachable = False  # what is raised here shall not be interrupted itself
             _signals.pending.remove(number)
-            self.own(number, frame)
+            self.original(number, frame)
         elif number not in _signals.pending:
             _signals.pending.append(number)
 
 
 def _put_aside(holder: held) -> None:
-    """Let others stand in for all of the user's handlers."""
-    _signals.place, _signals.process = holder.place, os.getpid()
+    """Replace all of the user's handlers by `_StandIn`s."""
+    _signals.ledger, _signals.process = holder.ledger, os.getpid()
     _signals.pending, _signals.raised, _signals.closing = [], [], False
     _signals.looked, _signals.longest = time.monotonic(), 0.0
     try:
         for number in signal.valid_signals():
-            own: Any = signal.getsignal(number)
-            while isinstance(own, _StandIn):  # which an earlier time could not take away
-                own = own.own
-            if callable(own):
-                _signals.aside[number] = _StandIn(own)
+            handler: Any = signal.getsignal(number)
+            while isinstance(handler, _StandIn):  # which an earlier time could not take away
+                handler = handler.original
+            if callable(handler):
+                _signals.aside[number] = _StandIn(handler)
                 signal.signal(number, _signals.aside[number])
-        holder.place.holder = holder  # until here an interrupt comes through
+        holder.ledger.holder = holder  # until here an interrupt comes through
     except BaseException:
         _restore_handlers()
         raise
 
 
-def _put_back(place: _Place) -> None:
+def _put_back(ledger: _Ledger) -> None:
     """Put the user's handlers back, and call those whose signals have come."""
     pending, raised = _signals.pending, _signals.raised
     _signals.closing = True  # which keeps noting them until the handlers are back
-    place.holder = None
+    ledger.holder = None
     if threading.current_thread() is not threading.main_thread():
         _signals.closing = False  # a generator that another thread threw away
         return
@@ -281,9 +281,9 @@ def _restore_handlers() -> None:
     while _signals.aside:
         try:
             for number in list(_signals.aside):
-                found: Any = signal.getsignal(number)
-                if found is _signals.aside[number]:  # else the user's code has set another
-                    signal.signal(number, found.own)
+                current: Any = signal.getsignal(number)
+                if current is _signals.aside[number]:  # else the user's code has set another
+                    signal.signal(number, current.original)
                 del _signals.aside[number]
         except BaseException as error:
             late = error
@@ -310,7 +310,7 @@ def _deliver(pending: list[int], raised: list[BaseException]) -> None:
 def _pay(owed: list[Callable[[], None]], give_back: Callable[[], None]) -> None:
     """Give back, whatever is raised from outside meanwhile; then it is owed no longer."""
     late: BaseException | None = None
-    _signals.reachable = _signals.reachable and _local.place is not _signals.place
+    _signals.reachable = _signals.reachable and _local.ledger is not _signals.ledger
     for _ in range(_TRIES):
         try:
             give_back()

@@ -12,18 +12,18 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 
-def counted(count: int, what: str, plural: str = "") -> str:
+def counted(count: int, singular: str, plural: str = "") -> str:
     """A number of things, such as "1 probe" or "1,200 steps".
 
     Args:
         count: How many.
-        what: One of them, such as "training step".
+        singular: One of them, such as "training step".
         plural: Several of them, where they do not just end in s.
 
     Returns:
         Plain text.
     """
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -39,11 +39,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it
-MOST_DIGITS = 12  # of a value, beyond which float64's own rounding begins to show
-LEAST_POWER, MOST_POWER = -4, 6  # numbers of these powers of ten and between are written out
-MOST_DECIMALS = 6  # of a per cent
-EVEN = 12  # digits after which what is left is float64's rounding, not to be rounded up for
+_DIGITS = 2  # of an uncertainty; more says nothing when a few probes give it
+_MOST_DIGITS = 12  # of a value, beyond which float64's own rounding begins to show
+_LEAST_POWER, _MOST_POWER = -4, 6  # numbers of these powers of ten and between are written out
+_MOST_DECIMALS = 6  # of a per cent
+_EVEN = 12  # digits after which what is left is float64's rounding, not to be rounded up for
 
 
 Ends = tuple[float, float]
@@ -91,7 +91,7 @@ def rounded(
     *,
     limits: Ends = ANYTHING,
     ends: Ends | None = None,
-    most: int = MOST_DIGITS,
+    most: int = _MOST_DIGITS,
 ) -> Rounded:
     """A value rounded to its uncertainty, and this rounded up to two digits.
 
@@ -106,40 +106,40 @@ def rounded(
     Returns:
         Their texts: value ± uncertainty holds what they said before, as does low to high.
     """
-    number, doubt = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{EVEN}g}")
-    lead = number.adjusted() if number else (doubt.adjusted() if doubt else 0)
+    number, error = Decimal(repr(float(value))).normalize(), Decimal(f"{uncertainty:.{_EVEN}g}")
+    lead = number.adjusted() if number else (error.adjusted() if error else 0)
     places = int(number.as_tuple().exponent)
-    if not doubt and lead - places < most:  # so few digits say all there is
-        return _scaled(number, doubt, lead, min(places, 0) if lead < MOST_POWER else places)
-    last = doubt.adjusted() - (DIGITS - 1) if doubt else lead - most + 1
+    if not error and lead - places < most:  # so few digits say all there is
+        return _scaled(number, error, lead, min(places, 0) if lead < _MOST_POWER else places)
+    last = error.adjusted() - (_DIGITS - 1) if error else lead - most + 1
     if number:
         last = max(last, lead - most + 1)
     unit = Decimal(1).scaleb(last)
     shown = number.quantize(unit, ROUND_HALF_EVEN)
-    doubt = (doubt + abs(number - shown)).quantize(unit, ROUND_CEILING)
-    lead = max(lead, doubt.adjusted()) if doubt else lead
-    found = _scaled(shown, doubt, lead, last)
+    error = (error + abs(number - shown)).quantize(unit, ROUND_CEILING)
+    lead = max(lead, error.adjusted()) if error else lead
+    texts_of_value = _scaled(shown, error, lead, last)
     least, greatest = map(Decimal, limits)
-    if not least <= number <= greatest or (shown - doubt >= least and shown + doubt <= greatest):
-        return found
+    if not least <= number <= greatest or (shown - error >= least and shown + error <= greatest):
+        return texts_of_value
     low, high = ends or (value - uncertainty, value + uncertainty)
     outward = (
-        Decimal(f"{max(low, limits[0]):.{EVEN}g}").quantize(unit, ROUND_FLOOR),
-        Decimal(f"{min(high, limits[1]):.{EVEN}g}").quantize(unit, ROUND_CEILING),
+        Decimal(f"{max(low, limits[0]):.{_EVEN}g}").quantize(unit, ROUND_FLOOR),
+        Decimal(f"{min(high, limits[1]):.{_EVEN}g}").quantize(unit, ROUND_CEILING),
     )
     texts = [_scaled(end, Decimal(0), lead, last).value if end else "0" for end in outward]
-    return found._replace(low=texts[0], high=texts[1])
+    return texts_of_value._replace(low=texts[0], high=texts[1])
 
 
 def _scaled(value: Decimal, doubt: Decimal, lead: int, last: int) -> Rounded:
-    power = 0 if LEAST_POWER < lead < MOST_POWER else lead
+    power = 0 if _LEAST_POWER < lead < _MOST_POWER else lead
     decimals = max(power - last, 0)
     texts = [f"{part.scaleb(-power):.{decimals}f}" for part in (value, doubt)]
-    # What rounds to nothing has no sign; what is nothing has no decimals.
+    # What rounds to zero has no sign; what is zero has no decimals.
     return Rounded(texts[0] if value else texts[0].lstrip("-"), texts[1] if doubt else "0", power)
 
 
-def per_cent(share: float, *, up: bool | None = None) -> str:
+def _per_cent(share: float, *, up: bool | None = None) -> str:
     """A share of one in per cent, with two digits of what it, or the rest, amounts to.
 
     So 99.96 % does not read as 100 %, nor 0.017 % as 0.
@@ -151,22 +151,24 @@ def per_cent(share: float, *, up: bool | None = None) -> str:
     Returns:
         Text without a sign for per cent.
     """
-    number = 100 * Decimal(f"{share:.{EVEN}g}")
+    number = 100 * Decimal(f"{share:.{_EVEN}g}")
     less = min(number, 100 - number)
     if less <= 0:
         return f"{max(min(number, Decimal(100)), Decimal(0)):.0f}"
-    decimals = max(DIGITS - 1 - less.adjusted(), 0)
-    way = {None: ROUND_HALF_EVEN, True: ROUND_CEILING, False: ROUND_FLOOR}[up]
-    if decimals <= MOST_DECIMALS:
-        return f"{number.quantize(Decimal(1).scaleb(-decimals), way):f}"
+    decimals = max(_DIGITS - 1 - less.adjusted(), 0)
+    rounding = {None: ROUND_HALF_EVEN, True: ROUND_CEILING, False: ROUND_FLOOR}[up]
+    if decimals <= _MOST_DECIMALS:
+        return f"{number.quantize(Decimal(1).scaleb(-decimals), rounding):f}"
     if number < 1:
-        return f"{number.quantize(Decimal(1).scaleb(number.adjusted() - DIGITS + 1), way):.1e}"
+        return (
+            f"{number.quantize(Decimal(1).scaleb(number.adjusted() - _DIGITS + 1), rounding):.1e}"
+        )
     if up:  # so near to all, no less is an upper end
         return "100"
-    return f"{number.quantize(Decimal(1).scaleb(-MOST_DECIMALS), ROUND_FLOOR):f}"
+    return f"{number.quantize(Decimal(1).scaleb(-_MOST_DECIMALS), ROUND_FLOOR):f}"
 
 
-def outward(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]:
+def outward(low: float, high: float, *, digits: int = _DIGITS) -> tuple[str, str]:
     """Ends of an interval, rounded outward.
 
     Args:
@@ -178,10 +180,10 @@ def outward(low: float, high: float, *, digits: int = DIGITS) -> tuple[str, str]
         Their texts as Python writes numbers.
     """
     texts = []
-    for end, way in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
-        number = Decimal(f"{end:.{EVEN}g}")
+    for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
+        number = Decimal(f"{end:.{_EVEN}g}")
         unit = Decimal(1).scaleb(number.adjusted() - digits + 1)
-        texts.append(f"{float(number.quantize(unit, way)) if number else 0.0:.{digits}g}")
+        texts.append(f"{float(number.quantize(unit, rounding)) if number else 0.0:.{digits}g}")
     return texts[0], texts[1]
 
 
@@ -199,7 +201,7 @@ def alone(value: float, digits: int) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "–"
 
 
-DIGITS_ALONE = 4  # of a value without an uncertainty
+_DIGITS_ALONE = 4  # of a value without an uncertainty
 
 
 def written(
@@ -218,9 +220,9 @@ def written(
         the limits the ends take its place, such as "0.0030 (0 to 0.0121)".
     """
     if not math.isfinite(value) or math.isnan(uncertainty):
-        return alone(value, DIGITS_ALONE)
+        return alone(value, _DIGITS_ALONE)
     if math.isinf(uncertainty):
-        return f"{alone(value, DIGITS_ALONE)} ± inf"
+        return f"{alone(value, _DIGITS_ALONE)} ± inf"
     text, doubt, power, *outer = rounded(value, uncertainty, limits=limits, ends=ends)
     suffix = f"e{power:+03d}" if power else ""
     if outer[0]:
@@ -229,7 +231,7 @@ def written(
     return f"({text} ± {doubt}){suffix}" if power else f"{text} ± {doubt}"
 
 
-READ_DIGITS = 6  # more cannot be compared at a glance
+_READ_DIGITS = 6  # more cannot be compared at a glance
 MINUS = "\N{MINUS SIGN}"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -274,7 +276,7 @@ def measured(
     if math.isinf(uncertainty):
         return number(value), "± ∞"
     text, doubt, power, *outer = rounded(
-        value, uncertainty, limits=limits, ends=ends, most=READ_DIGITS
+        value, uncertainty, limits=limits, ends=ends, most=_READ_DIGITS
     )
     suffix = _power(power) if power else ""
     texts = [_signed(_thousands(part)) for part in (text, doubt, *filter(None, outer))]
@@ -288,14 +290,14 @@ def share(value: float) -> str:
         return "–"
     if 0 < value < 1e-6 or value > 1:  # noise may lie beyond the range
         return number(100 * value, 2) + " %"
-    return f"{per_cent(value)} %"
+    return f"{_per_cent(value)} %"
 
 
 def between(low: float, high: float) -> str:
     """An interval of shares as per cent, rounded outward, such as "0.017 – 93 %"."""
     if high > 1:
         return f"{number(100 * low, 2)} – {number(100 * high, 2)} %"
-    ends = [per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
+    ends = [_per_cent(max(end, 0.0), up=up) for end, up in ((low, False), (high, True))]
     return f"{ends[0]} %" if ends[0] == ends[1] else f"{ends[0]} – {ends[1]} %"
 
 
@@ -319,14 +321,14 @@ def duration(seconds: float) -> str:
 
     Seconds are rounded up; from an hour on minutes, and from two days on hours, are cut off.
     """
-    whole = math.ceil(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} days {whole % 86400 // 3600} h"
+    rounded_up = math.ceil(seconds)
+    if rounded_up < 60:
+        return f"{rounded_up} s"
+    if rounded_up < 3600:
+        return f"{rounded_up // 60} min {rounded_up % 60:02d} s"
+    if rounded_up < 48 * 3600:
+        return f"{rounded_up // 3600} h {rounded_up % 3600 // 60:02d} min"
+    return f"{rounded_up // 86400} days {rounded_up % 86400 // 3600} h"
 
 
 def now() -> str:
@@ -343,8 +345,8 @@ def count(value: float) -> str:
 
 
 def _thousands(text: str) -> str:
-    whole, dot, rest = text.partition(".")
-    return f"{int(whole):,}{dot}{rest}" if int(whole) else text
+    digits, dot, decimals = text.partition(".")
+    return f"{int(digits):,}{dot}{decimals}" if int(digits) else text
 
 
 def _over_power(value: float, power: int) -> float:

@@ -22,7 +22,7 @@ _IGNORED = -100  # the label that transformers' losses leave out
 
 
 class TrainerCallback(transformers.TrainerCallback):  # type: ignore[misc]
-    """Serves the model that a transformers.Trainer trains, from its first step to its last.
+    """Serves the model that a transformers.Trainer trains, as long as it trains.
 
     It answers notebooks at the start and after each optimizer step, in evaluation mode. Training
     goes on to the last bit as if nobody had asked. Works on one device, with
@@ -74,7 +74,7 @@ class TrainerCallback(transformers.TrainerCallback):  # type: ignore[misc]
         self._schedule: list[tuple[int, dict[str, Command | Mapping[str, Any]]]] = []
 
     def record(self, *, every: int, **commands: Command | Mapping[str, Any]) -> None:
-        """Measure by itself at every so many training steps, from step 0 on.
+        """Measure by itself at every so many training steps, from training step 0 on.
 
         Args:
             every: Optimizer steps from one measurement to the next.
@@ -114,7 +114,7 @@ class TrainerCallback(transformers.TrainerCallback):  # type: ignore[misc]
         job.poll(training_step=state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Run what notebooks asked for, at the weights after the step."""
+        """Run what notebooks asked for, at the weights after the training step."""
         if self.job is not None:
             self.job.poll(training_step=state.global_step)
 

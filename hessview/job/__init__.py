@@ -4,5 +4,5 @@ It may import `operators`, `spectral`, `record` and `transport`, and nothing of 
 It offers `objective.Objective` (what is differentiated), `serve.serve` and `job.Job` (what answers
 notebooks), and `linear_operator.operator` (curvature for one's own code). `worker` carries commands
 out by the `estimators`, on the loss that `loss` computes over the shards of `sharding`, with a
-module that `fsdp` borrows and `checks` has judged; `control` keeps the ranks in step.
+module that `fsdp` borrows and `checks` has judged; `control` keeps the ranks together.
 """

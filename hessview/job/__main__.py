@@ -11,7 +11,7 @@ def main() -> int:
     """Say at once what takes its time, load torch, and be a rank of a job."""
     printed = Printed()
     if "RANK" in os.environ:
-        # A rank that still loads has nothing to bring to an end, and no need of a traceback.
+        # A rank that still loads has nothing to finish, and needs no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         printed("loading torch")
     from hessview.job.alone import serve_alone

@@ -23,7 +23,7 @@ from hessview.record.job_options import DTYPES, JobOptions, add_options, add_pla
 from hessview.transport.liveness import Process
 from hessview.transport.run_directory import RunDirectory
 
-OWNER = "HESSVIEW_OWNER"
+_OWNER = "HESSVIEW_OWNER"
 """Environment variable that names the process with which the job ends: `Process`, as JSON."""
 
 _GRACE = 1.0  # seconds for rank 0 to say why the job ends
@@ -74,7 +74,7 @@ def serve_alone(argv: Sequence[str] | None = None, *, printed: Printed | None = 
                     sys.stdout.flush()
                 job.run(until=_why_to_end())
     except HessviewError as error:
-        # The same on all ranks. torchrun ends the others once one has: rank 0 speaks first.
+        # The same on all ranks. torchrun ends the others once one has ended: rank 0 reports first.
         status = 2  # `hessview launch` takes it for a refusal, and adds nothing
         if rank == 0:
             print(f"hessview: {error}", file=sys.stderr, flush=True)
@@ -110,13 +110,13 @@ class _process_group:
     def __enter__(self) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda":
-            count, place = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
-            if place >= count:
+            count, local_rank = torch.cuda.device_count(), int(os.environ["LOCAL_RANK"])
+            if local_rank >= count:
                 raise JobError(
-                    f"rank {place} of this host has no GPU of its own, there are {count}; use "
+                    f"rank {local_rank} of this host has no GPU of its own, there are {count}; use "
                     f"--nproc-per-node {count}."
                 )
-            torch.cuda.set_device(place)
+            torch.cuda.set_device(local_rank)
             _check_precision(self._dtype)
         dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
         return device
@@ -126,7 +126,7 @@ class _process_group:
 
 
 def _check_precision(dtype: str) -> None:
-    # Emulation multiplies no matrices in it.
+    # A GPU that only emulates bfloat16 multiplies no matrices in it.
     if dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise JobError(
             f"dtype 'bfloat16' is not known to this host's {torch.cuda.get_device_name()}, which "
@@ -139,18 +139,18 @@ def _why_to_end() -> Callable[[], str]:
 
     The job ends as well once nobody is left who would end it.
     """
-    asked: list[int] = []
+    signals: list[int] = []
     torchrun = os.getppid()
 
     def note(number: int, _: object) -> None:
-        asked.append(number)
+        signals.append(number)
 
     signal.signal(signal.SIGINT, note)
     signal.signal(signal.SIGTERM, note)
-    owner = Process.from_json(json.loads(os.environ[OWNER])) if OWNER in os.environ else None
+    owner = Process.from_json(json.loads(os.environ[_OWNER])) if _OWNER in os.environ else None
 
     def why() -> str:
-        if asked:
+        if signals:
             return "it was asked to stop"
         if os.getppid() != torchrun:
             return "torchrun is gone"

@@ -45,18 +45,18 @@ def digest(items: Iterable[Any]) -> str:
     """
     state = hashlib.blake2b(digest_size=8)
     for item in items:
-        state.update(_of(item, ()))
+        state.update(_digest_of(item, ()))
     return state.hexdigest()
 
 
-def _of(value: Any, above: tuple[int, ...]) -> bytes:
+def _digest_of(value: Any, above: tuple[int, ...]) -> bytes:
     """Digest of one value; `above` are the ids of what it lies in, which may hold itself."""
     if id(value) in above:
         return _hash("itself", [str(len(above) - above.index(id(value))).encode()])
     inside = (*above, id(value))
     kind, parts = _parts(value)
-    found = [part if isinstance(part, bytes) else _of(part[0], inside) for part in parts]
-    return _hash(kind, sorted(found) if kind == _UNORDERED else found)
+    digests = [part if isinstance(part, bytes) else _digest_of(part[0], inside) for part in parts]
+    return _hash(kind, sorted(digests) if kind == _UNORDERED else digests)
 
 
 def _hash(kind: str, parts: Sequence[bytes]) -> bytes:
@@ -101,7 +101,7 @@ def _parts(value: Any) -> tuple[str, list[Part]]:
 def _tensor(value: Tensor) -> tuple[str, list[Part]]:
     value = value.detach()
     if isinstance(value, DTensor):
-        # Whole: its parts differ between ranks, which the contents do not.
+        # Gathered: its local parts differ between ranks, its contents do not.
         value = value.full_tensor()
     if value.device.type == "meta":
         raise InputError(
@@ -118,11 +118,11 @@ def _tensor(value: Tensor) -> tuple[str, list[Part]]:
         value = value.coalesce()
         return kind, [*shape, (value.indices(),), (value.values(),)]
     if value.layout in (torch.sparse_csr, torch.sparse_bsr):
-        own = (value.crow_indices(), value.col_indices(), value.values())
-        return kind, [*shape, *((part,) for part in own)]
+        tensors = (value.crow_indices(), value.col_indices(), value.values())
+        return kind, [*shape, *((part,) for part in tensors)]
     if value.layout in (torch.sparse_csc, torch.sparse_bsc):
-        own = (value.ccol_indices(), value.row_indices(), value.values())
-        return kind, [*shape, *((part,) for part in own)]
+        tensors = (value.ccol_indices(), value.row_indices(), value.values())
+        return kind, [*shape, *((part,) for part in tensors)]
     if value.layout != torch.strided:
         value = value.to_dense()
     plain = value.cpu().resolve_conj().resolve_neg().contiguous().flatten()
@@ -155,12 +155,12 @@ def _state(value: Any) -> list[Part]:
     try:
         reduced = registered(value) if registered else value.__reduce_ex__(4)
     except Exception:
-        # Locks, files, generators: no copy can be made, and what they hold cannot be told.
+        # Locks, files, generators: no copy can be made, and what they hold cannot be read.
         return [(_fields(value),)]
     if isinstance(reduced, str):
         return [reduced.encode()]
-    made, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-    return [(made,), (arguments,), (state,), (list(entries or ()),), (list(items or ()),)]
+    constructor, arguments, state, entries, items = (*reduced, None, None, None)[:5]
+    return [(constructor,), (arguments,), (state,), (list(entries or ()),), (list(items or ()),)]
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _fields(value: Any) -> dict[str, Any]:
     for base in type(value).__mro__:
         names = base.__dict__.get("__slots__", ())
         slots += [names] if isinstance(names, str) else names
-    own = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return {**own, **getattr(value, "__dict__", {})}
+    slot_values = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**slot_values, **getattr(value, "__dict__", {})}
 
 
 def _name(value: Any) -> str:

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from hessview.errors import ObjectiveError
 from hessview.job import sharding
 from hessview.job.loss import ShardedLoss
-from hessview.job.slopes import check_gradient, off
+from hessview.job.slopes import check_gradient, small_displacement
 from hessview.operators.finite_difference import displaced
 
 
@@ -49,7 +49,7 @@ def untied(surface: ShardedLoss) -> dict[str, str]:
                 "parameters now, as happens when each is passed to fully_shard alone; shard "
                 "both in one group: fully_shard([embedding, head]), or leave them to the root."
             )
-    pairs = _equal(surface)
+    pairs = _equal_parameters(surface)
     if not pairs:
         return {}
     return {
@@ -58,12 +58,12 @@ def untied(surface: ShardedLoss) -> dict[str, str]:
     }
 
 
-def _equal(surface: ShardedLoss) -> list[tuple[str, str]]:
+def _equal_parameters(surface: ShardedLoss) -> list[tuple[str, str]]:
     """Pairs of parameters that hold the same numbers, not all equal, on all ranks."""
     pieces, shards, reduce = surface.space.pieces, surface.shards(), surface.space.reduce
     # Sums first, so that few are compared number by number.
-    own = [s.sum(dtype=torch.float64) * p.owned for s, p in zip(shards, pieces, strict=True)]
-    sums = reduce(torch.stack(own)).tolist()
+    own_sums = [s.sum(dtype=torch.float64) * p.owned for s, p in zip(shards, pieces, strict=True)]
+    sums = reduce(torch.stack(own_sums)).tolist()
     candidates = [
         (i, j)
         for i, j in itertools.combinations(range(len(pieces)), 2)
@@ -76,9 +76,11 @@ def _equal(surface: ShardedLoss) -> list[tuple[str, str]]:
     varies = [float(_varies(shards[i])) for i, _ in candidates]
     numbers = torch.tensor([*differs, *varies], dtype=torch.float64, device=surface.space.device)
     total = reduce(numbers).tolist()
-    both = zip(candidates, total[: len(candidates)], total[len(candidates) :], strict=True)
+    verdicts = zip(candidates, total[: len(candidates)], total[len(candidates) :], strict=True)
     return [
-        (pieces[i].name, pieces[j].name) for (i, j), unequal, vary in both if not unequal and vary
+        (pieces[i].name, pieces[j].name)
+        for (i, j), unequal, vary in verdicts
+        if not unequal and vary
     ]
 
 
@@ -105,11 +107,11 @@ def check_values(surface: ShardedLoss) -> None:
     """
     if not _copied(surface):
         return
-    unlike = _unlike(surface, surface.shards(), _VALUES)
+    unlike = _unlike_copies(surface, surface.shards(), _VALUES)
     if unlike is not None:
-        name, first, other = unlike
+        name, first, second = unlike
         raise ObjectiveError(
-            f"ranks {first} and {other} hold copies of parameter {name!r} that differ; give all "
+            f"ranks {first} and {second} hold copies of parameter {name!r} that differ; give all "
             "replicas the same numbers, from one checkpoint or one seed, before it is measured. "
             "Parts of one parameter have to be DTensors (distribute_tensor); pipeline stages, "
             "whose parameters may bear the same names, cannot be measured."
@@ -135,11 +137,11 @@ def check_gradients(surface: ShardedLoss) -> None:
     gradient = surface.space.zeros()
     surface.gradient(gradient)
     noise = 1e3 * surface.machine_epsilon * surface.gradient_norm
-    unlike = _unlike(surface, surface.space.split(gradient), _GRADIENTS, noise)
+    unlike = _unlike_copies(surface, surface.space.split(gradient), _GRADIENTS, noise)
     if unlike is not None:
-        name, first, other = unlike
+        name, first, second = unlike
         raise ObjectiveError(
-            f"ranks {first} and {other} hold copies of parameter {name!r}, but find different "
+            f"ranks {first} and {second} hold copies of parameter {name!r}, but find different "
             "gradients for it, which nobody sums. Distribute it over the mesh of tensor "
             'parallelism, distribute_tensor(parameter, mesh["tp"], [Replicate()]), and keep '
             "DTensors in between (with SequenceParallel, say), so that torch knows of the sum."
@@ -147,7 +149,7 @@ def check_gradients(surface: ShardedLoss) -> None:
 
 
 def _copied(surface: ShardedLoss) -> bool:
-    """Whether any rank holds what another one owns."""
+    """Whether any rank holds a copy of a parameter that another one owns."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return False
     copies = float(sum(not piece.owned and piece.numel > 0 for piece in surface.space.pieces))
@@ -157,7 +159,7 @@ def _copied(surface: ShardedLoss) -> bool:
     return bool(total > 0)
 
 
-def _unlike(
+def _unlike_copies(
     surface: ShardedLoss, parts: Sequence[Tensor], tolerance: float, noise: float = 0.0
 ) -> tuple[str, int, int] | None:
     """A parameter whose copies differ, and two ranks that hold such; the same on all ranks.
@@ -166,18 +168,18 @@ def _unlike(
     """
     pieces = surface.space.pieces
     signs = surface.space.split(surface.space.probe(0, 0))
-    own = []
+    own_marks = []
     for piece, part, sign in zip(pieces, parts, signs, strict=True):
         wide = part.to(torch.float64)
         norm = float(wide.norm())
-        own.append((*piece.offset, *piece.shape, float((wide * sign).sum()), norm))
+        own_marks.append((*piece.offset, *piece.shape, float((wide * sign).sum()), norm))
     every: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(every, own)
+    dist.all_gather_object(every, own_marks)
     for number, piece in enumerate(pieces):
-        seen: dict[tuple[float, ...], tuple[int, float, float]] = {}
-        for rank, told in enumerate(every):
-            *box, product, norm = told[number]
-            first, expected, size = seen.setdefault(tuple(box), (rank, product, norm))
+        first_of_box: dict[tuple[float, ...], tuple[int, float, float]] = {}
+        for rank, marks in enumerate(every):
+            *box, product, norm = marks[number]
+            first, expected, size = first_of_box.setdefault(tuple(box), (rank, product, norm))
             if abs(product - expected) > tolerance * max(norm, size) + noise:
                 return piece.name, first, rank
     return None
@@ -258,19 +260,20 @@ def _check_made(module: nn.Module) -> None:
 
 
 def _check_at_rest(name: str, module: nn.Module) -> None:
-    """Refuse FSDP between micro-batches, when it keeps what the next pass of ours would take."""
+    """Refuse FSDP between micro-batches, when it holds gradients that our passes would use up."""
     if not isinstance(module, FSDPModule):
         return
-    where = name or "the module"
+    module_name = name or "the module"
     if not module._get_fsdp_state()._state_ctx.is_last_backward:
         raise ObjectiveError(
-            f"{where!r} waits for another backward pass, so that stale copies of parameters "
+            f"{module_name!r} waits for another backward pass, so that stale copies of parameters "
             "would be used; call set_is_last_backward(True) first."
         )
     if sharding.unreduced(module):
         raise ObjectiveError(
-            f"{where!r} holds gradients of micro-batches that are not summed over the ranks yet, "
-            "which a measurement would use up; poll after the last micro-batch's backward pass."
+            f"{module_name!r} holds gradients of micro-batches that are not summed over the ranks "
+            "yet, which a measurement would use up; poll after the last micro-batch's backward "
+            "pass."
         )
 
 
@@ -288,11 +291,11 @@ def check_numbers(surface: ShardedLoss) -> dict[str, str]:
         ObjectiveError: Two passes differ by more than rounding, the gradient is not the
             loss's, or one of them is not finite; on all ranks alike.
     """
-    gradient, notes = check_determinism(surface)
+    gradient, notes = _check_determinism(surface)
     return notes | check_gradient(surface, gradient) | _unequal_means(surface)
 
 
-def check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
+def _check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
     """Measure several times; passes may differ by what does not spoil products.
 
     Kernels that add in no fixed order, as on GPUs, differ in the last bits. A difference nu of
@@ -317,15 +320,15 @@ def check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
     earlier = abs(first_norm - surface.gradient_norm)
     (noise,) = _norms(surface, second.sub_(first))
     noise = max(noise, earlier if earlier > 1e-6 * first_norm else 0.0)
-    apart = max(losses) - min(losses)
-    if apart <= 1e-12 * abs(surface.loss) and noise == 0:
+    loss_spread = max(losses) - min(losses)
+    if loss_spread <= 1e-12 * abs(surface.loss) and noise == 0:
         return first, {}
     limit = 2 * _SPOILT * math.cbrt(surface.machine_epsilon)
     size, height = surface.gradient_norm, abs(surface.loss)
-    if noise > limit * size or apart > limit * height:
+    if noise > limit * size or loss_spread > limit * height:
         near, near_loss = _nearby(surface, second.zero_())
         size, height = max(size, near), max(height, abs(near_loss))
-    if noise > limit * size or apart > limit * height:
+    if noise > limit * size or loss_spread > limit * height:
         raise ObjectiveError(
             f"two passes over the same batches gave loss {losses[0]:.9g} and {losses[-1]:.9g}, "
             f"gradient norm {first_norm:.9g} and {second_norm:.9g}, and gradients that differ "
@@ -334,20 +337,20 @@ def check_determinism(surface: ShardedLoss) -> tuple[Tensor, dict[str, str]]:
         )
     return first, {
         "noise": f"two passes over the same batches differ by {noise / size:.1e} of the "
-        f"gradient and by {apart / height:.1e} of the loss, as where kernels add in no fixed "
+        f"gradient and by {loss_spread / height:.1e} of the loss, as where kernels add in no fixed "
         f"order; of a product that is about {noise / size / limit * _SPOILT:.1e}"
     }
 
 
 def _norms(surface: ShardedLoss, *vectors: Tensor) -> list[float]:
-    found: list[float] = surface.space.reduce(surface.space.squares(*vectors)).sqrt().tolist()
-    return found
+    norms: list[float] = surface.space.reduce(surface.space.squares(*vectors)).sqrt().tolist()
+    return norms
 
 
 def _nearby(surface: ShardedLoss, gradient: Tensor) -> tuple[float, float]:
     """Norm of the gradient and loss at parameters that each differ a little from the present."""
     with displaced(surface) as move:
-        move(off(surface), 1.0)
+        move(small_displacement(surface), 1.0)
         share = surface.gradient(gradient)
     device = surface.space.device
     loss = surface.space.reduce(torch.tensor([share], dtype=torch.float64, device=device))

@@ -1,8 +1,8 @@
-"""Ranks in step: sums that carry the wish to stop, agreement on errors, and ticks between runs.
+"""Keeping ranks together: sums that carry the wish to stop, shared errors, and polls.
 
 `Reduction` sums a few numbers and stops all ranks at one place; `agree` raises on all what one met;
 `standing` tells whether all have called the same collectives; `Control` brings rank 0's messages to
-the others between the steps of a training loop.
+the others between the training steps.
 """
 
 import contextlib
@@ -82,22 +82,27 @@ def agree(*, on_all: bool = False) -> Iterator[None]:
     error: Exception | None = None
     try:
         yield
-    except Exception as own:
-        if not on_all and not isinstance(own, HessviewError):
+    except Exception as raised:
+        if not on_all and not isinstance(raised, HessviewError):
             raise
-        error = own
+        error = raised
     if dist.is_initialized() and dist.get_world_size() > 1:
-        told = error
+        shared_error = error
         if error is not None and not isinstance(error, HessviewError):  # which others may not know
-            told = JobError(f"rank {dist.get_rank()} failed: {type(error).__name__}: {error}")
+            shared_error = JobError(
+                f"rank {dist.get_rank()} failed: {type(error).__name__}: {error}"
+            )
         errors: list[Exception | None] = [None] * dist.get_world_size()
-        dist.all_gather_object(errors, told)
-        if any(other is not None and not isinstance(other, Exception) for other in errors):
+        dist.all_gather_object(errors, shared_error)
+        if any(
+            rank_error is not None and not isinstance(rank_error, Exception)
+            for rank_error in errors
+        ):
             raise JobError(
                 "ranks are at different calls: one gathers errors of hessview, another something "
                 "else; have all ranks of torchrun make, serve and poll a job at the same places."
             )
-        error = error or next((other for other in errors if other is not None), None)
+        error = error or next((rank_error for rank_error in errors if rank_error is not None), None)
     if error is not None:
         raise error
 
@@ -120,16 +125,16 @@ def standing(*, apart_from: dist.ProcessGroup) -> Standing:
     return result
 
 
-def in_same_step(standings: list[Standing]) -> bool:
+def _called_alike(standings: list[Standing]) -> bool:
     """Whether ranks have called the same number of collectives in each group that they share.
 
     None waits for another one, then, and the next collectives of all will meet.
     """
-    seen: Standing = {}
+    expected: Standing = {}
     return all(
-        seen.setdefault(key, numbers) == numbers
-        for one in standings
-        for key, numbers in one.items()
+        expected.setdefault(key, numbers) == numbers
+        for of_rank in standings
+        for key, numbers in of_rank.items()
     )
 
 
@@ -141,14 +146,16 @@ def wait_for_collectives(module: nn.Module) -> None:
     """
     if not dist.is_initialized():
         return
-    found: list[dist.ProcessGroup] = [dist.group.WORLD] if dist.group.WORLD is not None else []
+    process_groups: list[dist.ProcessGroup] = (
+        [dist.group.WORLD] if dist.group.WORLD is not None else []
+    )
     for sharded in groups(module):
         mesh = sharded.mesh_info.mesh
-        found += [mesh.get_group(axis) for axis in range(mesh.ndim)]
+        process_groups += [mesh.get_group(axis) for axis in range(mesh.ndim)]
     for child in module.modules():
         if isinstance(child, DistributedDataParallel):
-            found.append(child.process_group)
-    for group in dict.fromkeys(found):
+            process_groups.append(child.process_group)
+    for group in dict.fromkeys(process_groups):
         dist.barrier(group=group)  # which waits for what was called before it
     if any(parameter.is_cuda for parameter in module.parameters()):
         torch.cuda.synchronize()
@@ -178,10 +185,10 @@ _log = logging.getLogger(__name__)
 
 
 class Control:
-    """Rank 0's word to all ranks; each of them makes one and calls the same methods in step.
+    """Passes messages of rank 0 to all ranks; each rank makes one, and calls the same methods.
 
     A rank that leaves a poll out would take part in the sums of another one. So no rank goes on
-    before all have come, and have come to the same step.
+    before all have come, and have come to the same training step.
     """
 
     def __init__(self) -> None:
@@ -192,25 +199,32 @@ class Control:
         )
         self._meeting = Meeting(f"hessview/{self._group.group_name}") if self._group else None
         self._polls = self._runs = 0
-        self._left = ""
+        self._broken_off = ""
 
     def hear(
-        self, message: dict[str, Any], step: int | None, *, patient: bool = False, wish: str = ""
+        self,
+        message: dict[str, Any],
+        training_step: int | None,
+        *,
+        patient: bool = False,
+        wish: str = "",
     ) -> dict[str, Any]:
         """Rank 0's message in a poll; an empty one costs a few bytes.
 
         Args:
             message: What rank 0 has to say; not looked at on other ranks.
-            step: Training step of this rank's poll.
+            training_step: Training step of this rank's poll.
             patient: Whether to wait without limit.
             wish: Why this rank wants the job to close, "" if it does not. Where rank 0 has
                 nothing to say, the message is to close, then, and names the rank.
 
         Raises:
-            JobError: Ranks poll at different steps (on all ranks alike), or some have not come
-                for half an hour.
+            JobError: Ranks poll at different training steps (on all ranks alike), or some have not
+                come for half an hour.
         """
-        return self._hear(message, _NO_STEP if step is None else int(step), patient, wish)
+        return self._hear(
+            message, _NO_STEP if training_step is None else int(training_step), patient, wish
+        )
 
     def hear_end(self, reason: str) -> None:
         """Tell ranks that still poll that the job closes.
@@ -220,7 +234,7 @@ class Control:
         """
         self._hear({"close": reason}, _CLOSING, False)
 
-    def check_moment(self, step: int | None, caller: str, *, patient: bool) -> None:
+    def check_moment(self, training_step: int | None, caller: str, *, patient: bool) -> None:
         """Refuse a measurement for which ranks may have come from different moments.
 
         Polls meet in the order in which each rank makes them. Where a rank left one out, its next
@@ -228,16 +242,16 @@ class Control:
         make, shards of two models would be measured as one.
 
         Args:
-            step: Training step of this poll, the same on all ranks.
+            training_step: Training step of this poll, the same on all ranks.
             caller: Place of the script that polls.
             patient: Whether the poll waits for commands, as where nothing trains.
 
         Raises:
-            JobError: The step was not told, or the places differ; on all ranks alike.
+            JobError: The training step was not told, or the places differ; on all ranks alike.
         """
         if self._group is None:
             return
-        if step is None and not patient:
+        if training_step is None and not patient:
             raise JobError(
                 "nothing is measured, since poll() was not told the training step: a rank that "
                 "left a poll out would be measured at other weights than the rest, and nobody "
@@ -246,10 +260,13 @@ class Control:
         callers = [""] * self._ranks
         dist.all_gather_object(callers, caller, group=self._group)
         if len(set(callers)) > 1:
-            told = "; ".join(f"rank {rank} in {place}" for rank, place in enumerate(callers))
+            where_each_polls = "; ".join(
+                f"rank {rank} in {caller_of_rank}" for rank, caller_of_rank in enumerate(callers)
+            )
             raise JobError(
-                f"nothing is measured, since ranks poll in different places: {told}. One may have "
-                "changed the weights already and the other not; call job.poll in one place."
+                f"nothing is measured, since ranks poll in different places: {where_each_polls}. "
+                "One may have changed the weights already and the other not; call job.poll in one "
+                "place."
             )
 
     def conclude(self, end: RunEnded, *, limit: float) -> tuple[list[RunEnded], bool]:
@@ -275,7 +292,7 @@ class Control:
         # By the store, not by a collective: one that is never joined would keep this process from
         # ending.
         try:
-            self._come(_LIMIT if not bad else limit)
+            self._arrive(_LIMIT if not bad else limit)
         except JobError:
             # Without the store nobody knows who comes. Where this rank did not fail, the others do
             # too, or end.
@@ -285,40 +302,42 @@ class Control:
         dist.all_reduce(flag, dist.ReduceOp.MAX, group=self._group)
         if not flag.item():
             return [end] * self._ranks, False
-        own = (_named_end(end, interrupted), interrupted, standing(apart_from=self._group))
-        found: list[tuple[RunEnded, str, Standing]] = [own] * self._ranks
-        dist.all_gather_object(found, own, group=self._group)
-        ends, names, standings = (list(column) for column in zip(*found, strict=True))
-        if not in_same_step(standings):
-            told = "; ".join(f"rank {r}: {one.error or one.state}" for r, one in enumerate(ends))
+        own_end = (_named_end(end, interrupted), interrupted, standing(apart_from=self._group))
+        all_ends: list[tuple[RunEnded, str, Standing]] = [own_end] * self._ranks
+        dist.all_gather_object(all_ends, own_end, group=self._group)
+        ends, names, standings = (list(column) for column in zip(*all_ends, strict=True))
+        if not _called_alike(standings):
+            ends_in_words = "; ".join(
+                f"rank {r}: {rank_end.error or rank_end.state}" for r, rank_end in enumerate(ends)
+            )
             raise JobError(
                 "ranks ended a run in the middle of different passes, so that their collectives "
-                f"would no longer meet ({told}); start the job again."
+                f"would no longer meet ({ends_in_words}); start the job again."
             )
         return ends, any(names)
 
     def part(self) -> None:
-        """Leave together: a rank that went first would look like one that was killed."""
+        """Wait for all ranks before leaving: one that went first would look like a killed one."""
         if self._group is not None:
             dist.barrier(group=self._group)
 
     def _hear(
-        self, message: dict[str, Any], place: int, patient: bool, wish: str = ""
+        self, message: dict[str, Any], moment: int, patient: bool, wish: str = ""
     ) -> dict[str, Any]:
         if self._group is None:
             return message
-        if self._left:
-            raise JobError(self._left)
+        if self._broken_off:
+            raise JobError(self._broken_off)
         self._polls += 1
         speaks = self._rank == 0
         text = json.dumps(message).encode() if message and speaks else b""
         wishing = self._rank if wish else -1
-        head = torch.tensor([len(text), place if speaks else _NOBODY, place, -place, wishing])
+        head = torch.tensor([len(text), moment if speaks else _NOBODY, moment, -moment, wishing])
         work = dist.all_reduce(head, dist.ReduceOp.MAX, group=self._group, async_op=True)
-        self._wait(work, place, patient)
+        self._wait(work, moment, patient)
         length, first, largest, negative, wishing = head.tolist()
         if largest != -negative and first != _CLOSING:
-            raise JobError(self._out_of_step(place))
+            raise JobError(self._out_of_step(moment))
         if not length:
             return self._wished(wishing, wish) if wishing >= 0 else {}
         content = torch.frombuffer(bytearray(text.ljust(length)), dtype=torch.uint8)
@@ -331,7 +350,7 @@ class Control:
         dist.broadcast_object_list(box, rank, group=self._group)
         return {"close": f"rank {rank}: {box[0]}"}
 
-    def _come(self, limit: float) -> None:
+    def _arrive(self, limit: float) -> None:
         """Come to a run's end, and wait until all ranks have.
 
         Raises:
@@ -356,11 +375,11 @@ class Control:
         if self._rank == 0 and self._runs > 1:  # all have read those
             meeting.remove([f"end/{self._runs - 1}", f"end/{self._runs - 1}/all"])
 
-    def _wait(self, work: Any, place: int, patient: bool) -> None:
+    def _wait(self, work: Any, moment: int, patient: bool) -> None:
         """Wait for all ranks, and say for which, as far as the store tells."""
         meeting = self._meeting
         assert meeting is not None, "one rank waits for nobody"
-        began, said, here = time.monotonic(), False, ""
+        began, warned, arrival_key = time.monotonic(), False, ""
         while True:
             try:
                 work.wait(datetime.timedelta(seconds=_TICK))
@@ -368,37 +387,37 @@ class Control:
             except RuntimeError:
                 if work.is_completed():  # it failed, rather than takes its time
                     raise
-            self._break_in(place)
+            self._break_in(moment)
             waited = time.monotonic() - began
-            # A training goes on without the store, which only tells who is late.
+            # Training goes on if the store is lost, which only tells which ranks are late.
             with contextlib.suppress(JobError):
-                if not here:
+                if not arrival_key:
                     meeting.leave(f"{self._polls}/{self._rank}")
-                    here = f"{self._polls}/{self._rank}"
+                    arrival_key = f"{self._polls}/{self._rank}"
                 elif patient:
-                    meeting.has(here)  # as long as torchrun lives, which would end this rank
+                    meeting.has(arrival_key)  # as long as torchrun lives, which would end this rank
             lost = meeting.lost
-            if waited < _WORD or (said and lost is None and (patient or waited < _LIMIT)):
+            if waited < _WORD or (warned and lost is None and (patient or waited < _LIMIT)):
                 continue
             if lost is not None and patient:  # nobody is left who would end this rank
                 raise lost
             missing = self._missing()
-            who = _named(missing) if missing else "some ranks have"
+            latecomers = _ranks_in_words(missing) if missing else "some ranks have"
             text = (
-                f"{who} not come to {_name(place)} for {waited:.0f} s, where all other "
-                "ranks wait; call job.poll on all ranks, at the same steps."
+                f"{latecomers} not come to {_moment_in_words(moment)} for {waited:.0f} s, "
+                "where all other ranks wait; call job.poll on all ranks, at the same steps."
             )
             if lost is not None:
                 text = f"{text} Which ones cannot be told: {lost}"
             if waited >= _LIMIT and not patient:
                 raise JobError(text)
             speaks = min(set(range(self._ranks)) - set(missing)) if missing else 0
-            if self._rank == speaks and not said:  # one speaks for all
+            if self._rank == speaks and not warned:  # one speaks for all
                 _log.warning("%s", text)
-            said = True
-        if here:
+            warned = True
+        if arrival_key:
             with contextlib.suppress(JobError):
-                meeting.remove([here])
+                meeting.remove([arrival_key])
 
     def _missing(self) -> list[int]:
         """Ranks that have not come to this poll; none where nobody can tell."""
@@ -411,36 +430,39 @@ class Control:
             ]
         return []
 
-    def _break_in(self, place: int) -> None:
+    def _break_in(self, moment: int) -> None:
         """Let an interrupt through that has waited for too long; others may never come."""
         try:
             interrupts.break_in()
         except BaseException:
-            self._left = (
-                f"this rank was interrupted at {_name(place)}, where it waited for others, and "
-                "is out of step with them; start the job again."
+            self._broken_off = (
+                f"this rank was interrupted at {_moment_in_words(moment)}, where it waited "
+                "for others, and is out of step with them; start the job again."
             )
             raise
 
-    def _out_of_step(self, place: int) -> str:
-        places = [torch.zeros(1, dtype=torch.int64) for _ in range(self._ranks)]
-        dist.all_gather(places, torch.tensor([place]), group=self._group)
+    def _out_of_step(self, moment: int) -> str:
+        moments = [torch.zeros(1, dtype=torch.int64) for _ in range(self._ranks)]
+        dist.all_gather(moments, torch.tensor([moment]), group=self._group)
         ranks: dict[int, list[int]] = {}
-        for rank, found in enumerate(places):
-            ranks.setdefault(int(found), []).append(rank)
-        told = "; ".join(f"{_named(some)} come to {_name(at)}" for at, some in ranks.items())
+        for rank, moment_of_rank in enumerate(moments):
+            ranks.setdefault(int(moment_of_rank), []).append(rank)
+        moments_in_words = "; ".join(
+            f"{_ranks_in_words(its_ranks)} come to {_moment_in_words(one_moment)}"
+            for one_moment, its_ranks in ranks.items()
+        )
         return (
-            f"ranks are out of step: {told}. Call job.poll on all ranks, at the same steps, and "
-            "close the job after the same one."
+            f"ranks are out of step: {moments_in_words}. Call job.poll on all ranks, at the "
+            "same steps, and close the job after the same one."
         )
 
 
-def _name(place: int) -> str:
-    if place == _CLOSING:
+def _moment_in_words(moment: int) -> str:
+    if moment == _CLOSING:
         return "the job's end"
-    if place == _RUN_END:
+    if moment == _RUN_END:
         return "a run's end"
-    return "poll()" if place == _NO_STEP else f"poll(training_step={place})"
+    return "poll()" if moment == _NO_STEP else f"poll(training_step={moment})"
 
 
 def _named_end(end: RunEnded, interrupted: str) -> RunEnded:
@@ -450,6 +472,6 @@ def _named_end(end: RunEnded, interrupted: str) -> RunEnded:
     return dataclasses.replace(end, error=f"stopped by {interrupted}; what was measured is kept.")
 
 
-def _named(ranks: list[int]) -> str:
+def _ranks_in_words(ranks: list[int]) -> str:
     names = ", ".join(str(rank) for rank in ranks)
     return f"rank {names} has" if len(ranks) == 1 else f"ranks {names} have"

@@ -41,7 +41,7 @@ _RANDOM = "two passes over one batch gave different losses"
 
 @dataclasses.dataclass(frozen=True)
 class Coupling:
-    """What was found.
+    """How ranks share activations.
 
     Attributes:
         sharing: This rank's share of the batches, by which coupled ranks see the same.
@@ -79,40 +79,46 @@ def coupling(surface: ShardedLoss) -> Coupling:
         return Coupling(sharing, {"shared_activations": f"{_UNCHECKED}: {why_not}"})
     schedule = _schedule(sharing.ranks)
     losses = [_loss(surface, pair[sharing.position in changed]) for changed in schedule]
-    every = _gathered(surface, [loss for loss, _ in losses])
+    losses_by_rank = _gathered(surface, [loss for loss, _ in losses])
     positions = [int(position) for (position,) in _gathered(surface, [sharing.position])]
-    if any(abs(own[1] - own[0]) > _NOISE * surface.machine_epsilon * abs(own[0]) for own in every):
+    if any(
+        abs(of_rank[1] - of_rank[0]) > _NOISE * surface.machine_epsilon * abs(of_rank[0])
+        for of_rank in losses_by_rank
+    ):
         return Coupling(sharing, {"shared_activations": f"{_UNCHECKED}: {_RANDOM}"})
-    limits = _limits(surface, every, losses[0][1])
-    moved = _moved(schedule, every, positions, limits)
+    limits = _limits(surface, losses_by_rank, losses[0][1])
+    moved = _moved(schedule, losses_by_rank, positions, limits)
     if not moved:
         return Coupling(sharing, {})
     groups = _groups(sharing.ranks, schedule, moved, positions)
     names = _synchronised(surface.objective.module)
     number, rank = moved[0]
-    seen = (
+    evidence = (
         f"the loss of rank {rank} moves when only the batch of "
         f"{_ranks_at(positions, schedule[number])} is changed, so that they share activations"
         f"{f' (through synchronised batch normalisation, {names})' if names else ''}"
     )
     if surface.objective.data is not None:
         raise ObjectiveError(
-            f"{seen}, but Objective(data=...) gives them different batches; {_CURE}"
+            f"{evidence}, but Objective(data=...) gives them different batches; {_CURE}"
         )
-    if not names and not _compute_parts(every, positions, groups, limits):
+    if not names and not _compute_parts(losses_by_rank, positions, groups, limits):
         raise ObjectiveError(
-            f"{seen}, and each of them computes a whole loss, so that it is not known what the "
+            f"{evidence}, and each of them computes a whole loss, so that it is not known what the "
             "loss of one batch is (tensor parallelism under another name, or batches that are "
             "coupled on purpose, as by negative samples or numbers of terms from all ranks); "
             f"{_CURE}"
         )
-    told = "; ".join(
-        _ranks_at(positions, {position for position, one in enumerate(groups) if one == group})
+    groups_in_words = "; ".join(
+        _ranks_at(
+            positions,
+            {position for position, group_of_share in enumerate(groups) if group_of_share == group},
+        )
         for group in sorted(set(groups))
     )
     return Coupling(
         grouped(groups, sharing.position),
-        {"shared_activations": f"{seen}; these see one batch together: {told}"},
+        {"shared_activations": f"{evidence}; these see one batch together: {groups_in_words}"},
     )
 
 
@@ -144,8 +150,10 @@ def _moved(
     return [
         (number, rank)
         for number, changed in enumerate(schedule)
-        for rank, own in enumerate(losses)
-        if changed and positions[rank] not in changed and abs(own[number] - own[0]) > limits[rank]
+        for rank, own_losses in enumerate(losses)
+        if changed
+        and positions[rank] not in changed
+        and abs(own_losses[number] - own_losses[0]) > limits[rank]
     ]
 
 
@@ -160,7 +168,7 @@ def _groups(
             pair = {groups[changed], groups[positions[rank]]}
             groups = [min(pair) if group in pair else group for group in groups]
     else:
-        # Shares of one group differ in digits in which somebody moved only.
+        # Shares of one group differ only in digits for which some loss moved.
         digits = {(number - 2) // 2 for number, _ in moved}
         mask = sum(1 << digit for digit in digits)
         groups = [position & ~mask for position in range(ranks)]
@@ -178,9 +186,12 @@ def _compute_parts(
     """
     first: dict[int, int] = {}
     for rank, position in enumerate(positions):
-        other = first.setdefault(groups[position], rank)
-        limit = max(limits[rank], limits[other])
-        if positions[other] != position and abs(losses[rank][0] - losses[other][0]) > limit:
+        first_rank = first.setdefault(groups[position], rank)
+        limit = max(limits[rank], limits[first_rank])
+        if (
+            positions[first_rank] != position
+            and abs(losses[rank][0] - losses[first_rank][0]) > limit
+        ):
             return True
     return False
 
@@ -192,12 +203,15 @@ def _limits(surface: ShardedLoss, losses: list[list[float]], weight: float) -> l
     (two passes over one batch tell). Experts see tokens of several ranks in one product of
     matrices, which rounds each in another way, and errors of tokens average out in their sum.
     """
-    noise = 4 * max(abs(own[1] - own[0]) for own in losses)
+    noise = 4 * max(abs(own_losses[1] - own_losses[0]) for own_losses in losses)
     share = 0.0
     if sharding.split_within(surface.objective.module):
         share = 4 * surface.machine_epsilon / math.sqrt(max(weight, 1.0))
         share += 8 * torch.finfo(torch.float32).eps if surface.machine_epsilon > 1e-10 else 1e-14
-    return [(noise if math.isfinite(noise) else 0.0) + share * abs(own[0]) for own in losses]
+    return [
+        (noise if math.isfinite(noise) else 0.0) + share * abs(own_losses[0])
+        for own_losses in losses
+    ]
 
 
 def _loss(surface: ShardedLoss, batch: Any) -> tuple[float, float]:
@@ -218,20 +232,20 @@ def _gathered(surface: ShardedLoss, numbers: list[float]) -> list[list[float]]:
     world, rank = dist.get_world_size(), dist.get_rank()
     table = torch.zeros(world, len(numbers), dtype=torch.float64, device=surface.space.device)
     table[rank] = torch.tensor(numbers, dtype=torch.float64)
-    whole: list[list[float]] = surface.space.reduce(table.flatten()).view(world, -1).tolist()
-    return whole
+    rows: list[list[float]] = surface.space.reduce(table.flatten()).view(world, -1).tolist()
+    return rows
 
 
 def _two_batches(surface: ShardedLoss) -> tuple[tuple[Any, Any] | None, str]:
     """Two batches that differ in their numbers only, or why there are none; alike on all ranks."""
     batches = surface.objective.batches
-    seen: dict[str, Any] = {}
+    first_of_form: dict[str, Any] = {}
     for index in range(min(len(batches), _LOOKED_AT)):
         batch = batches[index]
-        parts = list(_parts(batch))
+        parts = list(_parts_of_batch(batch))
         form = repr([_form(part) for part in parts])
-        first = seen.setdefault(form, batch)
-        if not all(map(_equal, parts, _parts(first))):
+        first = first_of_form.setdefault(form, batch)
+        if not all(map(_equal, parts, _parts_of_batch(first))):
             return (first, batch), ""
     with contextlib.suppress(Exception):  # what cannot be copied cannot be changed
         changed = copy.deepcopy(batches[0])
@@ -253,7 +267,7 @@ def _runs(surface: ShardedLoss, batch: Any) -> bool:
     return not any(number for (number,) in _gathered(surface, [failed]))
 
 
-def _parts(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
+def _parts_of_batch(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
     """What a batch holds, in order: tensors, arrays, and keys and other things between them.
 
     Args:
@@ -274,7 +288,7 @@ def _parts(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
         entries = list(getattr(value, "__dict__", {}).items())
     for key, entry in entries:
         yield str(key)
-        yield from _parts(entry, (*above, id(value)))
+        yield from _parts_of_batch(entry, (*above, id(value)))
 
 
 def _form(part: Any) -> Any:
@@ -287,10 +301,10 @@ def _form(part: Any) -> Any:
     return (tuple(part.shape), part.dtype) if plain else id(part)
 
 
-def _equal(part: Any, other: Any) -> bool:
-    if isinstance(part, Tensor):
-        return torch.equal(part, other)
-    return np.array_equal(part, other) if isinstance(part, np.ndarray) else bool(part == other)
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, Tensor):
+        return torch.equal(first, second)
+    return np.array_equal(first, second) if isinstance(first, np.ndarray) else bool(first == second)
 
 
 def _shuffle(batch: Any) -> bool:
@@ -301,15 +315,15 @@ def _shuffle(batch: Any) -> bool:
     """
     tensors = [
         torch.from_numpy(part) if isinstance(part, np.ndarray) else part
-        for part in _parts(batch)
+        for part in _parts_of_batch(batch)
         if isinstance(part, Tensor) or (isinstance(part, np.ndarray) and part.dtype != object)
     ]
     real = [tensor for tensor in tensors if tensor.is_floating_point()]
-    whole = [tensor for tensor in tensors if not tensor.is_floating_point() and tensor.ndim > 1]
+    integer = [tensor for tensor in tensors if not tensor.is_floating_point() and tensor.ndim > 1]
     with torch.no_grad():
-        for some, axes in ((real, lambda t: range(t.ndim)), (whole, lambda t: [-1])):
+        for candidates, axes in ((real, lambda t: range(t.ndim)), (integer, lambda t: [-1])):
             changed = False
-            for tensor in some:
+            for tensor in candidates:
                 for axis in axes(tensor):
                     rolled = tensor.roll(1, axis)
                     if not torch.equal(rolled, tensor):
@@ -330,7 +344,7 @@ def _synchronised(module: nn.Module) -> str:
     )
 
 
-def _ranks_at(positions: list[int], wanted: set[int]) -> str:
-    ranks = [rank for rank, position in enumerate(positions) if position in wanted]
+def _ranks_at(positions: list[int], chosen: set[int]) -> str:
+    ranks = [rank for rank, position in enumerate(positions) if position in chosen]
     shown = ", ".join(map(str, ranks[:8])) + (", ..." if ranks[8:] else "")
     return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"

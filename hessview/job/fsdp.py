@@ -23,7 +23,7 @@ from hessview.job.sharding import groups
 
 
 @contextmanager
-def kept_on(module: nn.Module) -> Iterator[None]:
+def _kept_on(module: nn.Module) -> Iterator[None]:
     """Let layers recompute their activations in evaluation mode too, if they would in training.
 
     transformers' layers ask their own training mode whether to. They get that alone: what runs
@@ -86,10 +86,10 @@ def _evaluated(layer: Any, checkpoint: Callable[..., Any]) -> Callable[..., Any]
     """The checkpoint, with the layer in evaluation mode while what it wraps runs."""
 
     def checkpointed(function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
-        def in_evaluation(*own: Any, **named: Any) -> Any:
+        def in_evaluation(*arguments: Any, **named: Any) -> Any:
             layer.training = False
             try:
-                return function(*own, **named)
+                return function(*arguments, **named)
             finally:
                 layer.training = True
 
@@ -117,7 +117,7 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         for name, buffer in child._buffers.items()
         if buffer is not None and buffer.device.type != "meta"
     ]
-    wanted = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    trainable_before = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     # Whether the next forward pass is to take over rank 0's buffers, which a pass of ours changes.
     synced = [
         (child, child.require_forward_param_sync)
@@ -135,16 +135,16 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
         torch.set_default_dtype(switches[1])
         for child, training in modes:
             child.training = training
-        for parameter, value in wanted:
+        for parameter, value in trainable_before:
             if parameter.requires_grad != value:
                 parameter.requires_grad_(value)
         for replica, value in synced:
             replica.require_forward_param_sync = value
         with torch.no_grad():
-            for owner, name, buffer, kept in buffers:
+            for owner, name, buffer, saved in buffers:
                 owner[name] = buffer
-                if _differ(buffer, kept):
-                    buffer.copy_(kept)
+                if _differ(buffer, saved):
+                    buffer.copy_(saved)
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
@@ -154,14 +154,14 @@ def as_found(module: nn.Module, *, evaluation: bool) -> Iterator[None]:
     with borrowed(give_back, hold=False):
         if evaluation:
             module.eval()
-        with kept_on(module):
+        with _kept_on(module):
             yield
 
 
-def _differ(buffer: Tensor, kept: Tensor) -> bool:
-    """Whether a buffer must be written back; one that is not a number always is."""
+def _differ(buffer: Tensor, saved: Tensor) -> bool:
+    """Whether a buffer must be written back; one that holds NaN always is."""
     try:
-        return not torch.equal(buffer, kept)
+        return not torch.equal(buffer, saved)
     except RuntimeError:  # no memory for the comparison
         return True
 
@@ -178,7 +178,7 @@ def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
     """
     lent = [(group, group.reduce_grads, group.all_reduce_grads) for group in groups(module)]
     replicas = [child for child in module.modules() if isinstance(child, DistributedDataParallel)]
-    wanted = [replica.require_backward_grad_sync for replica in replicas]
+    sync_before = [replica.require_backward_grad_sync for replica in replicas]
 
     def reduce(value: bool = True) -> None:
         for group, *_ in lent:
@@ -189,7 +189,7 @@ def accumulating(module: nn.Module) -> Iterator[Callable[[], None]]:
     def give_back() -> None:
         for group, scatter, gather in lent:
             group.reduce_grads, group.all_reduce_grads = scatter, gather
-        for replica, value in zip(replicas, wanted, strict=True):
+        for replica, value in zip(replicas, sync_before, strict=True):
             replica.require_backward_grad_sync = value
 
     with borrowed(give_back):
@@ -217,8 +217,8 @@ def wide_reduction(module: nn.Module) -> Iterator[None]:
     def give_back() -> None:
         for group, dtype, dtypes in lent:
             group._reduce_dtype = dtype
-            for parameter, own in zip(group.fsdp_params, dtypes, strict=True):
-                parameter.reduce_dtype = own
+            for parameter, reduce_dtype in zip(group.fsdp_params, dtypes, strict=True):
+                parameter.reduce_dtype = reduce_dtype
 
     with borrowed(give_back):
         for group, *_ in lent:
@@ -268,7 +268,7 @@ def one_divisor(module: nn.Module) -> Iterator[float]:
 
 @contextmanager
 def without_gradient_hooks(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Set aside what users hang on parameters' gradients.
+    """Set aside the hooks that users registered on parameters' gradients.
 
     A mask or a factor would make products of another, asymmetric matrix, and an optimizer that
     steps in backward would move the parameters.
@@ -316,9 +316,13 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
         for child in sharded:
             child.reshard()
             state = child._get_fsdp_state()
-            own = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
+            handles_of_state = (state._pre_forward_hook_handle, state._post_forward_hook_handle)
             # Modules that were sharded together have one handle for all of them.
-            handles = [one for each in own for one in getattr(each, "handles", (each,))]
+            handles = [
+                each_handle
+                for holder in handles_of_state
+                for each_handle in getattr(holder, "handles", (holder,))
+            ]
             for hooks in (child._forward_pre_hooks, child._forward_hooks):
                 for handle in handles:
                     if handle is not None:
@@ -328,30 +332,30 @@ def without_hooks(module: nn.Module) -> Iterator[None]:
 
 
 def check_wrappers(module: nn.Module) -> None:
-    """Refuse what shards or replicates in a way that hides the parameters.
+    """Refuse wrappers (FSDP1, DataParallel) that hide the parameters.
 
     Raises:
         ObjectiveError: The older FullyShardedDataParallel, the older composable replicate, or
             DataParallel.
     """
     for name, child in module.named_modules():
-        where = f"{name!r}" if name else "the module"
+        module_name = f"{name!r}" if name else "the module"
         if isinstance(child, FullyShardedDataParallel):
             raise ObjectiveError(
-                f"{where} is sharded by the older FullyShardedDataParallel (FSDP1), which keeps "
-                "parameters in flat buffers that cannot be measured; use "
+                f"{module_name} is sharded by the older FullyShardedDataParallel (FSDP1), which "
+                "keeps parameters in flat buffers that cannot be measured; use "
                 "torch.distributed.fsdp.fully_shard on the plain module in its place."
             )
         registry = _get_registry(child)
         if registry and "replicate" in registry and not isinstance(child, FSDPModule):
             raise ObjectiveError(
-                f"{where} is replicated by the older composable replicate, whose reductions "
+                f"{module_name} is replicated by the older composable replicate, whose reductions "
                 "cannot be steered; use fully_shard or DistributedDataParallel on the plain "
                 "module in its place."
             )
         if isinstance(child, nn.DataParallel):
             raise ObjectiveError(
-                f"{where} is wrapped by torch.nn.DataParallel, which copies it to several devices "
-                "of one process; start a process for each device with torchrun, and use "
+                f"{module_name} is wrapped by torch.nn.DataParallel, which copies it to several "
+                "devices of one process; start a process for each device with torchrun, and use "
                 "fully_shard on the plain module in its place."
             )

@@ -78,7 +78,7 @@ def double_backward(
 
 
 def _check(module: nn.Module) -> None:
-    """Refuse what torch's second derivatives are wrong for, without a word (torch 2.13)."""
+    """Refuse modules for which torch's second derivatives are silently wrong (torch 2.13)."""
     for name, child in module.named_modules():
         hooks = child._forward_pre_hooks.values()
         if isinstance(child, _WeightNorm) or any(isinstance(hook, WeightNorm) for hook in hooks):
@@ -105,10 +105,10 @@ def _state(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:
     """Whole parameters and buffers, new tensors, in one floating data type."""
     state: dict[str, Tensor] = {}
     for key, tensor in (*module.named_parameters(), *module.named_buffers()):
-        whole = tensor.detach()
-        whole = whole.full_tensor() if isinstance(whole, DTensor) else whole
-        cast: Tensor = _cast(whole, dtype)
-        state[key] = cast.clone() if cast is whole else cast
+        full = tensor.detach()
+        full = full.full_tensor() if isinstance(full, DTensor) else full
+        cast: Tensor = _cast(full, dtype)
+        state[key] = cast.clone() if cast is full else cast
     return state
 
 
@@ -126,12 +126,12 @@ def _whole(pieces: Sequence[Piece], parts: Sequence[Tensor]) -> list[Tensor]:
     return _sum_over_ranks(result)
 
 
-def _box(whole: Tensor, piece: Piece) -> Tensor:
+def _box(part: Tensor, piece: Piece) -> Tensor:
     """The part of a whole tensor that a rank holds, as a view."""
     for axis, (first, length) in enumerate(zip(piece.offset, piece.shape, strict=True)):
         # An empty shard may say that it begins behind the end.
-        whole = whole.narrow(axis, min(first, whole.shape[axis] - length), length)
-    return whole
+        part = part.narrow(axis, min(first, part.shape[axis] - length), length)
+    return part
 
 
 def _sum_over_ranks(tensors: Sequence[Tensor]) -> list[Tensor]:

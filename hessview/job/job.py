@@ -1,7 +1,7 @@
 """A job that answers notebooks: from a script of its own, or from inside a training loop.
 
 `Job` is polled by all ranks, takes commands, runs them by the `worker` and writes the record;
-`Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
+`_Schedule` holds what is measured without being asked, and `turn` lets one job at a time move the
 parameters of a module.
 """
 
@@ -39,8 +39,8 @@ from hessview.transport.mailbox import Mailbox, Queued
 from hessview.transport.run_directory import RunDirectory
 
 
-class Schedule:
-    """Commands, each due at every so many steps of a training loop.
+class _Schedule:
+    """Commands, each due at every so many training steps.
 
     Args:
         accept: Raises InputError for commands that the job cannot carry out.
@@ -49,7 +49,7 @@ class Schedule:
     def __init__(self, accept: Callable[[Command], None]) -> None:
         self._accept = accept
         self._entries: list[tuple[int, Command]] = []
-        self._asked: int | None = None
+        self._measured_at: int | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,35 +72,35 @@ class Schedule:
                 "density={'steps': 32, 'probes': 2}."
             )
         entries = []
-        for name, given in commands.items():
-            if isinstance(given, Mapping):
-                given = command_from_json({**given, "command": name})
-            if not isinstance(given, Command) or given.name != name:
+        for name, arguments in commands.items():
+            if isinstance(arguments, Mapping):
+                arguments = command_from_json({**arguments, "command": name})
+            if not isinstance(arguments, Command) or arguments.name != name:
                 raise InputError(
-                    f"{name}={given!r} is not allowed; give the arguments of {name} as a dict, "
+                    f"{name}={arguments!r} is not allowed; give the arguments of {name} as a dict, "
                     f"or the command itself; names are {sorted(MEASUREMENTS)}."
                 )
-            self._accept(given)
-            entries.append((every, given))
+            self._accept(arguments)
+            entries.append((every, arguments))
         self._entries += entries
 
-    def due(self, step: int | None) -> list[Command]:
-        """What is due at a step; asked again at the same step, nothing.
+    def due(self, training_step: int | None) -> list[Command]:
+        """What is due at a training step; asked again at the same one, nothing.
 
         Raises:
-            InputError: There is a schedule, and no step.
+            InputError: There is a schedule, and no training step.
         """
         if not self._entries:
             return []
-        if step is None:
+        if training_step is None:
             raise InputError(
                 "job.record counts training steps, and poll was not told one; call "
                 "job.poll(training_step=step)."
             )
-        if step == self._asked:
+        if training_step == self._measured_at:
             return []
-        self._asked = step
-        return [command for every, command in self._entries if step % every == 0]
+        self._measured_at = training_step
+        return [command for every, command in self._entries if training_step % every == 0]
 
 
 _TURNS: "weakref.WeakKeyDictionary[nn.Module, threading.Lock]" = weakref.WeakKeyDictionary()
@@ -126,7 +126,7 @@ _log = logging.getLogger(__name__)
 
 
 class Job:
-    """The torchrun side: all ranks hold one, and call `poll` (or `run`) in step.
+    """The torchrun side: all ranks hold one, and call `poll` (or `run`) together.
 
     Args:
         objective: What is differentiated.
@@ -162,7 +162,7 @@ class Job:
         # It is checked by gradients, some at displaced parameters.
         with interrupts.held(stops=(signal.SIGINT,)), self._turn:
             self.worker = Worker(objective, evaluation=evaluation)
-            self._schedule = Schedule(self.worker.accept)
+            self._schedule = _Schedule(self.worker.accept)
             self._control = Control()
             description = self.worker.describe()
             with agree():
@@ -219,32 +219,34 @@ class Job:
                     self._fail(error)
                 raise
 
-    def _poll(self, step: int | None, wait: float, caller: str) -> None:
+    def _poll(self, training_step: int | None, wait: float, caller: str) -> None:
         patient = wait > 0
         self._write_owed()
-        for command in self._schedule.due(step):
+        for command in self._schedule.due(training_step):
             if self.mailbox is not None:
                 try:
                     self.mailbox.submit(uuid.uuid4().hex[:12], command)
                 except RecordError as error:  # no reason to end a training
-                    _log.warning("nothing is measured at step %s: %s", step, error)
+                    _log.warning(
+                        "nothing is measured at training step %s: %s", training_step, error
+                    )
         while not self.closed:
             message: dict[str, Any] = {}
-            taken: Queued | None = None
+            queued: Queued | None = None
             wish = self._until()
             if self.mailbox is not None and wish:
                 message = {"close": wish}
-            elif self.mailbox is not None and (taken := self._taken(wait)):
-                message = {"run": taken.run, "command": taken.text}
-            message = self._control.hear(message, step, patient=wait > 0, wish=wish)
+            elif self.mailbox is not None and (queued := self._next_command(wait)):
+                message = {"run": queued.run, "command": queued.text}
+            message = self._control.hear(message, training_step, patient=wait > 0, wish=wish)
             if not message:
                 return
             if "close" in message:
                 self._part(message["close"])
                 return
             self._interrupted = False
-            command = message["command"] if taken is None else taken.command
-            readings = self._readings(command, step, caller, patient)
+            command = message["command"] if queued is None else queued.command
+            readings = self._readings(command, training_step, caller, patient)
             if self._await_turn(message["run"]):
                 try:
                     self._execute(message["run"], readings)
@@ -258,7 +260,7 @@ class Job:
         """Measure by itself at every so many training steps; all ranks call it together.
 
         Args:
-            every: Training steps from one measurement to the next; `poll` must be told the step.
+            every: Training steps from one measurement to the next; `poll` must be given it.
             **commands: What to measure, by the command's name: a command, or its arguments, such
                 as density={"steps": 32, "probes": 2}.
 
@@ -311,13 +313,13 @@ class Job:
                 self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        """Leave word of what ends this rank, and end the job here; the others cannot go on."""
+        """Record the error that ends this rank, and end the job here; the others cannot go on."""
         if not self.closed:
             self._leave_word(error)
             self._end(self._blame(error))
 
     def _leave_word(self, error: BaseException) -> None:
-        """Say in the run directory what this rank ends by."""
+        """Record in the run directory the error that ends this rank."""
         if self._directory is not None:
             with contextlib.suppress(OSError, JobError):  # a full disk, say; the error counts
                 self._directory.record_failure(self._rank, in_words(error))
@@ -335,30 +337,32 @@ class Job:
                 self._directory, self.mailbox, job=self.identity, listen=self._listen
             )
 
-    def _taken(self, wait: float) -> Queued | None:
+    def _next_command(self, wait: float) -> Queued | None:
         """The next command, waited for as long as nobody is interrupted."""
         assert self.mailbox is not None, "only rank 0 takes commands"
         deadline = time.monotonic() + wait
         while not interrupts.wanted():
-            left = deadline - time.monotonic()
-            taken = self.mailbox.take(max(0.0, min(left, _TICK)))
-            if taken or left <= _TICK:
-                return taken
+            remaining = deadline - time.monotonic()
+            queued = self.mailbox.take(max(0.0, min(remaining, _TICK)))
+            if queued or remaining <= _TICK:
+                return queued
         return None
 
     def _readings(
-        self, command: Command | str, step: int | None, caller: str, patient: bool
+        self, command: Command | str, training_step: int | None, caller: str, patient: bool
     ) -> Generator[Payload, None, None]:
-        """What the ranks find, unless they may be at different moments of the training."""
+        """The command's readings, unless ranks may be at different moments of the training."""
         try:
-            self._control.check_moment(step, caller, patient=patient)
+            self._control.check_moment(training_step, caller, patient=patient)
         except JobError as error:
             yield RunEnded(state="failed", error=str(error))
         else:
-            yield from self.worker.execute(command, training_step=step, conclude=self._conclude)
+            yield from self.worker.execute(
+                command, training_step=training_step, conclude=self._conclude
+            )
 
     def _conclude(self, end: RunEnded, error: Exception | None) -> RunEnded:
-        """How a run ended on all ranks; raises what only some of them met in mid-pass."""
+        """How a run ended on all ranks; raises an error that only some met during a pass."""
         spent, alike = time.monotonic() - self.worker.reduction.met, True
         try:
             ends, self._interrupted = self._control.conclude(end, limit=_ALIKE + 4 * spent)
@@ -374,8 +378,8 @@ class Job:
             assert error is not None, "else it was raised above"
             raise error
         if result.state == "failed" and error is not None:
-            said = any(other.error == end.error for other in ends[: self._rank])
-            if not (said or isinstance(error, HessviewError)):
+            already_logged = any(earlier.error == end.error for earlier in ends[: self._rank])
+            if not (already_logged or isinstance(error, HessviewError)):
                 _log.warning("a run failed, and nothing else: %s", result.error, exc_info=error)
             forget(error)
         return result
@@ -383,8 +387,8 @@ class Job:
     def _await_turn(self, run: str) -> bool:
         """Wait for other jobs of this process on the same module, unless the run is cancelled."""
         while not self._turn.acquire(timeout=_TICK):
-            asked = self._until() or interrupts.wanted()
-            if asked or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
+            interrupted = self._until() or interrupts.wanted()
+            if interrupted or (self.mailbox is not None and self.mailbox.is_cancelled(run)):
                 text = "the run was cancelled while it waited for another session's on its module."
                 self._write(RunEnded(state="cancelled", error=text), run)
                 return False
@@ -440,16 +444,18 @@ class Job:
             self.mailbox.append(payload, run)
 
     def _blame(self, error: BaseException) -> str:
-        """What began it: this rank's own error, or that of a rank which it was waiting for."""
-        own = Failure.of(self._rank, in_words(error))
+        """The first cause: this rank's own error, or that of a rank which it was waiting for."""
+        own_failure = Failure.of(self._rank, in_words(error))
         if self._directory is None:
-            return blame([own], {})
+            return blame([own_failure], {})
         deadline = time.monotonic() + _SETTLE
         while True:
-            failures, gone = self._directory.failures(), self._directory.ranks("gone")
-            known = gone or any(not failure.lost_peer for failure in [*failures, own])
-            if known or time.monotonic() > deadline:
-                return blame([*failures, own], gone)
+            failures, dead_ranks = self._directory.failures(), self._directory.ranks("gone")
+            cause_known = dead_ranks or any(
+                not failure.lost_peer for failure in [*failures, own_failure]
+            )
+            if cause_known or time.monotonic() > deadline:
+                return blame([*failures, own_failure], dead_ranks)
             time.sleep(0.02)
 
     @staticmethod
@@ -482,7 +488,7 @@ class Job:
 
 
 def _unwritten(error: Exception) -> str:
-    """Why a run cannot go on that could not be written down."""
+    """Why a run cannot go on whose readings could not be written."""
     if isinstance(error, RecordError):
         return str(error)
     return (

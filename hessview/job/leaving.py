@@ -40,7 +40,7 @@ _TALKATIVE = (
 
 
 def plug_in() -> Callable[[Any], NoReturn]:
-    """Called by torchrun as it starts; gives the rendezvous that nobody is to choose."""
+    """Called by torchrun as it starts; offers a rendezvous that is not meant to be used."""
     if _JOB in sys.argv[1:]:
         for name in _TALKATIVE:  # their levels are set after this; a filter stays
             logging.getLogger(name).addFilter(_is_not_about_the_end)
@@ -66,5 +66,5 @@ def _in_one_line(
     if not isinstance(error, SignalException):
         sys.__excepthook__(kind, error, trace)
         return
-    what = getattr(error.sigval, "name", str(error.sigval))
-    sys.stderr.write(f"hessview: the job was ended by {what}; its record is kept.\n")
+    signal_name = getattr(error.sigval, "name", str(error.sigval))
+    sys.stderr.write(f"hessview: the job was ended by {signal_name}; its record is kept.\n")

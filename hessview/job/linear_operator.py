@@ -1,7 +1,7 @@
 """Curvature as a linear operator for one's own code: products with flat vectors, and SciPy's.
 
-What a job does for notebooks (checks, modes, gradients and parameters given back, ranks in step)
-it does here for each product, without a job, a record or a session.
+What a job does for notebooks (checks, modes, gradients and parameters given back, ranks kept
+together) it does here for each product, without a job, a record or a session.
 """
 
 import hashlib
@@ -114,7 +114,7 @@ class CurvatureOperator:
             start = stop
         self.shape = (start, start)
         self.dtype = np.dtype(np.float64)
-        self._mark = self._marked()
+        self._mark = self._checksums()
 
     def matvec(self, vector: Vector) -> Vector:
         """The matrix times a vector, at the parameters at which the operator was made.
@@ -133,7 +133,7 @@ class CurvatureOperator:
                 random numbers, or the loss is not finite; on all ranks alike.
         """
         flat = self._flat(vector)
-        return self._like(vector, self._product(flat, measure_error=False)[0])
+        return self._in_form_of(vector, self._product(flat, measure_error=False)[0])
 
     rmatvec = matvec
 
@@ -213,7 +213,7 @@ class CurvatureOperator:
         self._check_shape(tuple(vector.shape))
         flat = vector.reshape(-1)
         shapes = {piece.name: piece.full_shape for piece in self._space.pieces}
-        return {name: flat[place].reshape(shapes[name]) for name, place in self.parameters.items()}
+        return {name: flat[span].reshape(shapes[name]) for name, span in self.parameters.items()}
 
     def flatten(self, parts: Mapping[str, Tensor | NDArray[Any]]) -> Array:
         """A flat vector from its parts, the way back from `split`.
@@ -251,7 +251,7 @@ class CurvatureOperator:
 
     def _product(self, flat: Tensor, *, measure_error: bool) -> tuple[Tensor, Product | None]:
         surface, module = self._surface, self._surface.objective.module
-        # In two factors, since squares of very small or large numbers are none.
+        # In two factors, since squares of very small or large numbers leave the range of floats.
         size = float(flat.abs().max()) if len(flat) else 0.0
         unit = flat / size if size else flat
         length = float(torch.linalg.vector_norm(unit))
@@ -279,28 +279,28 @@ class CurvatureOperator:
     def _check(self, size: float) -> None:
         if not math.isfinite(size):
             raise InputError("the vector is not finite; check how it was made.")
-        if self._marked() != self._mark:
+        if self._checksums() != self._mark:
             raise ObjectiveError(
                 "the parameters have changed since the operator was made, so that products would "
                 "be of two matrices; make it anew with hessview.operator."
             )
 
     def _check_alike(self, flat: Tensor) -> None:
-        """Refuse vectors that differ between ranks, whose product would be of none of them."""
+        """Refuse vectors that differ between ranks, whose product would belong to none of them."""
         if self._ranks == 1:
             return
-        own = hashlib.blake2b(flat.numpy().tobytes(), digest_size=8).hexdigest()
+        own_digest = hashlib.blake2b(flat.numpy().tobytes(), digest_size=8).hexdigest()
         digests: list[str] = [""] * self._ranks
-        dist.all_gather_object(digests, own)
+        dist.all_gather_object(digests, own_digest)
         if len(set(digests)) > 1:
-            rank = next(rank for rank, other in enumerate(digests) if other != digests[0])
+            rank = next(rank for rank, digest in enumerate(digests) if digest != digests[0])
             raise InputError(
                 f"the vector of rank {rank} differs from that of rank 0; pass the same whole "
                 "vector on all ranks."
             )
 
-    def _marked(self) -> list[int]:
-        """What tells whether this rank's parameters have changed, one number a parameter."""
+    def _checksums(self) -> list[int]:
+        """A checksum of each of this rank's parameters, which shows whether they have changed."""
         return [
             int(shard.detach().view(_BITS[shard.element_size()]).sum(dtype=torch.int64))
             for shard in self._surface.shards()
@@ -322,7 +322,7 @@ class CurvatureOperator:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64).reshape(-1))
 
     @staticmethod
-    def _like(vector: Vector, product: Tensor) -> Vector:
+    def _in_form_of(vector: Vector, product: Tensor) -> Vector:
         if isinstance(vector, Tensor):
             dtype = vector.dtype if vector.is_floating_point() else torch.float64
             return product.to(vector.device, dtype).reshape(vector.shape)
@@ -332,8 +332,8 @@ class CurvatureOperator:
         """This rank's part of a whole vector."""
         local = self._space.zeros()
         for piece, part in zip(self._space.pieces, self._space.split(local), strict=True):
-            whole = flat[self.parameters[piece.name]].view(piece.full_shape)
-            part.copy_(whole[_box(piece.offset, piece.shape)])
+            full = flat[self.parameters[piece.name]].view(piece.full_shape)
+            part.copy_(full[_box(piece.offset, piece.shape)])
         return self._space.hold(local)
 
     def _gathered(self, local: Tensor) -> Tensor:
@@ -341,8 +341,8 @@ class CurvatureOperator:
         flat = torch.zeros(self.shape[0], dtype=torch.float64)
         for piece, part in zip(self._space.pieces, self._space.split(local), strict=True):
             if piece.owned:
-                whole = flat[self.parameters[piece.name]].view(piece.full_shape)
-                whole[_box(piece.offset, piece.shape)] = part.double().cpu()
+                full = flat[self.parameters[piece.name]].view(piece.full_shape)
+                full[_box(piece.offset, piece.shape)] = part.double().cpu()
         if self._ranks == 1:
             return flat
         summed: Tensor = self._space.reduce(flat.to(self._space.device)).cpu()

@@ -31,7 +31,7 @@ parameters have larger gradients than those that were measured."""
 _FARTHEST = 114
 """Power of two by which the loss is amplified or reduced at most; float32 ends at 128."""
 _NOTHING = Elements(torch.empty(0, dtype=torch.int64), 0)
-_LEAST_SHARE = 0.01  # of all elements: one odd scalar does not make a step short
+_LEAST_SHARE = 0.01  # of all elements: one odd scalar does not make epsilon short
 
 
 class ShardedLoss(Passes):
@@ -67,9 +67,9 @@ class ShardedLoss(Passes):
         wide = torch.float64 if torch.float64 in dtypes else torch.float32
         parts = [p for p in pieces(self._module, data_ranks=self._ranks) if p.name in names]
         device = sharding.local(self._parameters[0]).device
-        self.found = dict(held or {})
+        self.silent = dict(held or {})
         self.padding = padding_rows(self._module, self._trainable)
-        parts, places = _held(parts, self.padding, self.found)
+        parts, places = _with_held(parts, self.padding, self.silent)
         self.space = Space(parts, reduce=reduce, dtype=wide, device=device, held=places)
         self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
         self._computed_in = _computed_in(self._module, self._parameters)
@@ -107,7 +107,7 @@ class ShardedLoss(Passes):
             self.space.reduce,
             subset=subset,
             sharing=self.sharing,
-            held=self.found if held is None else held,
+            held=self.silent if held is None else held,
         )
         part.gradient_is_rounded = self.gradient_is_rounded
         return part
@@ -122,8 +122,8 @@ class ShardedLoss(Passes):
         # A pass of the caller's may have left copies that are older than the shards.
         self.refresh()
         self._refusal = ""
-        where = self.space.zeros()
-        for part, shard in zip(self.space.split(where), self.shards(), strict=True):
+        parameters = self.space.zeros()
+        for part, shard in zip(self.space.split(parameters), self.shards(), strict=True):
             part.copy_(shard)
         # In float16 small gradients are lost, and large ones infinite, so that the scale of the
         # loss is sought, as loss scaling does: Micikevicius et al. (ICLR 2018).
@@ -134,14 +134,16 @@ class ShardedLoss(Passes):
             total, weight, reached = self._pass(gradient, 1.0)
             squares = self.space.squares(gradient)
             shares = squares.new_tensor([total, weight, reached])
-            packed = torch.cat([shares[:2], squares, shares[2:], self.space.piece_squares(where)])
+            packed = torch.cat(
+                [shares[:2], squares, shares[2:], self.space.piece_squares(parameters)]
+            )
             *sums, reached = (numbers := self.space.reduce(packed).tolist())[:4]
             # Where the loss cancels to nothing, as those of policy gradients, the gradient tells.
             norm = math.sqrt(sums[2]) if math.isfinite(sums[2]) else 0.0
             size = max(abs(sums[0]), norm) / sums[1] if sums[1] > 0 else 1.0
             size = size or 1.0
-            hopeless = not math.isfinite(size) or self._amplified < _least(size)
-            usual = _usual(size) if not hopeless else math.nan
+            hopeless = not math.isfinite(size) or self._amplified < _least_amplification(size)
+            usual = _usual_amplification(size) if not hopeless else math.nan
             if not math.isfinite(sums[2]) and not hopeless:
                 lower = self._amplified / _HEADROOM
                 self._amplified = lower if sought else min(lower, usual)
@@ -283,10 +285,10 @@ class ShardedLoss(Passes):
                 'parameters; use operator="hessian", which is right, or reference="richardson".'
             )
         space = self.space
-        own = [batch for batch, counted in self._batches() if counted]
-        parts = double_backward(self.objective, own, space.pieces, space.split(vector))
-        for part, found in zip(space.split(out), parts, strict=True):
-            part.add_(found, alpha=1 / self.weight)
+        own_batches = [batch for batch, counted in self._batches() if counted]
+        parts = double_backward(self.objective, own_batches, space.pieces, space.split(vector))
+        for part, product in zip(space.split(out), parts, strict=True):
+            part.add_(product, alpha=1 / self.weight)
         space.hold(out)
 
     def untrained(self) -> dict[str, str]:
@@ -301,7 +303,7 @@ class ShardedLoss(Passes):
             f"{piece.name}: {piece.held:,} of {math.prod(piece.full_shape):,} elements are held "
             "constant (the loss depends on such, but they receive no gradient)"
             for piece in self.space.pieces
-            if piece.name in self.found
+            if piece.name in self.silent
         ]
         aside = changes_gradients(self._module, self._trainable)
         notes = {"held_constant": "; ".join(texts)} if texts else {}
@@ -327,24 +329,26 @@ class ShardedLoss(Passes):
         """
         flags = torch.zeros(meeting.ranks())
         flags[meeting.rank()] = not math.isfinite(share)
-        found = self.space.reduce(flags.to(self.space.device, torch.float64)).nonzero().flatten()
-        if not len(found):
+        bad_ranks = (
+            self.space.reduce(flags.to(self.space.device, torch.float64)).nonzero().flatten()
+        )
+        if not len(bad_ranks):
             return "the gradient is not finite"
-        ranks = ", ".join(map(str, found.tolist()))
-        return f"the loss is not finite on rank{'s' if len(found) > 1 else ''} {ranks}"
+        ranks = ", ".join(map(str, bad_ranks.tolist()))
+        return f"the loss is not finite on rank{'s' if len(bad_ranks) > 1 else ''} {ranks}"
 
-    def require_memory(self, need: int, what: str, cure: str) -> None:
+    def require_memory(self, need: int, purpose: str, cure: str) -> None:
         """Refuse what does not fit; all ranks call it together.
 
         Args:
             need: Bytes on this rank.
-            what: What they are for.
+            purpose: What they are for.
             cure: What else can be done.
 
         Raises:
             InputError: A rank has less; on all ranks alike.
         """
-        require_memory(self.space.device, need, what, cure)
+        require_memory(self.space.device, need, purpose, cure)
 
     def value(self) -> float:
         """Mean loss over all ranks at the present parameters, without its gradient.
@@ -421,24 +425,26 @@ class ShardedLoss(Passes):
 
     def _sum_here(self) -> None:
         """Average the gradients that nobody else does: of plain parameters that hessview keeps."""
-        kept = [p for p in self._parameters if sharding.summed_here(p)]
-        if not kept or not dist.is_initialized():
+        plain = [p for p in self._parameters if sharding.summed_here(p)]
+        if not plain or not dist.is_initialized():
             return
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in kept]
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in plain]
         flat = torch.cat([part.to(self.space.dtype).flatten() for part in parts])
         dist.all_reduce(flat)
         flat.div_(dist.get_world_size())
-        for parameter, part in zip(kept, torch.split(flat, [p.numel() for p in kept]), strict=True):
+        for parameter, part in zip(
+            plain, torch.split(flat, [p.numel() for p in plain]), strict=True
+        ):
             parameter.grad = part.view(parameter.shape).to(parameter.dtype)
 
 
-def _usual(size: float) -> float:
-    """By what a mean loss of some size is amplified to that of a mean loss of 1."""
+def _usual_amplification(size: float) -> float:
+    """Amplification of a mean loss of this size, which makes it as large as an amplified 1."""
     power = round(math.log2(_AMPLIFIED * _HEADROOM / size))
     return 2.0 ** min(max(power, -_FARTHEST), _FARTHEST)
 
 
-def _least(size: float) -> float:
+def _least_amplification(size: float) -> float:
     """Amplification below which a gradient that is not finite will not become so."""
     return 2.0**-30 / max(1.0, size)
 
@@ -454,17 +460,17 @@ def _computed_in(module: nn.Module, parameters: Sequence[nn.Parameter]) -> list[
     return [max(pair, key=lambda dtype: torch.finfo(dtype).eps) for pair in pairs]
 
 
-def _held(
+def _with_held(
     pieces: Sequence[Piece],
     padding: Mapping[str, tuple[int, ...]],
-    found: Mapping[str, Elements],
+    silent: Mapping[str, Elements],
 ) -> tuple[list[Piece], dict[str, Tensor]]:
     """The pieces with the number of their elements that are held constant, and where these are."""
     counted, places = [], {}
     for piece in pieces:
-        rows, others = padding.get(piece.name, ()), found.get(piece.name, _NOTHING)
-        held = len(rows) * math.prod(piece.full_shape[1:]) + others.total
-        if held:
-            places[piece.name] = torch.cat([positions(piece, rows), others.positions.cpu()])
-        counted.append(dataclasses.replace(piece, held=held))
+        rows, elements = padding.get(piece.name, ()), silent.get(piece.name, _NOTHING)
+        held_count = len(rows) * math.prod(piece.full_shape[1:]) + elements.total
+        if held_count:
+            places[piece.name] = torch.cat([positions(piece, rows), elements.positions.cpu()])
+        counted.append(dataclasses.replace(piece, held=held_count))
     return counted, places

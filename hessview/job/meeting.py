@@ -1,4 +1,4 @@
-"""Where ranks leave word for each other beside their collectives: torchrun's store."""
+"""torchrun's store, by which ranks see how far the others are, beside their collectives."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class Meeting:
     def __init__(self, name: str) -> None:
         self._store = PrefixStore(name, _get_default_store())
         self.lost: JobError | None = None
-        """Why the store can be reached no more, None as long as it can."""
+        """Why the store can no longer be reached; None while it can."""
 
     def add(self, key: str, number: int) -> int:
         """Count up.
@@ -47,17 +47,17 @@ class Meeting:
             return int(self._store.add(key, number))
 
     def leave(self, key: str) -> None:
-        """Leave word."""
+        """Set a key of the store."""
         with self._as_told():
             self._store.set(key, "here")
 
     def has(self, key: str) -> bool:
-        """Whether somebody left word."""
+        """Whether a key of the store is set."""
         with self._as_told():
             return bool(self._store.check([key]))
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Take away what all have read."""
+        """Remove keys that all ranks have read."""
         with self._as_told():
             for key in keys:
                 self._store.delete_key(key)
@@ -69,7 +69,7 @@ class Meeting:
 
 
 class _Told:
-    """Raises what a store raises in words, and remembers it."""
+    """Turn a store's error into a JobError, and remember it."""
 
     def __init__(self, meeting: Meeting) -> None:
         self._meeting = meeting

@@ -35,13 +35,13 @@ def free_memory(device: torch.device, neighbours: int) -> int:
     return int(psutil.virtual_memory().available) // neighbours
 
 
-def require_memory(device: torch.device, need: int, what: str, cure: str) -> None:
-    """Refuse what does not fit on some rank; all ranks call it together.
+def require_memory(device: torch.device, need: int, purpose: str, cure: str) -> None:
+    """Refuse work that does not fit into some rank's memory; all ranks call it together.
 
     Args:
         device: Where vectors live.
         need: Bytes on this rank.
-        what: What they are for.
+        purpose: What they are for.
         cure: What else can be done.
 
     Raises:
@@ -50,7 +50,7 @@ def require_memory(device: torch.device, need: int, what: str, cure: str) -> Non
     free = free_memory(device, ranks_on_this_host())
     with agree():
         if need > free:
-            raise InputError(f"{what}, {size(need)}, and {size(free)} are free; {cure}.")
+            raise InputError(f"{purpose}, {size(need)}, and {size(free)} are free; {cure}.")
 
 
 class Collectives(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped

@@ -76,7 +76,7 @@ def train(text: str, *, seed: int, steps: int = _STEPS) -> nn.Module:
     Args:
         text: Training text.
         seed: Seed of initialisation and of the order of the data.
-        steps: Steps of AdamW.
+        steps: Training steps, of AdamW.
 
     Returns:
         The model in evaluation mode, float32, on the CPU.
@@ -143,10 +143,10 @@ def build(options: JobOptions, mesh: DeviceMesh) -> Objective:
         ObjectiveError: A plain module that cannot be sharded; raised on all ranks alike.
     """
     with agree():
-        own = call(options.model) if is_function(options.model) else None
-    if own is not None:
-        shard_plain(own)
-        return own
+        objective = call(options.model) if is_function(options.model) else None
+    if objective is not None:
+        shard_plain(objective)
+        return objective
     return causal_lm(_LANGUAGE_MODELS.get(options.model, _from_transformers), options, mesh)
 
 
@@ -210,8 +210,8 @@ def _share(source: Source | None, config: Any, options: JobOptions, mesh: Device
     sharding.shard(module, mesh, compute_dtype=compute_dtype)
     module.to_empty(device=mesh.device_type)
     weights = source.module.state_dict() if source else {}
-    whole = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-    set_model_state_dict(module, weights, options=whole)
+    options_of_state = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+    set_model_state_dict(module, weights, options=options_of_state)
     # Buffers that a checkpoint does not hold, such as rotary frequencies.
     originals = dict(source.module.named_buffers()) if source else {}
     for name, buffer in module.named_buffers():

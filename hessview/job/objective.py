@@ -103,7 +103,7 @@ class Objective:
 
 
 def _check_sequence(batches: Any) -> None:
-    """Refuse what has a length and yet is no sequence of batches."""
+    """Refuse objects that have a length but are no sequence of batches."""
     scalar = isinstance(batches, Tensor | np.ndarray) and batches.ndim == 0
     if scalar or isinstance(batches, str | bytes):
         raise InputError(
@@ -131,7 +131,7 @@ def _is_one_pair(batches: Any) -> bool:
     if not isinstance(batches, tuple | list) or len(batches) != 2:
         return False
     first, second = batches
-    if not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in batches):
+    if not all(isinstance(array, Tensor | np.ndarray) and array.ndim for array in batches):
         return False
     unlike = first.ndim != second.ndim or _is_real(first) != _is_real(second)
     return unlike and len(first) == len(second)
@@ -154,7 +154,7 @@ class BatchPortion:
     Attributes:
         objective: What is differentiated.
         batch: One of its batches.
-        counted: Whether it is this rank's own; others only keep the ranks in step.
+        counted: Whether it is this rank's own; others only keep the ranks' collectives together.
 
     Raises:
         ObjectiveError: The objective does not say what outputs and terms are.
@@ -198,14 +198,14 @@ def job_blocks(objective: Objective) -> dict[str, list[str]]:
     Raises:
         InputError: A block names a parameter that is not differentiated.
     """
-    known = list(sharding.trainable(objective.module))
+    trainable_names = list(sharding.trainable(objective.module))
     if objective.blocks is None:
         return sharding.blocks(objective.module)
     for block, names in objective.blocks.items():
-        if unknown := [name for name in names if name not in known]:
+        if unknown := [name for name in names if name not in trainable_names]:
             raise InputError(
                 f"block {block!r} names {unknown}, which the module does not have among its "
-                f"differentiated parameters; they are {_some(known)}."
+                f"differentiated parameters; they are {_some(trainable_names)}."
             )
     return {block: list(names) for block, names in objective.blocks.items()}
 
@@ -239,18 +239,18 @@ def blocks_by_pattern(patterns: Mapping[str, str], names: Collection[str]) -> di
     Raises:
         InputError: A pattern matches nothing.
     """
-    found = {block: [n for n in names if fnmatchcase(n, p)] for block, p in patterns.items()}
-    for block, members in found.items():
+    blocks = {block: [n for n in names if fnmatchcase(n, p)] for block, p in patterns.items()}
+    for block, members in blocks.items():
         if not members:
             raise InputError(
                 f"block {block!r} is empty: its pattern {patterns[block]!r} matches no parameter"
                 f"{did_you_mean(patterns[block], names)}; they are {_some(names)}."
             )
-    return found
+    return blocks
 
 
 def check_apart(blocks: Mapping[str, Collection[str]]) -> None:
-    """Refuse blocks between which there is nothing to compare.
+    """Refuse fewer than two blocks, and blocks that overlap.
 
     Raises:
         InputError: Fewer than two blocks, or a parameter that lies in two.

@@ -1,4 +1,4 @@
-"""One rank's forward and backward passes over its share of the data, in step with the others.
+"""One rank's forward and backward passes over its share of the data, together with the others.
 
 What the routers of a mixture of experts choose in them is noted: where that changes, nothing has a
 derivative.
@@ -19,8 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from hessview import interrupts
 from hessview.errors import ObjectiveError
 from hessview.interrupts import borrowed, reachable
-from hessview.job import control as in_step
-from hessview.job import meeting, sharding
+from hessview.job import control, meeting, sharding
 from hessview.job.fsdp import one_divisor, wide_reduction, without_gradient_hooks
 from hessview.job.objective import Objective
 from hessview.job.sharing import Sharing, sharing_of
@@ -40,7 +39,7 @@ class Routing:
         self._routers = _routers(module)
         self._choices: list[Tensor] = []
         self.counted = True
-        """Whether choices are noted: not on batches that only keep the ranks in step."""
+        """Whether choices are noted: not on batches that only keep collectives together."""
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -74,16 +73,16 @@ class Routing:
 
 
 def _routers(module: nn.Module) -> list[nn.Module]:
-    found = []
+    routers = []
     for parent in module.modules():
         children = dict(parent.named_children())
         if any("expert" in name for name in children):
-            found += [child for name, child in children.items() if name in _NAMES]
-    return found
+            routers += [child for name, child in children.items() if name in _NAMES]
+    return routers
 
 
 class Passes:
-    """What every loss over ranks goes through; `ShardedLoss` makes numbers of it.
+    """Forward and backward passes of a loss over ranks; `ShardedLoss` takes its numbers from them.
 
     Args:
         objective: What is differentiated.
@@ -183,13 +182,13 @@ class Passes:
             raise
         pair = isinstance(result, tuple) and len(result) == 2
         total, weight = result if pair else (result, 1.0)
-        # A sum over ranks that is still to be made would count anew on each of them.
+        # A DTensor whose sum over ranks is pending would count that sum once on each rank.
         total = total.full_tensor() if isinstance(total, DTensor) else total
         weight = weight.full_tensor() if isinstance(weight, DTensor) else weight
         if not isinstance(total, Tensor) or total.numel() != 1:
-            given = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
+            returned = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise ObjectiveError(
-                f"the loss function returned {given}; return one scalar tensor, or "
+                f"the loss function returned {returned}; return one scalar tensor, or "
                 "(summed loss, number of terms)."
             )
         if not total.is_floating_point():
@@ -205,7 +204,7 @@ class Passes:
         self.means = self.means or not pair
         wrong = _what_is_no_weight(weight)
         if wrong:
-            # Told when the pass is over, so that ranks whose weights are right do not wait.
+            # Raised when the pass is over, so that ranks whose weights are right do not wait.
             self._refusal = self._refusal or (
                 f"the loss function returned {wrong} where the number of terms is expected; "
                 "return (summed loss, number of terms), with a number >= 0 that is the batch's "
@@ -221,7 +220,7 @@ class Passes:
         batches = self.objective.batches
         if not isinstance(batches, tuple) or len(batches) != 2:
             return
-        if all(isinstance(one, Tensor | np.ndarray) for one in batches):
+        if all(isinstance(array, Tensor | np.ndarray) for array in batches):
             error.add_note(
                 "hessview: batches is a tuple of two tensors, hence two batches; if they are the "
                 "inputs and targets of one batch, pass batches=[(inputs, targets)]."
@@ -255,13 +254,13 @@ class Passes:
             isinstance(child, DistributedDataParallel) and child.gradient_as_bucket_view
             for child in self._module.modules()
         )
-        kept = [None if grad is None else grad.clone() for grad in lent] if views else []
+        copies = [None if grad is None else grad.clone() for grad in lent] if views else []
 
         def give_back() -> None:
             for parameter, gradient in zip(parameters, lent, strict=True):
                 parameter.grad = gradient
             with torch.no_grad():
-                for gradient, value in zip(lent, kept, strict=False):
+                for gradient, value in zip(lent, copies, strict=False):
                     if gradient is not None and value is not None:
                         gradient.copy_(value)
 
@@ -272,7 +271,7 @@ class Passes:
 
     def settle(self) -> None:
         """Come to rest after passes that failed on all ranks alike; all call it together."""
-        in_step.wait_for_collectives(self._module)
+        control.wait_for_collectives(self._module)
         sharding.recover(self._module)
 
     @contextmanager
@@ -281,19 +280,19 @@ class Passes:
 
         Their state is the training's, too.
         """
-        whole = False
+        finished = False
 
         def give_back() -> None:
-            if not whole:
+            if not finished:
                 sharding.recover(self._module)
 
         with borrowed(give_back), reachable():
             yield
-            whole = True
+            finished = True
 
 
 def _explain(error: Exception) -> None:
-    """Raise in words what torch says of sharded parameters in its own.
+    """Explain torch's errors about sharded parameters.
 
     Raises:
         ObjectiveError: The error is one that all ranks meet alike, with a known cure.

@@ -57,13 +57,15 @@ def shard_plain(objective: Objective, *, checked: bool = True) -> None:
     if len(devices) != 1 or lazy:
         return  # nothing to shard, or what a single process would meet as well
     misused = _used_from_outside(objective)
-    apart = [layer for layer in sharding.separate_layers(module) if layer not in misused]
-    whole = set(module.parameters()) if module in misused else _unfit(module, apart)
-    for parameter in whole:
+    layers = [layer for layer in sharding.separate_layers(module) if layer not in misused]
+    kept_whole_by_ranks = (
+        set(module.parameters()) if module in misused else _unfit_for_fsdp(module, layers)
+    )
+    for parameter in kept_whole_by_ranks:
         parameter._summed_by_hessview = parameter.requires_grad  # type: ignore[attr-defined]
     if module not in misused:
         mesh = init_device_mesh(devices.pop(), (dist.get_world_size(),), mesh_dim_names=("shard",))
-        sharding.shard(module, mesh, apart=apart, ignored=whole)
+        sharding.shard(module, mesh, apart=layers, ignored=kept_whole_by_ranks)
 
 
 def kept_whole(module: nn.Module) -> dict[str, str]:
@@ -79,7 +81,7 @@ def kept_whole(module: nn.Module) -> dict[str, str]:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether nobody has sharded or replicated a part of it."""
+    """Whether no part of it is sharded or replicated."""
     if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
         return False
     return not any(
@@ -96,15 +98,15 @@ def _check_alike(module: nn.Module) -> None:
         ObjectiveError: They differ; raised on all ranks alike.
     """
     plain = _is_plain(module)
-    own = {"": str(plain)}
+    own_digests = {"": str(plain)}
     if plain:
         named = (*module.named_parameters(), *module.named_buffers())
-        own |= {name: _digest(tensor) for name, tensor in named}
-    every: list[dict[str, str]] = [own] * dist.get_world_size()
-    dist.all_gather_object(every, own)
-    for rank, other in enumerate(every):
-        if other != every[0]:
-            name = next(n for n in every[0] | other if every[0].get(n) != other.get(n))
+        own_digests |= {name: _digest(tensor) for name, tensor in named}
+    every: list[dict[str, str]] = [own_digests] * dist.get_world_size()
+    dist.all_gather_object(every, own_digests)
+    for rank, digests in enumerate(every):
+        if digests != every[0]:
+            name = next(n for n in every[0] | digests if every[0].get(n) != digests.get(n))
             raise ObjectiveError(
                 f"rank {rank} built another module than rank 0, first of all in "
                 f"{name or 'whether it is sharded'!r}; build the same one on all ranks: seed what "
@@ -115,23 +117,25 @@ def _check_alike(module: nn.Module) -> None:
 def _digest(tensor: Tensor) -> str:
     if is_lazy(tensor):
         return "uninitialized"
-    told = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}"
+    description = f"{tensor.dtype}{tuple(tensor.shape)}{tensor.requires_grad}"
     if tensor.device.type == "meta" or tensor.layout != torch.strided:
-        return told
-    state = hashlib.blake2b(told.encode(), digest_size=16)
+        return description
+    state = hashlib.blake2b(description.encode(), digest_size=16)
     state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 
-def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
+def _unfit_for_fsdp(module: nn.Module, layers: Iterable[nn.Module]) -> set[nn.Parameter]:
     """Parameters that FSDP does not take in the groups that they would belong to."""
     unfit: set[nn.Parameter] = set()
-    left = dict.fromkeys(module.parameters())
-    for group in (*apart, module):
-        own = [parameter for parameter in group.parameters() if parameter in left]
-        dtype = next((p.dtype for p in own if p.requires_grad and p.ndim), None)
-        for parameter in own:
-            del left[parameter]
+    unassigned = dict.fromkeys(module.parameters())
+    for group in (*layers, module):
+        group_parameters = [
+            parameter for parameter in group.parameters() if parameter in unassigned
+        ]
+        dtype = next((p.dtype for p in group_parameters if p.requires_grad and p.ndim), None)
+        for parameter in group_parameters:
+            del unassigned[parameter]
             another = parameter.requires_grad and parameter.dtype != dtype
             if another or not parameter.ndim or not parameter.is_floating_point():
                 unfit.add(parameter)
@@ -139,7 +143,7 @@ def _unfit(module: nn.Module, apart: Iterable[nn.Module]) -> set[nn.Parameter]:
 
 
 class _Uses(TorchFunctionMode):
-    """Notes modules whose parameters are computed with while they are not being called.
+    """Notes modules whose parameters are used outside of their own forward.
 
     Args:
         root: Of which all parameters are noted where derivatives are taken on the way.
@@ -170,7 +174,7 @@ class _Uses(TorchFunctionMode):
 
 
 def _used_from_outside(objective: Objective) -> set[nn.Module]:
-    """Modules that FSDP could not gather in time: those whose parameters others use.
+    """Modules that FSDP would not gather in time: those whose parameters other modules use.
 
     Tried out on the first batch, which all ranks run alike.
     """
@@ -181,7 +185,7 @@ def _used_from_outside(objective: Objective) -> set[nn.Module]:
             owner.setdefault(parameter, group)
     active: list[nn.Module] = []
     uses = _Uses(module, owner, active)
-    # What fails here fails again where it is told.
+    # An error here comes again in the first pass of `checks`, which reports it.
     with (
         _noting(set(owner.values()), active),
         contextlib.suppress(Exception),
@@ -195,7 +199,7 @@ def _used_from_outside(objective: Objective) -> set[nn.Module]:
 
 @contextlib.contextmanager
 def _noting(modules: Iterable[nn.Module], active: list[nn.Module]) -> Iterator[None]:
-    """Keep a list of the modules whose forward is under way."""
+    """Keep a list of the modules whose forward is running."""
 
     def enter(child: nn.Module, _: Any) -> None:
         active.append(child)

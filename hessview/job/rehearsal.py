@@ -70,7 +70,7 @@ class Rehearsal:
         counts: Collectives of a pass by kind: of its forward part, and in all.
         received: Bytes that a pass gets from other ranks by kind: the same.
         operator: Facts of the operator, which was made for this model.
-        asked: Bytes that it asks for besides vectors.
+        operator_memory: Bytes that it asks for besides vectors.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -84,7 +84,7 @@ class Rehearsal:
     counts: tuple[dict[str, int], dict[str, int]]
     received: tuple[dict[str, int], dict[str, int]]
     operator: OperatorFacts
-    asked: int
+    operator_memory: int
 
     @property
     def parameters(self) -> int:
@@ -110,21 +110,28 @@ def rehearse(
         ObjectiveError: What a job would refuse.
         JobError: This process belongs to a job.
     """
-    own = is_function(options.model)
-    fake = contextlib.nullcontext() if own else FakeTensorMode()
+    objective_is_given = is_function(options.model)
+    fake = contextlib.nullcontext() if objective_is_given else FakeTensorMode()
     with _missing(ranks) as mesh:
-        objective = _called(options.model, ranks) if own else _language_model(options, mesh, fake)
+        objective = (
+            _called(options.model, ranks)
+            if objective_is_given
+            else _language_model(options, mesh, fake)
+        )
         checks.check_mode(objective.module)
         names = job_blocks(objective)
         surface = _Asked(objective, lambda numbers: numbers)
-        made = maker_of(operator)(surface, epsilon)
+        operator_object = maker_of(operator)(surface, epsilon)
         passes = math.ceil(len(objective.batches) / surface.sharing.ranks)
         with fake:
             memory, counts, received = _gradient(objective, passes)
         sizes = {piece.name: math.prod(piece.full_shape) for piece in surface.space.pieces}
         return Rehearsal(
             shapes=tuple(piece.full_shape for piece in surface.space.pieces),
-            blocks={block: sum(sizes[name] for name in own) for block, own in names.items()},
+            blocks={
+                block: sum(sizes[name] for name in objective_is_given)
+                for block, objective_is_given in names.items()
+            },
             shard=surface.space.local_size,
             itemsize=surface.space.dtype.itemsize,
             module_size=surface.module_size,
@@ -133,8 +140,8 @@ def rehearse(
             passes=passes,
             counts=counts,
             received=received,
-            operator=facts_of_made(operator, made),
-            asked=surface.asked,
+            operator=facts_of_made(operator, operator_object),
+            operator_memory=surface.asked_for,
         )
 
 
@@ -210,10 +217,10 @@ def _called(name: str, ranks: int) -> Objective:
 class _Asked(ShardedLoss):
     """A loss that notes what memory an operator asks for; the ranks' memory is not here."""
 
-    asked = 0
+    asked_for = 0
 
-    def require_memory(self, need: int, what: str, cure: str) -> None:
-        self.asked += need
+    def require_memory(self, need: int, purpose: str, cure: str) -> None:
+        self.asked_for += need
 
 
 def _gradient(objective: Objective, passes: int) -> tuple[dict[str, int], Any, Any]:

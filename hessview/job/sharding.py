@@ -73,30 +73,32 @@ def check_same_parameters(module: nn.Module) -> None:
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
-    own = {  # as found: gathered parameters tell `checks` what happened to them
+    own_shapes = {  # as found: gathered parameters tell `checks` what happened to them
         sharding.plain_name(module, name): tuple(parameter.shape)
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
     }
     digests = [b""] * dist.get_world_size()
-    dist.all_gather_object(digests, hashlib.blake2b(repr(own).encode()).digest())
+    dist.all_gather_object(digests, hashlib.blake2b(repr(own_shapes).encode()).digest())
     unlike = next((rank for rank, other in enumerate(digests) if other != digests[0]), None)
     if unlike is None:
         return
     shown = []
     for rank in (0, unlike):
-        holder = [own]
+        holder = [own_shapes]
         dist.broadcast_object_list(holder, rank)
         shown.append(holder[0])
     first, other = shown
     name = next((n for n in first | other if first.get(n) != other.get(n)), "")
-    what = (
+    difference = (
         f"{name!r} has shape {first.get(name, 'none')} on rank 0, {other.get(name, 'none')} on "
         f"rank {unlike}"
         if name
         else "they come in another order"
     )
-    raise ObjectiveError(f"rank {unlike} holds other parameters than rank 0: {what}. {_PIPELINE}")
+    raise ObjectiveError(
+        f"rank {unlike} holds other parameters than rank 0: {difference}. {_PIPELINE}"
+    )
 
 
 def _cure() -> str:
@@ -107,15 +109,17 @@ def _cure() -> str:
 
 
 def _not_sharded(name: str, sharded: bool, ranks: int) -> str:
-    what = f"parameter {name!r} is not sharded on a job of {ranks} ranks, so its gradient would "
+    beginning = (
+        f"parameter {name!r} is not sharded on a job of {ranks} ranks, so its gradient would "
+    )
     if sharded:
         return (
-            f"{what}differ between them; pass the whole module to fully_shard. Beside tensor "
+            f"{beginning}differ between them; pass the whole module to fully_shard. Beside tensor "
             "parallelism, distribute such a parameter over that mesh first: "
             'distribute_tensor(parameter, mesh["tp"], [Replicate()]).'
         )
     return (
-        f"{what}differ between them; pass the module to fully_shard (or to "
+        f"{beginning}differ between them; pass the module to fully_shard (or to "
         "DistributedDataParallel) first. "
         'hessview.launch("package.module:function") shards a plain module itself.'
     )
@@ -124,17 +128,21 @@ def _not_sharded(name: str, sharded: bool, ranks: int) -> str:
 def _piece(name: str, parameter: DTensor, *, first: bool) -> Piece:
     mesh, placements = parameter.device_mesh, parameter.placements
     shape, offset = compute_local_shape_and_global_offset(parameter.shape, mesh, placements)
-    held = tuple(parameter.to_local().shape)
-    if math.prod(shape) == 0 and math.prod(held) == 0:
-        shape = held
-    assert tuple(shape) == held, f"{name}: DTensor holds {held}, its placements say {shape}"
+    local_shape = tuple(parameter.to_local().shape)
+    if math.prod(shape) == 0 and math.prod(local_shape) == 0:
+        shape = local_shape
+    assert tuple(shape) == local_shape, (
+        f"{name}: DTensor holds {local_shape}, its placements say {shape}"
+    )
     coordinate = mesh.get_coordinate()
     assert coordinate is not None, "a rank outside of its own mesh"
-    replica = [c for c, place in zip(coordinate, placements, strict=True) if place.is_replicate()]
+    replica = [
+        c for c, placement in zip(coordinate, placements, strict=True) if placement.is_replicate()
+    ]
     return Piece(
         name=name,
         full_shape=tuple(parameter.shape),
-        shape=held,
+        shape=local_shape,
         offset=tuple(offset),
         owned=first and not any(replica),
     )
@@ -177,15 +185,15 @@ def shard(
 
 def separate_layers(module: nn.Module) -> list[nn.Module]:
     """Layers that can be sharded apart: modules with a forward and no tied parameter in common."""
-    found = [layer for _, layer in layers(module)]
-    inside = {child for layer in found for child in layer.modules()}
-    holders = Counter(p for layer in found for p in set(layer.parameters()))
+    candidates = [layer for _, layer in layers(module)]
+    inside = {child for layer in candidates for child in layer.modules()}
+    holders = Counter(p for layer in candidates for p in set(layer.parameters()))
     for child in module.modules():
         if child not in inside:
             holders.update(child.parameters(recurse=False))
     return [
         layer
-        for layer in found
+        for layer in candidates
         if type(layer).forward is not nn.Module.forward
         and all(holders[parameter] == 1 for parameter in layer.parameters())
     ]
@@ -193,15 +201,15 @@ def separate_layers(module: nn.Module) -> list[nn.Module]:
 
 def layers(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Names and modules of the repeated layers: the entries of the outermost module lists."""
-    found: list[tuple[str, nn.Module]] = []
+    candidates: list[tuple[str, nn.Module]] = []
     lists: list[str] = []
     for name, child in module.named_modules():
         if any(name.startswith(f"{outer}.") for outer in lists):
             continue
         if isinstance(child, nn.ModuleList) and len(child):
             lists.append(name)
-            found += [(f"{name}.{key}", layer) for key, layer in child.named_children()]
-    return [(name, layer) for name, layer in found if any(True for _ in layer.parameters())]
+            candidates += [(f"{name}.{key}", layer) for key, layer in child.named_children()]
+    return [(name, layer) for name, layer in candidates if any(True for _ in layer.parameters())]
 
 
 def settle(module: nn.Module) -> None:
@@ -229,7 +237,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def plain_name(module: nn.Module, name: str) -> str:
-    """The name of a module's parameter or child, without what wrappers put into it."""
+    """The name of a module's parameter or child, without the prefixes that wrappers add."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
     replicated = distributed_data_parallel(module) is not None
@@ -302,15 +310,15 @@ def kinds(module: nn.Module) -> dict[str, list[str]]:
     """
     group_of = _group_of(module)
     replicated = distributed_data_parallel(module) is not None
-    found: dict[str, list[str]] = {}
+    names_by_kind: dict[str, list[str]] = {}
     for name, parameter in trainable(module).items():
         group = group_of.get(id(parameter))
         if group is None and not isinstance(parameter, DTensor):
             kind = "DistributedDataParallel" if replicated else "plain"
         else:
             kind = _kind(parameter, group)
-        found.setdefault(kind, []).append(name)
-    return found
+        names_by_kind.setdefault(kind, []).append(name)
+    return names_by_kind
 
 
 def _group_of(module: nn.Module) -> dict[int, FSDPParamGroup]:
@@ -322,10 +330,12 @@ def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
     words = []
     if group is not None:
         words.append(f"fully_shard over {_sizes(group.mesh_info.mesh)}")
-    inner = inner_dimensions(parameter, group)
-    for verb, wanted in (("split", False), ("copied", True)):
+    inner = _inner_dimensions(parameter, group)
+    for verb, replicated in (("split", False), ("copied", True)):
         dimensions = [
-            f"{name}={size}" for name, size, place in inner if place.is_replicate() is wanted
+            f"{name}={size}"
+            for name, size, placement in inner
+            if placement.is_replicate() is replicated
         ]
         if dimensions:
             words.append(f"{verb} over {' x '.join(dimensions)}")
@@ -334,7 +344,7 @@ def _kind(parameter: nn.Parameter, group: FSDPParamGroup | None) -> str:
     return ", ".join(words)
 
 
-def inner_dimensions(
+def _inner_dimensions(
     parameter: nn.Parameter, group: FSDPParamGroup | None
 ) -> list[tuple[str, int, Placement]]:
     """Name, size and placement of a parameter's mesh dimensions that are not FSDP's.
@@ -352,11 +362,13 @@ def inner_dimensions(
     if group is not None:
         info = group.mesh_info
         if info.dp_mesh_dims is not None:  # parameters on a mesh of all dimensions, by name
-            own = {*info.dp_mesh_dims.shard_names, *info.dp_mesh_dims.replicate_names}
+            fsdp_names = {*info.dp_mesh_dims.shard_names, *info.dp_mesh_dims.replicate_names}
             return [
-                (name, mesh.size(axis), place)
-                for axis, (name, place) in enumerate(zip(names, parameter.placements, strict=True))
-                if name not in own
+                (name, mesh.size(axis), placement)
+                for axis, (name, placement) in enumerate(
+                    zip(names, parameter.placements, strict=True)
+                )
+                if name not in fsdp_names
             ]
         outer = info.mesh.ndim  # FSDP's dimensions come first
     dimensions = zip(names, mesh.shape, parameter.placements, strict=True)
@@ -367,9 +379,9 @@ def split_within(module: nn.Module) -> bool:
     """Whether ranks hold parts of a parameter that they compute with, as in tensor parallelism."""
     group_of = _group_of(module)
     return any(
-        size > 1 and not place.is_replicate()
+        size > 1 and not placement.is_replicate()
         for parameter in module.parameters()
-        for _, size, place in inner_dimensions(parameter, group_of.get(id(parameter)))
+        for _, size, placement in _inner_dimensions(parameter, group_of.get(id(parameter)))
     )
 
 
@@ -380,8 +392,8 @@ def copied_within(module: nn.Module) -> bool:
         return False
     ranks = meeting.ranks()
     for parameter in trainable(module).values():
-        inner = inner_dimensions(parameter, group_of.get(id(parameter)))
-        if any(size > 1 and place.is_replicate() for _, size, place in inner):
+        inner = _inner_dimensions(parameter, group_of.get(id(parameter)))
+        if any(size > 1 and placement.is_replicate() for _, size, placement in inner):
             return True
         joined = parameter.device_mesh.size() if isinstance(parameter, DTensor) else 1
         if joined < ranks and not summed_here(parameter):
@@ -395,7 +407,7 @@ def summed_here(parameter: nn.Parameter) -> bool:
 
 
 def dimension_names(mesh: DeviceMesh) -> list[str]:
-    """Name of each dimension, also where the mesh has none."""
+    """Name of each dimension; where the mesh has no names, dim_0, dim_1 and so on."""
     return list(mesh.mesh_dim_names or [f"dim_{axis}" for axis in range(mesh.ndim)])
 
 
@@ -416,13 +428,13 @@ def distributed_data_parallel(module: nn.Module) -> nn.parallel.DistributedDataP
 
 def compute_dtype(module: nn.Module) -> torch.dtype:
     """Data type of forward and backward: the narrowest that parameters are cast to."""
-    found = {parameter.dtype for parameter in trainable(module).values()}
+    dtypes = {parameter.dtype for parameter in trainable(module).values()}
     for child in module.modules():
         if isinstance(child, FSDPModule):
             policy = child._get_fsdp_state()._mp_policy
             if policy.param_dtype is not None:
-                found.add(policy.param_dtype)
-    floating = {dtype for dtype in found if dtype.is_floating_point}
+                dtypes.add(policy.param_dtype)
+    floating = {dtype for dtype in dtypes if dtype.is_floating_point}
     return max(floating, key=lambda dtype: torch.finfo(dtype).eps)
 
 

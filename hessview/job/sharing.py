@@ -55,7 +55,7 @@ def sharing_of(module: nn.Module, data: DeviceMesh | None = None) -> Sharing:
         return Sharing(0, 1)
     if data is not None:
         return _in_flat_order(data)
-    mesh = fsdp_mesh(module)
+    mesh = _fsdp_mesh(module)
     if mesh is not None:
         return _by_names(mesh)
     if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
@@ -63,7 +63,7 @@ def sharing_of(module: nn.Module, data: DeviceMesh | None = None) -> Sharing:
     return Sharing(dist.get_rank(), dist.get_world_size())
 
 
-def fsdp_mesh(module: nn.Module) -> DeviceMesh | None:
+def _fsdp_mesh(module: nn.Module) -> DeviceMesh | None:
     """The largest mesh over which FSDP sums gradients; None without FSDP.
 
     Experts have a smaller one than the other parameters: the sums over the rest of the ranks
@@ -81,28 +81,31 @@ def agreed_sharing(objective: "Objective") -> Sharing:
         ObjectiveError: FSDP's meshes do; raised on all ranks alike.
     """
     with agree():
-        own = sharing_of(objective.module, objective.data)
+        own_sharing = sharing_of(objective.module, objective.data)
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return own
+        return own_sharing
     world = dist.get_world_size()
-    every: list[Sharing] = [own] * world
-    dist.all_gather_object(every, own)
-    counts = Counter(every)
-    even = {Sharing(position, own.ranks): world // own.ranks for position in range(own.ranks)}
+    sharings: list[Sharing] = [own_sharing] * world
+    dist.all_gather_object(sharings, own_sharing)
+    counts = Counter(sharings)
+    even = {
+        Sharing(position, own_sharing.ranks): world // own_sharing.ranks
+        for position in range(own_sharing.ranks)
+    }
     if counts != even:
         whose = "that Objective(data=...) states" if objective.data is not None else "of FSDP"
-        sizes = ", ".join(str(each.ranks) for each in every)
-        what = (
+        sizes = ", ".join(str(of_rank.ranks) for of_rank in sharings)
+        text = (
             f"the mesh {whose} does not share batches out evenly over the job's {world} ranks: "
             f"they find it to have {sizes} ranks; use one mesh of all ranks, or one dimension of "
             'it, such as mesh["dp"].'
         )
-        raise InputError(what) if objective.data is not None else ObjectiveError(what)
-    return own
+        raise InputError(text) if objective.data is not None else ObjectiveError(text)
+    return own_sharing
 
 
 def check_data(data: object) -> None:
-    """Refuse what is no mesh.
+    """Refuse a `data` that is not a mesh.
 
     Raises:
         InputError: It is neither None nor a DeviceMesh.
@@ -115,15 +118,15 @@ def check_data(data: object) -> None:
         )
 
 
-def grouped(positions: Sequence[int], own: int) -> Sharing:
-    """Sharing where some positions have become one.
+def grouped(positions: Sequence[int], position: int) -> Sharing:
+    """The sharing after positions have been merged into groups.
 
     Args:
         positions: The first position of the group that each one belongs to.
-        own: This rank's, before.
+        position: This rank's, before.
     """
     groups = sorted(set(positions))
-    return Sharing(groups.index(positions[own]), len(groups))
+    return Sharing(groups.index(positions[position]), len(groups))
 
 
 def _in_flat_order(mesh: DeviceMesh) -> Sharing:
@@ -141,19 +144,19 @@ def _in_flat_order(mesh: DeviceMesh) -> Sharing:
 def _by_names(mesh: DeviceMesh) -> Sharing:
     """By the coordinates of a mesh's ranks in those dimensions that do share batches out."""
     ranks = mesh.mesh.flatten().tolist()
-    # A flattened mesh has one name; what was flattened, the mesh that it was cut from tells.
-    whole = mesh._get_root_mesh()
-    names = sharding.dimension_names(whole)
-    apart = [axis for axis, name in enumerate(names) if name.lower() not in _TOGETHER]
-    places = {
-        rank: tuple(place[axis] for axis in apart)
+    # A flattened mesh has one name only; the root mesh still has the names of its dimensions.
+    root_mesh = mesh._get_root_mesh()
+    names = sharding.dimension_names(root_mesh)
+    data_axes = [axis for axis, name in enumerate(names) if name.lower() not in _TOGETHER]
+    coordinates = {
+        rank: tuple(coordinate[axis] for axis in data_axes)
         for rank in ranks
-        for place in (whole.mesh == rank).nonzero().tolist()
+        for coordinate in (root_mesh.mesh == rank).nonzero().tolist()
     }
-    if len(places) < len(ranks):
+    if len(coordinates) < len(ranks):
         return Sharing(ranks.index(dist.get_rank()), len(ranks))
-    shares = list(dict.fromkeys(places[rank] for rank in ranks))
-    return Sharing(shares.index(places[dist.get_rank()]), len(shares))
+    shares = list(dict.fromkeys(coordinates[rank] for rank in ranks))
+    return Sharing(shares.index(coordinates[dist.get_rank()]), len(shares))
 
 
 def mesh_of(module: nn.Module) -> dict[str, int]:
@@ -162,7 +165,9 @@ def mesh_of(module: nn.Module) -> dict[str, int]:
     if replica is not None:
         return {"replicate": dist.get_world_size(replica.process_group)}
     sharded = [parameter for parameter in module.parameters() if isinstance(parameter, DTensor)]
-    mesh = max((each.device_mesh for each in sharded), key=lambda m: m.size(), default=None)
+    mesh = max(
+        (parameter.device_mesh for parameter in sharded), key=lambda m: m.size(), default=None
+    )
     if mesh is None:
         return {}
     return dict(zip(sharding.dimension_names(mesh), mesh.shape, strict=True))

@@ -22,7 +22,7 @@ _FARTHEST = 0.01  # of the norm of the parameters
 
 _STEADY = 0.25  # of their distance from 1: by how much ratios that count may differ
 
-Verdict = Literal["agrees", "contradicts", "open"]
+_Verdict = Literal["agrees", "contradicts", "open"]
 
 
 def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
@@ -54,35 +54,39 @@ def check_gradient(surface: ShardedLoss, gradient: Tensor) -> dict[str, str]:
     parts = _parts(surface)
     # Rounding of the whole makes up parts that are smaller, such as biases of attention's keys.
     floor = min(100 * surface.machine_epsilon, 0.03) * surface.gradient_norm
-    home = _Place(surface, gradient, surface.loss, floor)
+    home = _Point(surface, gradient, surface.loss, floor)
     verdicts = {name: home.judge(indices) for name, indices in parts.items()}
-    doubted = {name: found for name, found in verdicts.items() if found.verdict != "agrees"}
+    doubted = {
+        name: judgement for name, judgement in verdicts.items() if judgement.verdict != "agrees"
+    }
     if not doubted:
         return {}
-    base = off(surface)
+    base = small_displacement(surface)
     with displaced(surface) as move:
         move(base, 1.0)
-        there = surface.space.zeros()
-        share = surface.gradient(there)
+        nearby_gradient = surface.space.zeros()
+        share = surface.gradient(nearby_gradient)
     numbers = torch.tensor([share], dtype=torch.float64, device=surface.space.device)
-    near = _Place(surface, there, float(surface.space.reduce(numbers)), floor, base)
+    near = _Point(surface, nearby_gradient, float(surface.space.reduce(numbers)), floor, base)
     unchecked, rounded = [], []
-    for name, found in doubted.items():
+    for name, judgement in doubted.items():
         again = near.judge(parts[name])
         if again.verdict == "agrees":
-            if found.verdict == "contradicts":
-                rounded.append((name, found))
+            if judgement.verdict == "contradicts":
+                rounded.append((name, judgement))
             continue
-        if "contradicts" in (found.verdict, again.verdict):
-            worst = found if found.verdict == "contradicts" else again
+        if "contradicts" in (judgement.verdict, again.verdict):
+            worst = judgement if judgement.verdict == "contradicts" else again
             raise ObjectiveError(_refusal(name, worst))
-        unchecked.append((name, found))
+        unchecked.append((name, judgement))
     surface.gradient_is_rounded = bool(rounded)
-    told = [_unchecked(*one) for one in unchecked] + [_rounded(*one) for one in rounded]
-    return {"gradient_check": "; ".join(told)} if told else {}
+    notes = [_unchecked(*judged) for judged in unchecked] + [
+        _rounded(*judged) for judged in rounded
+    ]
+    return {"gradient_check": "; ".join(notes)} if notes else {}
 
 
-def off(surface: ShardedLoss) -> Tensor:
+def small_displacement(surface: ShardedLoss) -> Tensor:
     """A displacement that moves each parameter by a hundredth, up or down.
 
     Twice eight units of the last place, in types where that is more.
@@ -101,7 +105,7 @@ def off(surface: ShardedLoss) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Found:
+class _Judgement:
     """What was found along one part of the gradient.
 
     Attributes:
@@ -112,10 +116,10 @@ class _Found:
 
     norm: float
     ratios: dict[float, tuple[float, float]]
-    verdict: Verdict
+    verdict: _Verdict
 
 
-class _Place:
+class _Point:
     """Parameters around which slopes are measured, with the loss and its gradient there."""
 
     def __init__(
@@ -130,19 +134,19 @@ class _Place:
         self._floor, self._base = floor, base
         self._types = _computing_types(surface)
 
-    def judge(self, indices: Sequence[int]) -> _Found:
+    def judge(self, indices: Sequence[int]) -> _Judgement:
         """Compare slopes along the gradient of some parameters with its norm."""
         surface = self._surface
         direction = surface.space.zeros()
-        parts, whole = surface.space.split(direction), surface.space.split(self._gradient)
+        parts, gradient_parts = surface.space.split(direction), surface.space.split(self._gradient)
         for index in indices:
-            parts[index].copy_(whole[index])
+            parts[index].copy_(gradient_parts[index])
         norm = surface.space.norm(direction)
         if not norm < math.inf:
-            return _Found(norm, {}, "open")
+            return _Judgement(norm, {}, "open")
         if norm <= self._floor:
             # Nothing to compare; parameters that the loss does not use have none nearby either.
-            return _Found(norm, {}, "open" if self._base is None else "agrees")
+            return _Judgement(norm, {}, "open" if self._base is None else "agrees")
         direction.div_(norm)
         tolerance = max(0.1, 32 * surface.machine_epsilon)
         ratios: dict[float, tuple[float, float]] = {}
@@ -151,8 +155,8 @@ class _Place:
                 once, twice = (self._ratio(move, direction, k * distance) for k in (1, 2))
                 ratios[distance] = pair = once, twice
                 if all(abs(ratio - 1) <= tolerance for ratio in pair):
-                    return _Found(norm, ratios, "agrees")
-        return _Found(norm, ratios, _verdict(ratios, tolerance))
+                    return _Judgement(norm, ratios, "agrees")
+        return _Judgement(norm, ratios, _verdict(ratios, tolerance))
 
     def _distances(self, norm: float) -> list[float]:
         """Distances to try, the likeliest first."""
@@ -165,56 +169,56 @@ class _Place:
         first = min(max(usual, 4 * nearest), farthest)
         # Nearer ones still move some parameters, and by how much is known.
         nearest = max(nearest / 64, 2 * surface.loss_epsilon * abs(self._loss) / norm)
-        steps = sorted(range(-_MOST, _MOST), key=lambda step: (abs(step), -step))
+        powers = sorted(range(-_MOST, _MOST), key=lambda power: (abs(power), -power))
         ladder = _LADDER if epsilon < 1e-4 else _NARROW_LADDER
-        within = [first * ladder**step for step in steps]
-        return [one for one in within if nearest <= one <= farthest * 1.001][:_MOST]
+        within = [first * ladder**power for power in powers]
+        return [distance for distance in within if nearest <= distance <= farthest * 1.001][:_MOST]
 
     def _ratio(self, move: Move, direction: Tensor, distance: float) -> float:
-        """Change of the loss between both sides over the change that the gradient says."""
-        ahead, ahead_at = self._at(move, direction, distance)
-        behind, behind_at = self._at(move, direction, -distance)
+        """Change of the loss between both sides over the change that the gradient predicts."""
+        ahead, ahead_at = self._loss_at(move, direction, distance)
+        behind, behind_at = self._loss_at(move, direction, -distance)
         moved = ahead_at.sub_(behind_at)
-        said = self._surface.space.dot(moved, self._gradient)
-        return (ahead - behind) / said if said else math.nan
+        predicted = self._surface.space.dot(moved, self._gradient)
+        return (ahead - behind) / predicted if predicted else math.nan
 
-    def _at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
-        """Loss there, and the parameters as they are computed with."""
+    def _loss_at(self, move: Move, direction: Tensor, distance: float) -> tuple[float, Tensor]:
+        """Loss at a displacement, and the parameters in the types that the model computes with."""
         surface = self._surface
         if self._base is None:
             move(direction, distance)
         else:
             move(torch.add(self._base, direction, alpha=distance), 1.0)
         value = surface.value()
-        where = surface.space.zeros()
+        parameters = surface.space.zeros()
         for part, shard, dtype in zip(
-            surface.space.split(where), surface.shards(), self._types, strict=True
+            surface.space.split(parameters), surface.shards(), self._types, strict=True
         ):
             part.copy_(shard.to(dtype))
-        return value, where
+        return value, parameters
 
 
-def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> Verdict:
+def _verdict(ratios: dict[float, tuple[float, float]], tolerance: float) -> _Verdict:
     """Whether ratios at neighbouring distances agree with each other, but not with 1."""
     ordered = [ratios[distance] for distance in sorted(ratios)]
     if any(ratio for pair in ordered for ratio in pair):
-        # Else a loss that does not move at all, as where it is made of a few steps of rounding,
+        # Else a loss that does not move at all, as where rounding leaves it a few values only,
         # tells nothing: it does move farther out.
         ordered = [pair for pair in ordered if all(pair)]
-    for near, far in itertools.pairwise(ordered):
-        four = (*near, *far)
+    for nearer, farther in itertools.pairwise(ordered):
+        four = (*nearer, *farther)
         off_by = abs(sum(four) / 4 - 1)
         if off_by > tolerance and max(four) - min(four) <= _STEADY * off_by:
             return "contradicts"
     return "open"
 
 
-def _refusal(part: str, found: _Found) -> str:
+def _refusal(part: str, judgement: _Judgement) -> str:
     slopes = dict.fromkeys(
-        f"{ratio * found.norm:.4g}" for pair in found.ratios.values() for ratio in pair
+        f"{ratio * judgement.norm:.4g}" for pair in judgement.ratios.values() for ratio in pair
     )
     return (
-        f"the gradient of {part} has the norm {found.norm:.4g}, but the loss changes by "
+        f"the gradient of {part} has the norm {judgement.norm:.4g}, but the loss changes by "
         f"{', '.join(slopes)} per unit along it; the gradient must be that of the mean loss over "
         "all ranks: use fully_shard or DistributedDataParallel with their own averaging (a "
         "gradient_divide_factor alike for all), keep gradient synchronisation on, and return "
@@ -224,23 +228,23 @@ def _refusal(part: str, found: _Found) -> str:
     )
 
 
-def _unchecked(part: str, found: _Found) -> str:
-    ratios = [f"{ratio:.2g}" for pair in found.ratios.values() for ratio in pair]
-    why = (
+def _unchecked(part: str, judgement: _Judgement) -> str:
+    ratios = [f"{ratio:.2g}" for pair in judgement.ratios.values() for ratio in pair]
+    reason = (
         f"the slopes of the loss along it are {', '.join(ratios)} times it, at distances that do "
         "not agree with each other"
         if ratios
         else "it is too small for the loss to show it"
     )
-    return f"the gradient of {part} (norm {found.norm:.2g}) could not be checked: {why}"
+    return f"the gradient of {part} (norm {judgement.norm:.2g}) could not be checked: {reason}"
 
 
-def _rounded(part: str, found: _Found) -> str:
-    ratios = [f"{ratio:.2g}" for pair in found.ratios.values() for ratio in pair]
+def _rounded(part: str, judgement: _Judgement) -> str:
+    ratios = [f"{ratio:.2g}" for pair in judgement.ratios.values() for ratio in pair]
     return (
-        f"the gradient of {part} (norm {found.norm:.2g}) is that of the loss at parameters nearby, "
-        f"but not right here, where slopes are {', '.join(ratios)} times it: it, or the loss, is "
-        "rounding here, or has a kink, and products with a small step share that"
+        f"the gradient of {part} (norm {judgement.norm:.2g}) is that of the loss at parameters "
+        f"nearby, but not right here, where slopes are {', '.join(ratios)} times it: it, "
+        "or the loss, is rounding here, or has a kink, and products with a small epsilon share that"
     )
 
 
@@ -259,11 +263,11 @@ def _parts(surface: ShardedLoss) -> dict[str, list[int]]:
     halves: list[list[int]] = [[], []]
     for name, index in indices.items():
         halves[hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % 2].append(index)
-    found = [half for half in halves if half]
-    if len(found) == 1:
-        return {"all parameters": found[0]}
-    some = [f"{surface.space.pieces[half[0]].name!r} and others" for half in found]
-    return dict(zip(some, found, strict=True))
+    nonempty = [half for half in halves if half]
+    if len(nonempty) == 1:
+        return {"all parameters": nonempty[0]}
+    some = [f"{surface.space.pieces[half[0]].name!r} and others" for half in nonempty]
+    return dict(zip(some, nonempty, strict=True))
 
 
 def _computing_types(surface: ShardedLoss) -> list[torch.dtype]:
@@ -273,4 +277,4 @@ def _computing_types(surface: ShardedLoss) -> list[torch.dtype]:
         for group in sharding.groups(surface.objective.module)
         for parameter in group.fsdp_params
     }
-    return [cast.get(id(one)) or one.dtype for one in surface.parameters()]
+    return [cast.get(id(p)) or p.dtype for p in surface.parameters()]

@@ -30,7 +30,7 @@ def starting(phase: str) -> None:
 
 @contextlib.contextmanager
 def told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have each phase told inside of the block.
+    """Report each phase inside of the block.
 
     Args:
         tell: Called with the phase; what it raises is raised.
@@ -68,8 +68,8 @@ def end_by(error: Exception) -> RunEnded:
         return RunEnded(state="failed", error=str(error))
     if isinstance(error.__cause__, StopIteration):  # which a generator may not raise
         error = error.__cause__
-    text = f"{type(error).__name__}: {error}{_place(error)}"
-    if out_of_memory(error):
+    text = f"{type(error).__name__}: {error}{_location(error)}"
+    if _out_of_memory(error):
         text = (
             f"out of memory ({text}); use fewer steps, a window (reorthogonalize=2), smaller "
             "batches, or more ranks."
@@ -85,40 +85,48 @@ def end_of_all(ends: Sequence[RunEnded]) -> RunEnded:
     state = worst[0].state
     texts = {rank: end.error for rank, end in enumerate(ends) if end.state == state}
     if state == "cancelled":
-        # The others only heard that somebody wanted it.
-        own = {rank: text for rank, text in texts.items() if text.startswith("stopped by")}
-        if not own:
+        # The other ranks only heard that some rank was to stop.
+        of_stopped_ranks = {
+            rank: text for rank, text in texts.items() if text.startswith("stopped by")
+        }
+        if not of_stopped_ranks:
             return worst[0]
-        texts = own
+        texts = of_stopped_ranks
     if len(set(texts.values())) == 1 and len(texts) == len(ends):
         return RunEnded(state=state, error=next(iter(texts.values())))
-    told = [f"rank {rank}: {text}" for rank, text in texts.items()]
-    more = f"; and {counted(len(told) - _SHOWN, 'rank')} more" if len(told) > _SHOWN else ""
-    return RunEnded(state=state, error="; ".join(told[:_SHOWN]) + more)
+    texts_in_words = [f"rank {rank}: {text}" for rank, text in texts.items()]
+    more = (
+        f"; and {counted(len(texts_in_words) - _SHOWN, 'rank')} more"
+        if len(texts_in_words) > _SHOWN
+        else ""
+    )
+    return RunEnded(state=state, error="; ".join(texts_in_words[:_SHOWN]) + more)
 
 
-def out_of_memory(error: BaseException) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a host's or a device's memory is used up."""
-    told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    cpu_allocation_failed = isinstance(error, RuntimeError) and "can't allocate memory" in str(
+        error
+    )
+    return cpu_allocation_failed or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def forget(error: Exception) -> None:
-    """Let go of what an error's traceback holds, which may be the larger part of the memory.
+    """Release what an error's traceback holds, which may be most of the memory.
 
     Args:
         error: One that was told, and goes nowhere.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        traceback.clear_frames(seen.__traceback__)
-        seen = seen.__cause__ or seen.__context__
-    if out_of_memory(error):
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    if _out_of_memory(error):
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     """Where in the user's code it was raised, "" if nowhere."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename.startswith("<") or frame.filename.startswith(_OURS):

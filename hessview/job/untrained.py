@@ -62,8 +62,8 @@ def padding_rows(
     for name, child in module.named_modules():
         if not isinstance(child, nn.Embedding | nn.EmbeddingBag):
             continue
-        held = names.get(id(child.weight))
-        if held is None:
+        weight_name = names.get(id(child.weight))
+        if weight_name is None:
             continue
         if child.max_norm is not None:
             raise ObjectiveError(
@@ -72,8 +72,8 @@ def padding_rows(
                 "max_norm=None, after a last pass over the data."
             )
         if child.padding_idx is not None:
-            rows.setdefault(held, set()).add(int(child.padding_idx))
-    return {name: tuple(sorted(own)) for name, own in rows.items()}
+            rows.setdefault(weight_name, set()).add(int(child.padding_idx))
+    return {name: tuple(sorted(rows_of_name)) for name, rows_of_name in rows.items()}
 
 
 def positions(piece: Piece, rows: tuple[int, ...]) -> Tensor:
@@ -82,8 +82,10 @@ def positions(piece: Piece, rows: tuple[int, ...]) -> Tensor:
         return torch.empty(0, dtype=torch.int64)
     width = piece.numel // piece.shape[0]
     local = [row - piece.offset[0] for row in rows]
-    kept = [torch.arange(width) + row * width for row in local if 0 <= row < piece.shape[0]]
-    return torch.cat(kept) if kept else torch.empty(0, dtype=torch.int64)
+    row_positions = [
+        torch.arange(width) + row * width for row in local if 0 <= row < piece.shape[0]
+    ]
+    return torch.cat(row_positions) if row_positions else torch.empty(0, dtype=torch.int64)
 
 
 def without_gradient(surface: "ShardedLoss") -> dict[str, Elements]:
@@ -112,23 +114,23 @@ def without_gradient(surface: "ShardedLoss") -> dict[str, Elements]:
             return {}
         moved = _moved(surface, silent, number)
         change = space.norm(moved - base)
-        # Some kernels add up in another order each time.
+        # Some kernels add up in another order each time, so that two gradients differ by rounding.
         if change <= rounding or change <= 10 * space.norm(_gradient(surface) - base):
             return {}
         silent &= moved == 0
         before, count = count, _count(surface, silent)
         if number and count == before:
             break
-        for other in range(2):
-            silent &= _moved(surface, torch.ones_like(silent), _ROUNDS + 2 * number + other) == 0
+        for attempt in range(2):
+            silent &= _moved(surface, torch.ones_like(silent), _ROUNDS + 2 * number + attempt) == 0
         count = _count(surface, silent)
     else:
         return {}
     parts = space.split(silent)
-    own = [
+    own_counts = [
         part.sum(dtype=torch.float64) * p.owned for part, p in zip(parts, space.pieces, strict=True)
     ]
-    totals = space.reduce(torch.stack(own)).tolist()
+    totals = space.reduce(torch.stack(own_counts)).tolist()
     return {
         piece.name: Elements(part.flatten().nonzero().flatten(), round(total))
         for piece, part, total in zip(space.pieces, parts, totals, strict=True)
@@ -196,16 +198,16 @@ def as_differentiated(module: nn.Module) -> Iterator[None]:
 
 def changes_gradients(module: nn.Module, parameters: Mapping[str, nn.Parameter]) -> list[str]:
     """Names of parameters and modules whose gradients something of the user's may change."""
-    found = [
+    names = [
         name
         for name, parameter in parameters.items()
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks
     ]
-    found += [
+    names += [
         name or type(module).__name__
         for name, child in module.named_modules()
         if child._backward_hooks
         or child._backward_pre_hooks
         or getattr(child, "scale_grad_by_freq", False)
     ]
-    return found
+    return names

@@ -40,8 +40,8 @@ from hessview.record.validation import did_you_mean
 from hessview.wording import size
 
 
-def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
-    """What judges commands by what the job holds.
+def _acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Command], None]:
+    """A check of commands against the parameters, blocks and operators of an objective.
 
     Args:
         objective: What is differentiated.
@@ -64,11 +64,20 @@ def acceptance(objective: Objective, sizes: Mapping[str, int]) -> Callable[[Comm
             _check_operator(operator, command, objective)
         if isinstance(command, Coupling):
             if command.blocks:
-                own = [name for name in sizes if name in chosen]
-                check_apart(blocks_by_pattern(dict(command.blocks), own))
+                chosen_names = [name for name in sizes if name in chosen]
+                check_apart(blocks_by_pattern(dict(command.blocks), chosen_names))
             else:
-                held = {block: [n for n in of if n in chosen] for block, of in blocks.items()}
-                check_apart({block: of for block, of in held.items() if of})
+                chosen_blocks = {
+                    block: [n for n in block_names if n in chosen]
+                    for block, block_names in blocks.items()
+                }
+                check_apart(
+                    {
+                        block: block_names
+                        for block, block_names in chosen_blocks.items()
+                        if block_names
+                    }
+                )
 
     return accept
 
@@ -85,8 +94,8 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
             )
         top = home.partition(".")[0]
         # Only whether there is such a module: importing it would run code beside a training.
-        known = top in sys.modules or (top and importlib.util.find_spec(top))
-        if not known or not attribute:
+        module_exists = top in sys.modules or (top and importlib.util.find_spec(top))
+        if not module_exists or not attribute:
             raise InputError(
                 f"operator {name!r} cannot be found (there is no module {top!r}); its module must "
                 "be installed, or lie in the folder from which the job was started."
@@ -109,7 +118,7 @@ def _check_operator(name: str, command: Command, objective: Objective) -> None:
 Readings = Generator[Reading, None, str | None]
 Estimator = Callable[[Any, ShardedLoss, Operator], Readings]
 
-Conclude = Callable[[RunEnded, Exception | None], RunEnded]
+_Conclude = Callable[[RunEnded, Exception | None], RunEnded]
 
 _VERSIONS = ("torch", "transformers", "numpy")
 
@@ -150,16 +159,16 @@ class Worker:
                 _check_digests(self._digest)
             starting("checking that two passes agree, and the gradient with the slope of the loss")
             copies.check_values(self.surface)
-            found = coupling_of_ranks(self.surface)
-            self.surface.share_out(found.sharing)
+            coupling = coupling_of_ranks(self.surface)
+            self.surface.share_out(coupling.sharing)
             copies.check_gradients(self.surface)
             numbers = checks.check_numbers(self.surface)
-            self.notes = found.notes | numbers | untied(self.surface)
+            self.notes = coupling.notes | numbers | untied(self.surface)
             self.notes |= kept_whole(objective.module)
             if silent := without_gradient(self.surface):
                 self.surface = self.surface.part(held=silent)
                 self.surface.measure()
-        self.accept = acceptance(objective, self._sizes())
+        self.accept = _acceptance(objective, self._sizes())
         """Raises InputError for commands that this objective cannot carry out."""
 
     def describe(self) -> JobStarted:
@@ -211,7 +220,7 @@ class Worker:
         command: Command | str,
         *,
         training_step: int | None = None,
-        conclude: Conclude | None = None,
+        conclude: _Conclude | None = None,
     ) -> Iterator[Payload]:
         """Run a command at the present weights, and leave everything as it was found.
 
@@ -256,11 +265,11 @@ class Worker:
             estimator: Estimator = named("estimator", measurement.estimator, {})
             self._check_memory(command, surface)
         surface.measure()  # before the operator is made, which may look at the gradient
-        asked = command.operator, surface, command.epsilon
+        arguments = command.operator, surface, command.epsilon
         if measurement.of_a_spectrum:
-            operator, stand_in = products_of(*asked)
+            operator, stand_in = products_of(*arguments)
         else:
-            operator, stand_in = operator_of(*asked), {}
+            operator, stand_in = operator_of(*arguments), {}
         facts = facts_of_made(command.operator, operator)
         yield RunStarted(
             training_step=training_step,
@@ -282,7 +291,7 @@ class Worker:
             return self.surface.part(subset=command.subset)
 
     def _check_memory(self, command: Command, surface: ShardedLoss) -> None:
-        """Refuse a basis that does not fit, rather than have the rank killed half-way."""
+        """Refuse a basis that does not fit, rather than run out of memory half-way."""
         if not isinstance(command, LanczosCommand):
             return
         space = surface.space
@@ -303,8 +312,8 @@ def _check_digests(digest: str) -> None:
         return
     digests: list[str] = [""] * dist.get_world_size()
     dist.all_gather_object(digests, digest)
-    for rank, other in enumerate(digests):
-        if other != digests[0]:
+    for rank, rank_digest in enumerate(digests):
+        if rank_digest != digests[0]:
             raise InputError(
                 f"rank {rank} has other batches than rank 0; give every rank the whole data set, "
                 "in the same order: each takes its own share of it."

@@ -81,9 +81,9 @@ def facts_of_made(name: str, operator: object) -> OperatorFacts:
         name: By which it was asked for.
         operator: The operator, or its class.
     """
-    own = getattr(operator, "facts", None)
-    if name not in FACTS and isinstance(own, OperatorFacts):
-        return dataclasses.replace(own, name=name)
+    facts = getattr(operator, "facts", None)
+    if name not in FACTS and isinstance(facts, OperatorFacts):
+        return dataclasses.replace(facts, name=name)
     return facts_of(name)
 
 

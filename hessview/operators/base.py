@@ -15,7 +15,7 @@ class Portion(Protocol):
 
     @property
     def counted(self) -> bool:
-        """Whether it is this rank's own; others only keep the ranks in step."""
+        """Whether it is this rank's own; others only keep the ranks' collectives together."""
         ...
 
     def outputs(self) -> Tensor:
@@ -62,7 +62,7 @@ class LossSurface(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Drop whatever was made from the shards before they changed (gathered copies)."""
+        """Drop copies that were gathered from the shards before they changed."""
         ...
 
     def gradient(self, out: Tensor, *, factor: float = 1.0) -> float:
@@ -134,12 +134,12 @@ class LossSurface(Protocol):
         """
         ...
 
-    def require_memory(self, need: int, what: str, cure: str) -> None:
+    def require_memory(self, need: int, purpose: str, cure: str) -> None:
         """Refuse what does not fit; all ranks call it together.
 
         Args:
             need: Bytes on this rank.
-            what: What they are for.
+            purpose: What they are for.
             cure: What else can be done.
 
         Raises:
@@ -157,15 +157,15 @@ class Product:
         norm: Norm of the product over all ranks, for a unit-norm vector.
         epsilon: Finite-difference step h along the unit-norm vector that the product was taken
             at; NaN where there is none.
-        rho: Relative change that this step gave, of the gradient: |g+ - g-| / (2 |g|), or of the
+        rho: Relative change that epsilon gave, of the gradient: |g+ - g-| / (2 |g|), or of the
             outputs, for operators that are made of them.
         error: Estimate of the product's own relative error, NaN if it was not asked for. By
-            differences: D = |Hv(h) - Hv(2h)| / |Hv(h)|, and, where a third step shows a jump of
+            differences: D = |Hv(h) - Hv(2h)| / |Hv(h)|, and, where a third epsilon shows a jump of
             the gradient, |Hv(h/2) - Hv(h)| / |Hv(h)| if that is larger; infinite where the loss
             is not finite at twice epsilon. It sees truncation, rounding and the noise of the
-            displacement, not what is the same at all steps. Of exact products: their rounding.
+            displacement, not what is the same at every epsilon. Of exact products: their rounding.
         gradients: What it cost, in gradients; a forward pass alone counts as a third of one.
-        flips: Share of the routers' choices that differ between both sides of the step; NaN
+        flips: Share of the routers' choices that differ between theta + h v and theta - h v; NaN
             where there are no routers.
         perturbation_error: Relative error |w - v| of the displacement w that was made for v, by
             the rounding of the parameters; NaN where the error was not asked for. Not an error of

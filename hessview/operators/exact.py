@@ -33,7 +33,7 @@ class ExactHessian:
 
     Args:
         surface: The loss to be differentiated.
-        epsilon: Not used: there is no step.
+        epsilon: Not used: there is no finite-difference step.
         wide: Whether to compute in float64 whatever the parameters' type, where the gradient is
             rounding in their own; a difference of it contradicts nothing then.
 
@@ -67,7 +67,7 @@ class ExactHessian:
     def matvec(self, vector: Tensor, *, measure_error: bool = False) -> Product:
         """Product with a unit-norm vector; see `Operator.matvec`.
 
-        There is no step, and no D: the error, if asked for, is what rounding does, from the
+        There is no epsilon, and no D: the error, if asked for, is what rounding does, from the
         same product in another precision.
 
         Raises:
@@ -75,9 +75,9 @@ class ExactHessian:
         """
         product = torch.zeros_like(vector)
         if self._wide:
-            whole = torch.zeros_like(vector, dtype=torch.float64)
-            self._surface.double_backward(whole, vector.double())
-            product.copy_(whole)
+            wide_product = torch.zeros_like(vector, dtype=torch.float64)
+            self._surface.double_backward(wide_product, vector.double())
+            product.copy_(wide_product)
         else:
             self._surface.double_backward(product, vector)
         norm, cost = self._surface.space.norm(product), self.facts.cost
@@ -112,20 +112,20 @@ class ExactHessian:
         A product in float32 is held against one in float64. For one in float64 it is the other
         way round, and the error that of float32 times the ratio of both machine epsilons.
         """
-        own, eps = product.dtype, torch.finfo(product.dtype).eps
-        if self._wide and own != torch.float64:
+        dtype, eps = product.dtype, torch.finfo(product.dtype).eps
+        if self._wide and dtype != torch.float64:
             return eps, eps * norm  # rounded once, when it was done
-        wide = own == torch.float64
-        other = torch.zeros_like(product, dtype=torch.float32 if wide else torch.float64)
+        wide = dtype == torch.float64
+        other_product = torch.zeros_like(product, dtype=torch.float32 if wide else torch.float64)
         try:
-            self._surface.double_backward(other, vector.to(other.dtype))
+            self._surface.double_backward(other_product, vector.to(other_product.dtype))
         except ObjectiveError:  # a module that runs in its own type only
             return _ROUNDINGS * eps, _ROUNDINGS * eps * norm
         ratio = eps / torch.finfo(torch.float32).eps if wide else 1.0
-        difference = other.double() - product.double()
+        difference = other_product.double() - product.double()
         along, square = self._surface.space.products(vector.double()[None], difference).tolist()
         missed = math.sqrt(max(square, 0.0))
-        # Two that agree by chance, as in one parameter, are rounded nevertheless.
+        # Two products that agree by chance, as of one parameter, still have rounding errors.
         error = max(ratio * missed / norm, eps) if norm else 0.0
         return error, max(ratio * abs(along), eps * norm)
 
@@ -175,7 +175,7 @@ _BEYOND = 10.0
 """Times D: on networks with kinks, whose differences hold jumps that no second derivative sees,
 products were off by 3 D at the most."""
 _ROUNDING = 1e-3
-_NEARER = 1 / 4  # of the step, for the second look
+_NEARER = 1 / 4  # of epsilon, for the second look
 
 
 def contradiction(surface: LossSurface, vector: Tensor, exact: Tensor) -> tuple[str, float]:
@@ -195,21 +195,24 @@ def contradiction(surface: LossSurface, vector: Tensor, exact: Tensor) -> tuple[
     """
     epsilon: float | Literal["auto"] = "auto"
     cost = disagreement = 0.0
-    # Twice, since jumps, unlike what autograd does not see, are others at another step.
+    # Twice, since jumps, unlike what autograd does not see, differ at another epsilon.
     for _ in range(2):
         try:
-            found = Hessian(surface, epsilon, search=False).matvec(vector, measure_error=True)
+            difference = Hessian(surface, epsilon, search=False).matvec(vector, measure_error=True)
         except ObjectiveError:  # the loss is not finite nearby
             return "", cost
-        cost += found.gradients
-        missed = surface.space.norm(found.vector.to(exact) - exact)
-        size = max(found.norm, surface.space.norm(exact))
-        if not found.error < _SURE or missed <= max(_BEYOND * found.error, _ROUNDING) * size:
+        cost += difference.gradients
+        missed = surface.space.norm(difference.vector.to(exact) - exact)
+        size = max(difference.norm, surface.space.norm(exact))
+        if (
+            not difference.error < _SURE
+            or missed <= max(_BEYOND * difference.error, _ROUNDING) * size
+        ):
             return "", cost
-        epsilon, disagreement = found.epsilon * _NEARER, missed / size
+        epsilon, disagreement = difference.epsilon * _NEARER, missed / size
     return (
         f"double backward differs by {disagreement:.0%} from a difference of gradients that is "
-        f"right to {found.error:.1g}: a kernel's backward hides from autograd (it detaches, or "
-        "leaves torch)",
+        f"right to {difference.error:.1g}: a kernel's backward hides from autograd (it detaches, "
+        "or leaves torch)",
         cost,
     )

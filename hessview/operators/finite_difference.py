@@ -39,7 +39,7 @@ def displaced(surface: LossSurface, rounding: Rounding | None = None) -> Iterato
 
     Yields:
         move(direction, distance), which sets each shard to saved + distance * direction;
-        direction has shape (local_size,).
+        direction has shape (local_size,), distance is epsilon, of either sign.
     """
     shards = surface.shards()
     home = [shard.clone() for shard in shards]
@@ -62,12 +62,12 @@ def displaced(surface: LossSurface, rounding: Rounding | None = None) -> Iterato
 
 
 _DOUBTFUL = 0.1
-"""D from which on a third step is worth its price: such products are an exception, but in
+"""D from which on a third epsilon is worth its price: such products are an exception, but in
 bfloat16, where D is measured at one in sixteen of a Lanczos process."""
 _FELT = 0.03
 """Estimated effect of a rounded displacement on the product, from which on it is measured."""
 _CLEAR = 8.0
-"""Step along what rounding left out, over its size: a product along it errs by an eighth."""
+"""Epsilon along what rounding left out, over its size: a product along it errs by an eighth."""
 _LOOKS = 8  # products for one D, at the most
 _FALLS = 0.75
 """Change from h/2 to h over that from h to 2h: 1/4 by truncation of second order, 1/2 of first,
@@ -79,7 +79,7 @@ class Tally(NamedTuple):
 
     Attributes:
         loss: Mean losses, which are not finite if anything went wrong.
-        moved: Squared change of the outputs per unit step.
+        moved: Squared change of the outputs over that of epsilon.
         size: Squared size of the outputs.
         flipped: Choices of routers that differ between both sides.
         routed: Choices of routers, on one side.
@@ -92,21 +92,21 @@ class Tally(NamedTuple):
     routed: float = 0.0
 
 
-class _Found(NamedTuple):
-    """A product at a step, its norm, and what was seen on the way."""
+class _Attempt(NamedTuple):
+    """A product, the epsilon it was taken at, its norm, and its tally."""
 
     product: Tensor
-    step: float
+    epsilon: float
     norm: float
     tally: Tally
 
 
-class _Doubt(NamedTuple):
+class _ErrorEstimate(NamedTuple):
     """How far a product is to be believed; see `Product`.
 
     Attributes:
         error: D.
-        change: Of the product's part along the vector, at twice the step.
+        change: Of the product's part along the vector, at twice epsilon.
         looks: How many products this took.
     """
 
@@ -137,9 +137,11 @@ class Differences(abc.ABC):
 
     Args:
         surface: The loss to be differentiated.
-        epsilon: Step h along a unit-norm vector; "auto" chooses it for each product.
-        search: Whether to look for the best step along the first vector, on a ladder of products;
-            without, the gradient's change is eps_m^(1/3), which is right to a few times the best.
+        epsilon: Finite-difference step h along a unit-norm vector; "auto" chooses it for each
+            product.
+        search: Whether to look for the best epsilon along the first vector, on a ladder of
+            products: without, the gradient's change is eps_m^(1/3), which is right to a few times
+            the best.
     """
 
     facts: ClassVar[OperatorFacts] = OperatorFacts(name="differences", order=2, gradients=2)
@@ -160,147 +162,157 @@ class Differences(abc.ABC):
         self._share = math.nan  # of the loss, of this rank, in the latest attempt
 
     @abc.abstractmethod
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
-        """Add the product at a step to a vector of zeros."""
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
+        """Add the product at this epsilon to a vector of zeros."""
 
     def _speed(self, norm: float, tally: Tally) -> float:
-        """Norm of what the step-size rule watches, per unit step: here the gradient's change."""
+        """Norm of what the step-size rule watches, over epsilon: here the gradient's change."""
         return norm
 
     def matvec(self, vector: Tensor, *, measure_error: bool = False) -> Product:
         """Product with a unit-norm vector; see `Operator.matvec`."""
-        step = self._step_size.first()
+        epsilon = self._step_size.first()
         product = torch.empty_like(vector)
         with torch.no_grad(), displaced(self._surface, self._rounding) as move:
             for attempt in range(1, ATTEMPTS + 1):
-                norm, tally = self._attempt(move, vector, step, product)
+                norm, tally = self._attempt(move, vector, epsilon, product)
                 speed = self._speed(norm, tally)
-                changed = self._step_size.next(step, speed)
+                changed = self._step_size.next(epsilon, speed)
                 if changed is None or attempt == ATTEMPTS:
                     break
-                step = changed
+                epsilon = changed
             if not math.isfinite(norm):
                 raise ObjectiveError(
-                    f"{self._surface.what_is_not_finite(self._share)} at epsilon={step:.3g} from "
-                    "the parameters; use a smaller epsilon, or a wider dtype."
+                    f"{self._surface.what_is_not_finite(self._share)} at epsilon={epsilon:.3g} "
+                    "from the parameters; use a smaller epsilon, or a wider dtype."
                 )
             extra = 0
             if self._search and not self._step_size.calibrated and norm > 0:
-                step, extra = self._calibrate(move, product, vector, step)
-                norm, tally = self._attempt(move, vector, step, product)
+                epsilon, extra = self._calibrate(move, product, vector, epsilon)
+                norm, tally = self._attempt(move, vector, epsilon, product)
                 speed = self._speed(norm, tally)
-                self._step_size.settle(step, speed)
-            doubt = _Doubt()
+                self._step_size.settle(epsilon, speed)
+            estimate = _ErrorEstimate()
             if measure_error:
-                found, doubt = self._doubt(move, vector, _Found(product, step, norm, tally))
-                product, step, norm, tally = found
+                attempted, estimate = self._estimate_error(
+                    move, vector, _Attempt(product, epsilon, norm, tally)
+                )
+                product, epsilon, norm, tally = attempted
                 speed = self._speed(norm, tally)
         if math.isnan(self._usual):
             self._usual = norm
         moved = effect = math.nan
         if measure_error or norm == 0:
-            moved = perturbation_error(self._rounding, vector, step)
+            moved = perturbation_error(self._rounding, vector, epsilon)
             effect = moved * _ratio(self._usual, norm)
         if measure_error and effect > _FELT:
-            effect = self._effect(vector, step, norm, effect)
+            effect = self._effect(vector, epsilon, norm, effect)
             extra += 1
         if norm == 0 and moved == 1:
             raise ObjectiveError(
-                f"no parameter moves at epsilon={step:.3g}, so that there is no difference to "
+                f"no parameter moves at epsilon={epsilon:.3g}, so that there is no difference to "
                 "take; use a longer epsilon, or a wider dtype."
             )
         return Product(
             vector=product,
             norm=norm,
-            epsilon=step,
-            rho=self._step_size.rho(step, speed),
-            error=doubt.error,
-            gradients=self.facts.cost * (attempt + extra + doubt.looks),
+            epsilon=epsilon,
+            rho=self._step_size.rho(epsilon, speed),
+            error=estimate.error,
+            gradients=self.facts.cost * (attempt + extra + estimate.looks),
             flips=tally.flipped / tally.routed if tally.routed else math.nan,
             perturbation_error=moved,
             perturbation_effect=effect,
-            change=doubt.change,
+            change=estimate.change,
         )
 
     def _calibrate(
-        self, move: Move, product: Tensor, vector: Tensor, step: float
+        self, move: Move, product: Tensor, vector: Tensor, epsilon: float
     ) -> tuple[float, int]:
-        """Find the best step along a vector; returns it, and the products that this takes."""
+        """Find the best epsilon along a vector; returns it, and how many products this took."""
 
-        def product_at(where: float) -> Tensor | None:
+        def product_at(epsilon_tried: float) -> Tensor | None:
             out = torch.empty_like(product)
-            return None if math.isnan(self._attempt(move, vector, where, out)[0]) else out
+            return None if math.isnan(self._attempt(move, vector, epsilon_tried, out)[0]) else out
 
-        found = self._step_size.calibrate(product_at, self._norm, step)
-        return found.step, found.products + 1
+        errors = self._step_size.calibrate(product_at, self._norm, epsilon)
+        return errors.epsilon, errors.products + 1
 
-    def _attempt(self, move: Move, vector: Tensor, step: float, out: Tensor) -> tuple[float, Tally]:
-        """Write the product at a step; returns its norm, NaN where a loss is not finite."""
+    def _attempt(
+        self, move: Move, vector: Tensor, epsilon: float, out: Tensor
+    ) -> tuple[float, Tally]:
+        """Write the product at this epsilon; returns its norm, NaN where a loss is not finite."""
         space = self._surface.space
-        own = self._difference(move, vector, step, out.zero_())
-        self._share = own.loss
-        # The tally rides along: a NaN on any rank reaches every rank.
-        numbers = torch.tensor(own, dtype=torch.float64, device=out.device)
+        own_tally = self._difference(move, vector, epsilon, out.zero_())
+        self._share = own_tally.loss
+        # The tally is summed in the same reduction: a NaN on any rank reaches every rank.
+        numbers = torch.tensor(own_tally, dtype=torch.float64, device=out.device)
         square, *sums = space.reduce(torch.cat([space.squares(out), numbers])).tolist()
         tally = Tally(*sums)
         return math.sqrt(square) if math.isfinite(square + sum(sums)) else math.nan, tally
 
-    def _doubt(self, move: Move, vector: Tensor, found: "_Found") -> tuple["_Found", "_Doubt"]:
+    def _estimate_error(
+        self, move: Move, vector: Tensor, best: "_Attempt"
+    ) -> tuple["_Attempt", "_ErrorEstimate"]:
         """Measure D, and where it is large, look nearer by.
 
         Where the product changes far less from h to h/2 than from 2h to h, it errs by truncation,
-        and the nearer one takes its place, unless the step was given. Where it changes as much,
-        and to the same side, there is a kink within the step, whose share grows like 1 / h: of a
+        and the nearer one takes its place, unless epsilon was given. Where it changes as much,
+        and to the same side, there is a kink within epsilon, whose share grows like 1 / h: of a
         pure jump the change from h to 2h is half of the product only, and that from h/2 to h is
-        all of it, as is its error. Rounding is another one at each step, and is left as it is.
+        all of it, as is its error. Rounding differs at each epsilon, and is left as it is.
 
         Returns:
-            The product to be taken, and how it changes with the step.
+            The product to be taken, and how it changes with epsilon.
         """
-        far = torch.empty_like(found.product)
-        if math.isnan(self._attempt(move, vector, 2 * found.step, far)[0]):
-            return found, _Doubt(error=math.inf, looks=1)
-        along, change = self._along(vector, far.sub_(found.product))
-        error, looks = _ratio(change, found.norm), 1
+        change_outwards = torch.empty_like(best.product)
+        if math.isnan(self._attempt(move, vector, 2 * best.epsilon, change_outwards)[0]):
+            return best, _ErrorEstimate(error=math.inf, looks=1)
+        along, change = self._along(vector, change_outwards.sub_(best.product))
+        error, looks = _ratio(change, best.norm), 1
         least, _ = self._step_size.bounds()
-        while error > _DOUBTFUL and looks < _LOOKS and found.step / 2 >= least:
-            nearer = torch.empty_like(far)
-            norm, tally = self._attempt(move, vector, found.step / 2, nearer)
+        while error > _DOUBTFUL and looks < _LOOKS and best.epsilon / 2 >= least:
+            nearer = torch.empty_like(change_outwards)
+            norm, tally = self._attempt(move, vector, best.epsilon / 2, nearer)
             looks += 1
             if math.isnan(norm):
                 break
-            near = found.product - nearer
-            nearer_along, nearer_change = self._along(vector, near)
-            coherent = self._norm(far.add_(near)) > math.hypot(change, nearer_change)
+            change_inwards = best.product - nearer
+            nearer_along, nearer_change = self._along(vector, change_inwards)
+            coherent = self._norm(change_outwards.add_(change_inwards)) > math.hypot(
+                change, nearer_change
+            )
             if not coherent:
                 break
             if nearer_change > _FALLS * change:
-                error = max(error, _ratio(nearer_change, found.norm))
+                error = max(error, _ratio(nearer_change, best.norm))
                 break
             if self._step_size.fixed:
                 break
-            found = _Found(nearer, found.step / 2, norm, tally)
-            far, along, change = near, nearer_along, nearer_change
+            best = _Attempt(nearer, best.epsilon / 2, norm, tally)
+            change_outwards, along, change = change_inwards, nearer_along, nearer_change
             error = _ratio(change, norm)
-        return found, _Doubt(error=error, change=along, looks=looks)
+        return best, _ErrorEstimate(error=error, change=along, looks=looks)
 
-    def _effect(self, vector: Tensor, step: float, norm: float, estimate: float) -> float:
+    def _effect(self, vector: Tensor, epsilon: float, norm: float, estimate: float) -> float:
         """What the rounding of a displacement does to its product, relative to it, measured.
 
         The product's error is that along v - w, which rounding makes of the larger parameters for
         the most part, where curvature is another than along an ordinary direction: by the
-        estimate it was up to 3.6 times too small. Along v - w itself a longer step is free, at
-        which rounding is small.
+        estimate it was up to 3.6 times too small. Along v - w itself epsilon may be longer, so
+        that rounding is small.
 
         Returns:
             The effect; the estimate where the loss is not finite that far away.
         """
-        missing = missing_part(self._rounding, vector, step)
+        missing = missing_part(self._rounding, vector, epsilon)
         size = self._surface.space.norm(missing)
         product = torch.empty_like(missing)
         with torch.no_grad(), displaced(self._surface, self._rounding) as move:
-            found, _ = self._attempt(move, missing.div_(size), _CLEAR * size * step, product)
-        return estimate if math.isnan(found) else size * _ratio(found, norm)
+            effect_norm, _ = self._attempt(
+                move, missing.div_(size), _CLEAR * size * epsilon, product
+            )
+        return estimate if math.isnan(effect_norm) else size * _ratio(effect_norm, norm)
 
     def _along(self, vector: Tensor, difference: Tensor) -> tuple[float, float]:
         """A difference's part along a unit-norm vector, and its norm, in one reduction."""
@@ -312,7 +324,7 @@ class Differences(abc.ABC):
 
 
 def _ratio(change: float, norm: float) -> float:
-    """A change relative to a product; what changes from nothing is not known at all."""
+    """A change relative to a product; infinite where the product is zero."""
     if norm > 0:
         return change / norm
     return math.inf if change > 0 else 0.0
@@ -329,12 +341,12 @@ class Hessian(Differences):
 
     facts = OPERATORS["hessian"]
 
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
-        return _central(self._surface, move, vector, step, out)
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
+        return _central(self._surface, move, vector, epsilon, out)
 
 
 class FourthOrderHessian(Differences):
-    """Hv ~ [4 Hv(h/2) - Hv(h)] / 3, which cancels the error of second order in the step.
+    """Hv ~ [4 Hv(h/2) - Hv(h)] / 3, which cancels the error of second order in epsilon.
 
     Twice the cost of central differences; 2-5 times more accurate in float32 on smooth models,
     no more accurate in bfloat16.
@@ -342,23 +354,24 @@ class FourthOrderHessian(Differences):
 
     facts = OPERATORS["hessian_fourth_order"]
 
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
-        wide = _central(self._surface, move, vector, step, out)
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
+        wide = _central(self._surface, move, vector, epsilon, out)
         half = torch.zeros_like(out)
-        near = _central(self._surface, move, vector, step / 2, half)
+        near = _central(self._surface, move, vector, epsilon / 2, half)
         out.sub_(half, alpha=4.0).div_(-3.0)
         return wide._replace(loss=wide.loss + near.loss)
 
 
 class ForwardHessian(Differences):
-    """Hv ~ [grad L(theta + h v) - grad L(theta)] / h, first order in the step.
+    """Hv ~ [grad L(theta + h v) - grad L(theta)] / h, first order in epsilon.
 
     One gradient a product beside the one at theta, which is kept. In float32 17-44 times less
     accurate than central differences (errors of 1 % are usual), so it is never chosen for you.
 
     Args:
         surface: The loss to be differentiated.
-        epsilon: Step h along a unit-norm vector; "auto" chooses it for each product.
+        epsilon: Finite-difference step h along a unit-norm vector; "auto" chooses it for each
+            product.
     """
 
     facts = OPERATORS["hessian_forward"]
@@ -367,26 +380,28 @@ class ForwardHessian(Differences):
         super().__init__(surface, epsilon)
         self._home: Tensor | None = None
 
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
         surface = self._surface
         if self._home is None:
             move(vector, 0.0)
             home = torch.zeros_like(out)
             surface.gradient(home)
             self._home, self._choices = home, surface.choices()
-        move(vector, step)
+        move(vector, epsilon)
         loss = surface.gradient(out)
-        out.sub_(self._home).div_(step)
+        out.sub_(self._home).div_(epsilon)
         return Tally(loss, **flips(surface.choices(), self._choices))
 
 
-def _central(surface: LossSurface, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
-    move(vector, step)
+def _central(
+    surface: LossSurface, move: Move, vector: Tensor, epsilon: float, out: Tensor
+) -> Tally:
+    move(vector, epsilon)
     loss = surface.gradient(out)
     ahead = surface.choices()
-    move(vector, -step)
+    move(vector, -epsilon)
     loss += surface.gradient(out, factor=-1.0)
-    out.div_(2 * step)
+    out.div_(2 * epsilon)
     return Tally(loss, **flips(ahead, surface.choices()))
 
 
@@ -401,7 +416,8 @@ class OneReductionHessian(Differences):
 
     Args:
         surface: The loss to be differentiated.
-        epsilon: Step h along a unit-norm vector; "auto" chooses it for each product.
+        epsilon: Finite-difference step h along a unit-norm vector; "auto" chooses it for each
+            product.
 
     Raises:
         InputError: The whole gradient does not fit into a rank's memory.
@@ -417,16 +433,16 @@ class OneReductionHessian(Differences):
             'use operator="hessian", which holds shards only',
         )
 
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
         surface, chosen = self._surface, list[Tensor]()
 
         def ahead() -> None:
-            move(vector, step)
+            move(vector, epsilon)
 
         def behind() -> None:
             chosen.extend(surface.choices())
-            move(vector, -step)
+            move(vector, -epsilon)
 
-        factor = 1 / (2 * step)
+        factor = 1 / (2 * epsilon)
         loss = surface.combination(out, [(ahead, factor), (behind, -factor)])
         return Tally(loss, **flips(chosen, surface.choices()))

@@ -19,7 +19,7 @@ _AGREEMENT = 1e-3  # of the terms' sum with the loss; both are sums of the same 
 
 
 class _OutputDifferences(Differences):
-    """J^T M J v: outputs z at both sides of the step, then one backward pass.
+    """J^T M J v: outputs z at theta +- epsilon v, then one backward pass.
 
     Three forward passes and one backward, 1.65-2.1 gradients. The step-size rule watches the
     outputs instead of the gradient: rho = |z+ - z-| / (2 |z|).
@@ -31,23 +31,23 @@ class _OutputDifferences(Differences):
 
     @abc.abstractmethod
     def _cotangent(
-        self, portion: Portion, ahead: Tensor, behind: Tensor, step: float
+        self, portion: Portion, ahead: Tensor, behind: Tensor, epsilon: float
     ) -> Callable[[Tensor], Tensor]:
-        """M J v as a function of the outputs at theta, from those at theta +- step v."""
+        """M J v as a function of the outputs at theta, from those at theta +- epsilon v."""
 
-    def _difference(self, move: Move, vector: Tensor, step: float, out: Tensor) -> Tally:
+    def _difference(self, move: Move, vector: Tensor, epsilon: float, out: Tensor) -> Tally:
         moved, size = [], []
 
         def cotangent(portion: Portion) -> Callable[[Tensor], Tensor]:
-            move(vector, step)
+            move(vector, epsilon)
             ahead = _wide(portion.outputs())
-            move(vector, -step)
+            move(vector, -epsilon)
             behind = _wide(portion.outputs())
             move(vector, 0.0)
             if portion.counted:
-                moved.append(_square(ahead - behind) / (2 * step) ** 2)
+                moved.append(_square(ahead - behind) / (2 * epsilon) ** 2)
                 size.append(_square(ahead))
-            return self._cotangent(portion, ahead, behind, step)
+            return self._cotangent(portion, ahead, behind, epsilon)
 
         loss = self._surface.pull_back(out, cotangent)
         return Tally(loss, moved=sum(moved), size=sum(size))
@@ -76,9 +76,9 @@ class GaussNewton(_OutputDifferences):
     facts = OPERATORS["gauss_newton"]
 
     def _cotangent(
-        self, portion: Portion, ahead: Tensor, behind: Tensor, step: float
+        self, portion: Portion, ahead: Tensor, behind: Tensor, epsilon: float
     ) -> Callable[[Tensor], Tensor]:
-        change = (ahead - behind) / (2 * step)
+        change = (ahead - behind) / (2 * epsilon)
 
         def curved(outputs: Tensor) -> Tensor:
             return second_derivative(portion.terms(outputs).sum(), [outputs], [change])[0]
@@ -98,9 +98,9 @@ class Fisher(_OutputDifferences):
     facts = OPERATORS["fisher"]
 
     def _cotangent(
-        self, portion: Portion, ahead: Tensor, behind: Tensor, step: float
+        self, portion: Portion, ahead: Tensor, behind: Tensor, epsilon: float
     ) -> Callable[[Tensor], Tensor]:
-        slopes = (portion.terms(ahead) - portion.terms(behind)) / (2 * step)
+        slopes = (portion.terms(ahead) - portion.terms(behind)) / (2 * epsilon)
 
         def weighted(outputs: Tensor) -> Tensor:
             (product,) = torch.autograd.grad(portion.terms(outputs), outputs, slopes)
@@ -117,8 +117,8 @@ class _OutputStep(StepSize):
     def gradient_scale(self) -> float:
         return self.size
 
-    def rho(self, step: float, norm: float) -> float:
-        return step * norm / self.size if self.size > 0 else math.inf
+    def rho(self, epsilon: float, norm: float) -> float:
+        return epsilon * norm / self.size if self.size > 0 else math.inf
 
 
 def _wide(outputs: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What is left of a displacement once the parameters' data type has rounded it.
 
-A unit vector over N parameters moves each by about h / sqrt(N). Where that is below half the
+A unit vector over N parameters moves each by about epsilon / sqrt(N). Where that is below half the
 spacing of the numbers that the model computes with, rounding to nearest moves nothing at all, so
 that what is left is not only inexact but biased: shorter along the vector itself. Rounded at
 random, up or down with the probability that makes the mean right, a displacement is unbiased
@@ -39,15 +39,15 @@ class Rounding:
         """Whether rounding to nearest would take a part of a displacement that matters.
 
         It moves an element of size x by a quarter of eps x on average, all of them together by
-        eps |theta| / 4, against a displacement of h.
+        eps |theta| / 4, against a displacement of epsilon.
 
         Args:
-            distance: h, along a unit-norm vector, of either sign.
+            distance: Epsilon along a unit-norm vector, of either sign.
         """
         if self._to_nearest:
             return False
-        epsilon = max(torch.finfo(dtype).eps for dtype in self.surface.computed_in())
-        return 0 < abs(distance) < epsilon * self.surface.parameter_norm / (4 * _COARSE)
+        machine_epsilon = max(torch.finfo(dtype).eps for dtype in self.surface.computed_in())
+        return 0 < abs(distance) < machine_epsilon * self.surface.parameter_norm / (4 * _COARSE)
 
     def displaced(self, index: int, home: Tensor, part: Tensor, distance: float) -> Tensor:
         """One shard, moved along its part of a unit-norm vector.
@@ -56,7 +56,8 @@ class Rounding:
             index: Which of the surface's shards.
             home: The undisplaced shard.
             part: Part of the vector, shaped like it.
-            distance: How far; the same chances serve both signs, so that even orders cancel.
+            distance: Epsilon, of either sign; the same chances serve both signs, so that even
+                orders cancel.
 
         Returns:
             Shaped like the shard, in its type or a wider one.
@@ -82,9 +83,9 @@ def _at_random(
 ) -> Tensor:
     """Home + distance part, rounded up or down so that the mean is right."""
     wide = torch.promote_types(home.dtype, torch.float32)
-    home, step = home.to(wide), part.to(wide) * distance
-    nearest = (home + step).to(kind).to(wide)
-    missing = (home - nearest).add_(step)  # the difference of near numbers is exact
+    home, displacement = home.to(wide), part.to(wide) * distance
+    nearest = (home + displacement).to(kind).to(wide)
+    missing = (home - nearest).add_(displacement)  # the difference of near numbers is exact
     spacing = _power_of_two(nearest).mul_(torch.finfo(kind).eps)
     spacing.clamp_(min=torch.finfo(kind).smallest_normal * torch.finfo(kind).eps)
     chosen = torch.frac(chances.to(wide) + shift).mul_(spacing) < missing.abs()
@@ -104,16 +105,16 @@ def _shift(distance: float) -> float:
     return float((bits * 0x9E3779B97F4A7C15 % (1 << 64)) >> 40) / 2.0**24
 
 
-def missing_part(rounding: Rounding, direction: Tensor, step: float) -> Tensor:
+def missing_part(rounding: Rounding, direction: Tensor, epsilon: float) -> Tensor:
     """What the displacement w that stands for v lacks of it, v - w.
 
     w is half the difference of the parameters on both sides, as the model computes with them,
-    over h.
+    over epsilon.
 
     Args:
         rounding: That of the products.
         direction: v, of unit norm, shape (local_size,).
-        step: h.
+        epsilon: Finite-difference step h, > 0.
 
     Returns:
         This rank's share, shape (local_size,).
@@ -126,13 +127,13 @@ def missing_part(rounding: Rounding, direction: Tensor, step: float) -> Tensor:
             kind = surface.computed_in()[index]
             ahead, behind = (
                 rounding.displaced(index, shard, part, distance).to(kind).to(part.dtype)
-                for distance in (step, -step)
+                for distance in (epsilon, -epsilon)
             )
-            part.sub_(ahead.sub_(behind).div_(2 * step))
+            part.sub_(ahead.sub_(behind).div_(2 * epsilon))
     return missing
 
 
-def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> float:
+def perturbation_error(rounding: Rounding, direction: Tensor, epsilon: float) -> float:
     """Relative error |w - v| of the displacement w that stands for v.
 
     1 and more means that the displacement is noise for the most part; the mean of w is v all the
@@ -141,9 +142,9 @@ def perturbation_error(rounding: Rounding, direction: Tensor, step: float) -> fl
     Args:
         rounding: That of the products.
         direction: v, of unit norm, shape (local_size,).
-        step: h.
+        epsilon: Finite-difference step h, > 0.
 
     Returns:
         The error, the same on all ranks.
     """
-    return rounding.surface.space.norm(missing_part(rounding, direction, step))
+    return rounding.surface.space.norm(missing_part(rounding, direction, epsilon))

@@ -15,7 +15,7 @@ from hessview.operators.exact import LARGEST
 from hessview.operators.step_size import calibrate
 
 _COPIES = 6  # as in `exact`, in float64
-_SPREAD = (-0.5, -0.25, 0.0, 0.25, 0.5)  # octaves about the best step
+_SPREAD = (-0.5, -0.25, 0.0, 0.25, 0.5)  # octaves about the best epsilon
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def exact(surface: LossSurface, direction: Tensor) -> Reference:
     surface.double_backward(narrow, direction.float())
     norm = _norm(surface, wide)
     ratio = torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
-    if narrowing.seen:
+    if narrowing.narrowed:
         ratio = 1.0
     return Reference(
         vector=wide,
@@ -93,14 +93,14 @@ class _Narrowing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seen = False
+        self.narrowed = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._to_copy.default and args[0].requires_grad:
-            self.seen |= args[0].dtype == torch.float64 != result.dtype
+            self.narrowed |= args[0].dtype == torch.float64 != result.dtype
         return result
 
 
@@ -113,19 +113,19 @@ def richardson(
     least: float,
     most: float,
 ) -> Reference:
-    """Product extrapolated to step zero from pairs of steps, averaged over five pairs.
+    """Product extrapolated to epsilon zero from pairs of epsilons, averaged over five pairs.
 
-    (2^p P(h/2) - P(h)) / (2^p - 1) cancels the leading truncation. Its best step is calibrated;
+    (2^p P(h/2) - P(h)) / (2^p - 1) cancels the leading truncation. Its best epsilon is calibrated;
     around it, over an octave, rounding differs from pair to pair and truncation grows manifold,
     so that the standard error over the pairs holds both.
 
     Args:
         surface: The loss.
-        product_at: The product at a step, None where it is not finite.
-        start: Step to start the search from.
-        order: Order p of the product's truncation in the step.
-        least: Smallest step.
-        most: Largest step.
+        product_at: The product at an epsilon, None where it is not finite.
+        start: Epsilon to start the search from.
+        order: Order p of the product's truncation in epsilon.
+        least: Smallest epsilon.
+        most: Largest epsilon.
 
     Returns:
         The extrapolated product.
@@ -133,15 +133,15 @@ def richardson(
     Reference: Richardson (1911).
     """
 
-    def extrapolated(step: float) -> Tensor | None:
-        far, near = product_at(step), product_at(step / 2)
-        if far is None or near is None:
+    def extrapolated(epsilon: float) -> Tensor | None:
+        wide, half = product_at(epsilon), product_at(epsilon / 2)
+        if wide is None or half is None:
             return None
-        return near.double().mul_(2**order).sub_(far).div_(2**order - 1)
+        return half.double().mul_(2**order).sub_(wide).div_(2**order - 1)
 
     # What is left is of the next order; central differences have even orders only.
     remaining = order + (1 if order % 2 else 2)
-    found = calibrate(
+    errors = calibrate(
         extrapolated,
         lambda vector: _norm(surface, vector),
         start,
@@ -149,10 +149,10 @@ def richardson(
         most=most,
         order=remaining,
     )
-    pairs = [pair for e in _SPREAD if (pair := extrapolated(found.step * 2.0**e)) is not None]
+    pairs = [pair for e in _SPREAD if (pair := extrapolated(errors.epsilon * 2.0**e)) is not None]
     if len(pairs) < 2:
         raise InputError(
-            f"no two products near epsilon={found.step:.3g} are finite, so there is nothing to "
+            f"no two products near epsilon={errors.epsilon:.3g} are finite, so there is nothing to "
             "extrapolate; use reference='exact', or a wider dtype."
         )
     mean = torch.stack(pairs).mean(dim=0)

@@ -81,59 +81,65 @@ def plan(
     )
     from hessview.job.rehearsal import rehearse
 
-    seen = rehearse(settings, ranks=ranks, operator=operator, epsilon=epsilon)
-    density.check(seen.parameters)
-    held = memory_of(density, seen)
+    rehearsal = rehearse(settings, ranks=ranks, operator=operator, epsilon=epsilon)
+    density.check(rehearsal.parameters)
+    bytes_by_kind = memory_of(density, rehearsal)
     available = None if memory is None else int(memory * GIB)
-    collectives, received = moved_by(density, seen)
+    collectives, received = moved_by(density, rehearsal)
     return Plan(
         model=model,
         ranks=ranks,
         density=density,
-        parameters=seen.parameters,
-        blocks=seen.blocks,
-        shard=seen.shard,
-        memory=held,
-        gradients=gradients_of(density, seen),
-        batches=seen.batches,
+        parameters=rehearsal.parameters,
+        blocks=rehearsal.blocks,
+        shard=rehearsal.shard,
+        memory=bytes_by_kind,
+        gradients=gradients_of(density, rehearsal),
+        batches=rehearsal.batches,
         collectives=collectives,
         received=received,
         gradient_seconds=gradient_seconds,
         available=available,
-        advice="" if available is None else advise(density, seen, held, available, ranks),
-        notes=_notes(settings, density, seen),
+        advice=""
+        if available is None
+        else _advise(density, rehearsal, bytes_by_kind, available, ranks),
+        notes=_notes(settings, density, rehearsal),
     )
 
 
-def _notes(options: JobOptions, density: Density, seen: "Rehearsal") -> tuple[str, ...]:
+def _notes(options: JobOptions, density: Density, rehearsal: "Rehearsal") -> tuple[str, ...]:
     from hessview.job.models import DTYPES, is_function
 
     notes = [
         "torch itself, its communication buffers, and what an allocator keeps: leave a fifth free",
         "on GPUs, a layer gathered ahead of its use, and kernels other than a CPU's",
     ]
-    if seen.operator.holds:
-        notes.append(f"{seen.operator.holds}, which {density.operator} holds")
+    if rehearsal.operator.holds:
+        notes.append(f"{rehearsal.operator.holds}, which {density.operator} holds")
     if not is_function(options.model):
-        whole = size(seen.module_size * DTYPES[options.dtype][0].itemsize)
-        notes.append(f"all weights, {whole}, on rank 0's host while it shares them out")
+        weights_size = size(rehearsal.module_size * DTYPES[options.dtype][0].itemsize)
+        notes.append(f"all weights, {weights_size}, on rank 0's host while it shares them out")
     return tuple(notes)
 
 
-def advise(
-    density: Density, seen: "Rehearsal", held: dict[str, int], available: int, ranks: int
+def _advise(
+    density: Density,
+    rehearsal: "Rehearsal",
+    bytes_by_kind: dict[str, int],
+    available: int,
+    ranks: int,
 ) -> str:
     """Whether a plan fits, and what to change if not."""
-    room, row = available / GIB, seen.shard * seen.itemsize
-    rest = sum(held.values()) - held["basis"]
-    most = min((available - rest) // row, seen.parameters)
-    if rest + held["basis"] <= available:
-        what = "steps" if density.reorthogonalize == "full" else "vectors kept"
-        return f"fits in {room:g} GiB a rank, with up to {most:,} {what}."
+    room, row = available / GIB, rehearsal.shard * rehearsal.itemsize
+    besides_basis = sum(bytes_by_kind.values()) - bytes_by_kind["basis"]
+    most = min((available - besides_basis) // row, rehearsal.parameters)
+    if besides_basis + bytes_by_kind["basis"] <= available:
+        unit = "steps" if density.reorthogonalize == "full" else "vectors kept"
+        return f"fits in {room:g} GiB a rank, with up to {most:,} {unit}."
     cures = []
     if most >= 2:
         cures = [f"steps <= {most:,}", f"reorthogonalize={most} (a window)"]
-    if (enough := _enough_ranks(seen, held, available, ranks)) is not None:
+    if (enough := _enough_ranks(rehearsal, bytes_by_kind, available, ranks)) is not None:
         cures.append(counted(enough, "rank"))
     if not cures:
         cures = ["a smaller batch or length: what is not shared by ranks is too much by itself"]
@@ -141,16 +147,20 @@ def advise(
 
 
 def _enough_ranks(
-    seen: "Rehearsal", held: dict[str, int], available: int, ranks: int
+    rehearsal: "Rehearsal", bytes_by_kind: dict[str, int], available: int, ranks: int
 ) -> int | None:
     """Smallest number of ranks that suffices if only what is sharded shrinks."""
-    fixed = sum(held[kind] for kind in ("gathered", "gradients", "activations", "operator"))
-    shards = (sum(held.values()) - fixed) / seen.shard
+    fixed = sum(
+        bytes_by_kind[kind] for kind in ("gathered", "gradients", "activations", "operator")
+    )
+    shards = (sum(bytes_by_kind.values()) - fixed) / rehearsal.shard
 
     def fits(number: int) -> bool:
         # fully_shard cuts along the first dimension; the first rank has most.
         shard = sum(
-            math.ceil(shape[0] / number) * math.prod(shape[1:]) for shape in seen.shapes if shape
+            math.ceil(shape[0] / number) * math.prod(shape[1:])
+            for shape in rehearsal.shapes
+            if shape
         )
         return fixed + shards * shard <= available
 

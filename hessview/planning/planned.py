@@ -18,67 +18,69 @@ if TYPE_CHECKING:
     from hessview.job.rehearsal import Rehearsal
 
 
-_ANEW = (3, 5)  # products along an extreme Ritz vector: at the step, twice and half, and beyond
-_LADDER = (3, 17)  # products to calibrate the step with: the fewest and the most
+_ANEW = (3, 5)  # products along an extreme Ritz vector: at epsilon, twice and half, and beyond
+_LADDER = (3, 17)  # products to calibrate epsilon with: the fewest and the most
 # Shards at once: those of a product (saved parameters, the product before, the product, and the
-# second one that measures D) and of the first one, which calibrates (saved, product, five steps).
+# second one that measures D) and of the first one, which calibrates (saved, product, five
+# epsilons).
 _VECTORS, _SECOND, _CALIBRATING = 3, 1, 7
 
 
-def memory_of(density: Density, seen: "Rehearsal") -> dict[str, int]:
+def memory_of(density: Density, rehearsal: "Rehearsal") -> dict[str, int]:
     """Bytes of the largest rank at its peak, by kind."""
     vectors = _VECTORS - 1
-    if seen.operator.has_epsilon:
+    if rehearsal.operator.has_epsilon:
         vectors = _VECTORS + _SECOND * (density.error_every > 0)
         if density.epsilon == "auto":
             vectors = max(vectors, _CALIBRATING)
-    vectors += seen.operator.kept
-    row = seen.shard * seen.itemsize
+    vectors += rehearsal.operator.kept
+    row = rehearsal.shard * rehearsal.itemsize
     return {
-        **seen.memory,
+        **rehearsal.memory,
         "basis": density.vectors_kept * row,
         "vectors": vectors * row,
-        "operator": seen.asked,
+        "operator": rehearsal.operator_memory,
     }
 
 
-def gradients_of(density: Density, seen: "Rehearsal") -> tuple[float, float]:
+def gradients_of(density: Density, rehearsal: "Rehearsal") -> tuple[float, float]:
     """How many gradients a run takes, at the least and at the most."""
     products = density.steps * density.probes
     anew = density.probes * min(2, density.steps) if density.vectors_kept == density.steps else 0
     least, most = 0, 0
-    if density.error_every and not seen.operator.has_epsilon:
+    if density.error_every and not rehearsal.operator.has_epsilon:
         products += anew
     elif density.error_every:
         # At steps 1 and 2, and from there at every so many.
         products += density.probes * (1 + math.ceil((density.steps - 1) / density.error_every))
         least, most = _ANEW[0] * anew, _ANEW[1] * anew
-    if seen.operator.has_epsilon and density.epsilon == "auto":
+    if rehearsal.operator.has_epsilon and density.epsilon == "auto":
         least, most = least + _LADDER[0], most + _LADDER[1]
-    cost = seen.operator.cost or math.nan  # of one that does not say
+    cost = rehearsal.operator.cost or math.nan  # of one that does not say
     return 1 + cost * (products + least), 1 + cost * (products + most)
 
 
 def moved_by(
-    density: Density, seen: "Rehearsal"
+    density: Density, rehearsal: "Rehearsal"
 ) -> tuple[dict[str, int] | None, dict[str, int] | None]:
     """Collectives of a product, and bytes that a rank receives by them, by kind."""
-    operator = seen.operator
+    operator = rehearsal.operator
     if density.operator not in OPERATORS or not operator.passes_are_known:
         return None, None
 
-    def of_a_product(forward: dict[str, int], whole: dict[str, int]) -> dict[str, int]:
-        found = {
-            kind: seen.passes * (operator.forwards * forward[kind] + operator.gradients * number)
-            for kind, number in whole.items()
+    def of_a_product(forward: dict[str, int], in_all: dict[str, int]) -> dict[str, int]:
+        by_kind = {
+            kind: rehearsal.passes
+            * (operator.forwards * forward[kind] + operator.gradients * number)
+            for kind, number in in_all.items()
         }
         if operator.one_reduction:
-            found["reduce_scatter"] = whole["reduce_scatter"]
-        return found
+            by_kind["reduce_scatter"] = in_all["reduce_scatter"]
+        return by_kind
 
-    calls = of_a_product(*seen.counts)
+    calls = of_a_product(*rehearsal.counts)
     calls["all_reduce"] += 1  # the product's norm
-    return calls, of_a_product(*seen.received)
+    return calls, of_a_product(*rehearsal.received)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Plan:
         shard: Elements of the largest rank's shard.
         memory: Bytes of the largest rank at its peak by kind; the basis grows with the steps.
         gradients: How many gradients the run takes, at the least and at the most; one more for
-            each product whose step is tried again, which is rare, times those of a product.
+            each product whose epsilon is tried again, which is rare, times those of a product.
         batches: Batches of the data set, which the ranks share out.
         collectives: Calls of a product by kind, None where it is not known.
         received: Bytes of a product that a rank gets from others, by kind; None likewise.
@@ -157,8 +159,8 @@ def timed(plan: Plan, path: str | os.PathLike[str]) -> Plan:
     """
     try:
         data = json.loads(read_text(pathlib.Path(path), _MOST_BYTES))
-        place = data["coords"]["work"]["data"].index("gradient")
-        seconds = float(data["data_vars"]["seconds"]["data"][place])
+        index = data["coords"]["work"]["data"].index("gradient")
+        seconds = float(data["data_vars"]["seconds"]["data"][index])
         if not 0 < seconds < math.inf:
             raise ValueError(f"{seconds!r} seconds")
         names = ("parameters", "world_size", "batches")
@@ -181,7 +183,7 @@ def table(plan: "Plan") -> str:
     """The lines that `print` shows of a plan."""
     density = plan.density
     sizes = sorted(plan.blocks.values())
-    said = {
+    kind_in_words = {
         "parameters": "shards of parameters, and buffers",
         "gathered": "parameters gathered at once",
         "gradients": "gradients at once",
@@ -190,7 +192,7 @@ def table(plan: "Plan") -> str:
         "vectors": "other vectors of a product",
         "operator": f"what {density.operator} holds besides",
     }
-    rows = [(said[kind], number) for kind, number in plan.memory.items() if number]
+    rows = [(kind_in_words[kind], number) for kind, number in plan.memory.items() if number]
     least, most = plan.gradients
     lines = [
         f"{plan.model} on {counted(plan.ranks, 'rank')}: {plan.parameters:,} parameters in "

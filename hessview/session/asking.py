@@ -41,8 +41,12 @@ def _asked(method: Callable[P, Run]) -> Callable[P, Run]:
                 f"{question} takes its arguments by name, and was given {args[1]!r} without one; "
                 f"use one of {names}, such as {question}({names[0]}=...)."
             )
-        needed = {name for name, each in signature.parameters.items() if each.default is each.empty}
-        if missing := sorted(needed - {"self", *keywords}):
+        required = {
+            name
+            for name, parameter in signature.parameters.items()
+            if parameter.default is parameter.empty
+        }
+        if missing := sorted(required - {"self", *keywords}):
             raise InputError(f"{question} needs {missing[0]}; see help(session.{question}).")
         return method(*args, **keywords)
 
@@ -221,15 +225,15 @@ class Asking(abc.ABC):
                 nothing was sent.
             JobLostError: The job is gone.
         """
-        own = blocks is None or (isinstance(blocks, Mapping) and not blocks)
-        if own and len(self.job.blocks) < 2:
+        blocks_of_job = blocks is None or (isinstance(blocks, Mapping) and not blocks)
+        if blocks_of_job and len(self.job.blocks) < 2:
             raise InputError(
                 f"the job has the blocks {list(self.job.blocks)}, and coupling needs two or more; "
                 'give blocks by pattern, such as blocks={"attention": "*attn*", "mlp": "*mlp*"}.'
             )
         return self.submit(
             Coupling(
-                blocks=() if own else blocks,  # type: ignore[arg-type]  # it takes mappings too
+                blocks=() if blocks_of_job else blocks,  # type: ignore[arg-type]  # it takes mappings too
                 probes=probes,
                 epsilon=epsilon,
                 seed=seed,

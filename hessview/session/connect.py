@@ -60,7 +60,7 @@ def attach(
     check_run_directory(path)
     directory = RunDirectory.open(path)
     with _attaching:
-        return _own(directory) or attach_to(directory, force=force)
+        return _own_session(directory) or attach_to(directory, force=force)
 
 
 def attach_to(
@@ -73,7 +73,7 @@ def attach_to(
         force: As in `attach`.
         stop: Ends the job when the session is closed.
     """
-    # Here, not above: it loads torch, which a missing directory need not wait for.
+    # Imported here: it loads torch, which a missing directory need not wait for.
     from hessview.transport.rpc import RpcChannel
 
     channel = RpcChannel(directory, force=force)
@@ -94,7 +94,7 @@ def keep(path: pathlib.Path, job: str, session: Session) -> None:
         _attached[os.path.realpath(path), job] = session
 
 
-def _own(directory: RunDirectory) -> Session | None:
+def _own_session(directory: RunDirectory) -> Session | None:
     """The session that this kernel has with the living job of a directory, if it has one."""
     session = _attached.get((os.path.realpath(directory.path), living_job(directory).job))
     return session if session is not None and session.state == "attached" else None
@@ -107,7 +107,7 @@ def _wait_for_job(path: pathlib.Path, seconds: float) -> None:
         JobNotFoundError: It failed while this waited, or was not there in time.
     """
     deadline = time.monotonic() + seconds
-    told, seen = "", False
+    printed_phase, was_starting = "", False
     while True:
         try:
             if is_run_directory(path):
@@ -117,12 +117,12 @@ def _wait_for_job(path: pathlib.Path, seconds: float) -> None:
         except JobStartingError as error:
             reason: HessviewError = error
             starting = Starting.read(path)
-            if starting is not None and starting.phase != told:
-                told, seen = starting.phase, True
-                print(f"hessview: the job of {path} is {told} ...", flush=True)
+            if starting is not None and starting.phase != printed_phase:
+                printed_phase, was_starting = starting.phase, True
+                print(f"hessview: the job of {path} is {printed_phase} ...", flush=True)
         except JobNotFoundError as error:
             reason = error
-            if seen and (cause := blame(RunDirectory.open(path).failures(), {})):
+            if was_starting and (cause := blame(RunDirectory.open(path).failures(), {})):
                 raise JobNotFoundError(f"the job of {path} did not start: {cause}") from error
         except HessviewError as error:
             if is_run_directory(path):

@@ -23,7 +23,7 @@ _DEPTH = 3  # folders below the given one that are looked through
 
 @dataclasses.dataclass(frozen=True)
 class JobEntry:
-    """What a run directory says of its job; nothing is asked, and nobody notices.
+    """What a run directory says of its job; only files are read.
 
     Attributes:
         path: The run directory.
@@ -67,8 +67,8 @@ def jobs(folder: str | os.PathLike[str] = "runs") -> list[JobEntry]:
         for depth in range(_DEPTH + 1)
         for name in (FILENAME, Starting.FILENAME)
     ]
-    found = {path.parent for pattern in below for path in top.glob(pattern)}
-    return sorted((_entry(path) for path in found), key=lambda entry: -entry.last)
+    folders = {path.parent for pattern in below for path in top.glob(pattern)}
+    return sorted((_entry(path) for path in folders), key=lambda entry: -entry.last)
 
 
 def format_jobs(entries: Iterable[JobEntry]) -> str:

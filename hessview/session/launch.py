@@ -79,7 +79,10 @@ def launch(
     """
     arguments = job_arguments(model, ranks=ranks, **options)
     _refuse_in_a_rank(model)
-    if run_dir is not None and (session := _own(pathlib.Path(run_dir), arguments)) is not None:
+    if (
+        run_dir is not None
+        and (session := _own_session(pathlib.Path(run_dir), arguments)) is not None
+    ):
         return session
     owner = json.dumps(dataclasses.asdict(Process.current()))
     directory = _vacant(pathlib.Path(run_dir if run_dir is not None else _fresh(model)).absolute())
@@ -94,7 +97,7 @@ def launch(
         )
     job = _Launched(process, directory)
     try:
-        # Here, not above: it loads torch, and meanwhile so do the ranks.
+        # Imported here: it loads torch, and meanwhile so do the ranks.
         from hessview.transport.agent import refuse_second_agent
 
         refuse_second_agent()
@@ -131,7 +134,7 @@ def _refuse_in_a_rank(model: str) -> None:
     )
 
 
-def _own(path: pathlib.Path, arguments: list[str]) -> Session | None:
+def _own_session(path: pathlib.Path, arguments: list[str]) -> Session | None:
     """The session that this process launched into a run directory by the same arguments."""
     session = _launched.get((os.path.realpath(path), *arguments))
     return session if session is not None and session.state == "attached" else None
@@ -149,12 +152,12 @@ def job_arguments(model: str, *, ranks: int, **options: Any) -> list[str]:
         InputError: An argument is outside what is allowed.
         JobError: torchrun is missing.
     """
-    found = job_options(model, options, asked="launch")
+    parsed = job_options(model, options, asked="launch")
     ranks = whole("ranks", ranks, 1)
     if importlib.util.find_spec("torch") is None:
         raise JobError("torchrun is missing; install torch in this environment.")
     torchrun = ["--standalone", "--nproc-per-node", str(ranks)]
-    return [*torchrun, "-m", "hessview.job", *found.arguments()]
+    return [*torchrun, "-m", "hessview.job", *parsed.arguments()]
 
 
 def job_environment() -> dict[str, str]:
@@ -174,24 +177,24 @@ class _Launched:
 
     def wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        told = ""
+        printed_phase = ""
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise self._why_it_ended()
             if self._rank_0() is not None:
                 return
             starting = Starting.read(self.directory.path)
-            if starting is not None and starting.phase != told:
-                told = starting.phase
-                print(f"hessview: {told} ...", flush=True)
+            if starting is not None and starting.phase != printed_phase:
+                printed_phase = starting.phase
+                print(f"hessview: {printed_phase} ...", flush=True)
             time.sleep(_LOOK)
         raise JobError(
-            f"the job was not ready after {timeout:g} s, at {told or 'loading torch'}; raise "
-            f"timeout, or see {self.directory.path / _LOG}."
+            f"the job was not ready after {timeout:g} s, at {printed_phase or 'loading torch'}; "
+            f"raise timeout, or see {self.directory.path / _LOG}."
         )
 
     def stop(self) -> None:
-        """End the job: politely, then surely. No process of it is left."""
+        """End the job: by SIGTERM first, then by SIGKILL. No process of it is left."""
         children = self._children()
         if not self._end_by_rank_0():
             self.process.terminate()

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _GLANCE = 0.5  # seconds; waits are cut up, so that an interrupt is heard on every platform
 
 
-class Owner(Protocol):
+class _Owner(Protocol):
     """What a run needs of its session."""
 
     collector: Collector
@@ -40,19 +40,19 @@ class Run:
         identity: Identity of the run.
     """
 
-    def __init__(self, owner: Owner, identity: str) -> None:
+    def __init__(self, owner: _Owner, identity: str) -> None:
         self.id = identity
         self._owner = owner
         self._callbacks: list[Callable[[], None]] = []
 
     @property
-    def session(self) -> Owner:
+    def session(self) -> _Owner:
         """The session it was asked for in."""
         return self._owner
 
     @property
     def command(self) -> Command:
-        """What was asked for."""
+        """The command that was asked for."""
         return self._owner.collector.command(self.id)
 
     @property
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def lost(self) -> JobLostError | None:
-        """Why nothing more can arrive here, None while it may."""
+        """Why nothing more can arrive; None while something may."""
         return self._owner.lost
 
     def wait(self, timeout: float | None = None) -> xr.Dataset:
@@ -96,13 +96,13 @@ class Run:
             while self.state not in ENDED:
                 if owner.lost is not None:
                     raise owner.lost
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     raise TimeoutError(
                         f"run {self.id} is still {self.state} after {timeout:g} s and goes on; "
                         "wait again, look at .dataset, or .cancel() it."
                     )
-                owner.changed.wait(min(_GLANCE, left))
+                owner.changed.wait(min(_GLANCE, remaining))
         if self.state == "failed":
             raise RunFailedError(f"{self.error} (run {self.id}; .dataset holds what was measured)")
         if self.state == "cancelled":

@@ -42,7 +42,7 @@ class Session(Asking):
         self._stop = stop
         self._runs: dict[str, Run] = {}
         self._callbacks: list[Callable[[], None]] = []
-        self._seen = 0
+        self._last_seq = 0
         self._closing = threading.Event()
         self._ended: JobEnded | None = None
         try:
@@ -90,10 +90,10 @@ class Session(Asking):
         return OperatorTable({name: facts_of(name) for name in names})
 
     def __getitem__(self, run: str) -> Run:
-        if run not in (known := self.collector.runs):
+        if run not in (runs := self.collector.runs):
             raise RecordError(
-                f"run {shown(run)} is not in the job's record{did_you_mean(str(run), known)}; its "
-                f"runs are {known}."
+                f"run {shown(run)} is not in the job's record{did_you_mean(str(run), runs)}; its "
+                f"runs are {runs}."
             )
         return self._run(run)
 
@@ -167,7 +167,7 @@ class Session(Asking):
             return
         if self._stop is not None:
             self._stop()
-            # The job says good-bye last: then all that it recorded has arrived.
+            # The job's last event is its end: then all that it recorded has arrived.
             self._thread.join(timeout=_POLL)
         self._closing.set()
         self._channel.close()
@@ -210,7 +210,7 @@ class Session(Asking):
                 self._lose(JobLostError(f"events cannot be read ({error!r}); attach again."))
 
     def _fetch(self, wait: float) -> None:
-        events = self._channel.events(self._seen, wait)
+        events = self._channel.events(self._last_seq, wait)
         if not events:
             return
         with self.changed:
@@ -218,7 +218,7 @@ class Session(Asking):
                 self.collector.add(event)
                 if isinstance(event.payload, JobStarted | JobEnded):
                     self._ended = event.payload if isinstance(event.payload, JobEnded) else None
-            self._seen = events[-1].seq
+            self._last_seq = events[-1].seq
             self.changed.notify_all()
         for run in dict.fromkeys(event.run for event in events):
             if run in self._runs:
@@ -247,7 +247,7 @@ class Session(Asking):
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[None]:
-        """Ask the job something; says why it is lost, also where that comes out meanwhile."""
+        """Ask the job something; raises the reason if the job is lost, also meanwhile."""
         self._check_attached()
         try:
             yield

@@ -150,14 +150,16 @@ class Coupling:
         sums = self._blocks.inner(
             (product, product), (diagonal, diagonal), (product, diagonal), (away, away), (gap, gap)
         )
-        whole, own, overlap, error, doubt = sums.sum(1).tolist()
+        product_square, diagonal_square, overlap, error_square, gap_square = sums.sum(1).tolist()
         return Comparison(
-            product_norm=math.sqrt(whole),
-            diagonal_norm=math.sqrt(own),
-            block_error=_root(error, whole),
-            cosine=overlap / math.sqrt(whole * own) if whole * own > 0 else math.nan,
-            kappa=overlap / own if own > 0 else math.nan,
-            disagreement=_root(doubt, whole),
+            product_norm=math.sqrt(product_square),
+            diagonal_norm=math.sqrt(diagonal_square),
+            block_error=_root(error_square, product_square),
+            cosine=overlap / math.sqrt(product_square * diagonal_square)
+            if product_square * diagonal_square > 0
+            else math.nan,
+            kappa=overlap / diagonal_square if diagonal_square > 0 else math.nan,
+            disagreement=_root(gap_square, product_square),
             row_error=(sums[3] / sums[0]).sqrt(),
             row_disagreement=(sums[4] / sums[0]).sqrt(),
         )

@@ -28,37 +28,37 @@ End = Literal["largest", "smallest"]
 ENDS: tuple[End, ...] = ("largest", "smallest")
 
 JUMP = 2.0
-"""The most by which D underrates an error that it sees. A gradient that jumps by J within the
-step gives J / (2 h) where there is nothing, J / (4 h) at twice the step: D sees half. Rounding it
-sees 1.1 times, truncation 3 times."""
+"""The most by which D underrates an error that it sees. A gradient that jumps by J within
+epsilon h gives J / (2 h) where there is nothing, J / (4 h) at twice epsilon: D sees half. Rounding
+it sees 1.1 times, truncation 3 times."""
 UNDERRATED = 2.0
 """Error of a product over the change that bounds it, see `Pair.doubt`: of truncation of second
 order 4/3, of first order, as kinks of the gradient's slope make it, 2; of a jump of the gradient
 1, of rounding 0.45."""
 NOT_A_DERIVATIVE = 0.25
 """D from which on a product is none: half of it may be a jump. A product that is nothing but a
-jump has D = 0.5 whatever its step, one that is rounding only 1.1."""
-MATTERS = 0.1
+jump has D = 0.5 whatever its epsilon, one that is rounding only 1.1."""
+_MATTERS = 0.1
 """Share of the largest |eigenvalue| below which an error, however large a part of a small
 product it is, leaves a bound that still says something."""
-SPREADS = 2.0
+_SPREADS = 2.0
 """How often the size that a sum of errors has if they are independent between parameters is added
 to what was seen of it, which may be small by chance; both count twice."""
-EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
-PLAIN, ASYMMETRIC = 0.01, 0.05
+_EXPLAINED = 3.0  # asymmetry up to so many times what D tells is the same error, seen once more
+_PLAIN, _ASYMMETRIC = 0.01, 0.05
 """Shares of the largest |eigenvalue| from which an asymmetry that D does not see widens bounds, and
-from which numbers are withheld. D misses what is the same at every step: parts of a gradient that
-round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
-BLIND = 8.0
+from which numbers are withheld. D misses what is the same at every epsilon: parts of a gradient
+that round to constants, masks. On smooth models in float32 the asymmetry is 1e-3 at the most."""
+_BLIND = 8.0
 """Times that asymmetry for the error itself: of softmax classifiers at a loss of 1e-7, where half
 of a product is missing, the error was up to 8 times it."""
-HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice the step
-FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
+_HOPELESS = 1e6  # stands for D = inf, of a product that was not finite at twice epsilon
+_FAINT = 1e-2  # a product this much smaller than another says nothing of that one's error
 ROUNDING = 16.0  # machine epsilons, of the largest product: sums within a model, pass by pass
-FLOAT32 = 2.0**-23  # products without a step are computed in float32 or wider
-NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
-SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
-FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
+_FLOAT32 = 2.0**-23  # products without an epsilon are computed in float32 or wider
+_NEARER = 4.0  # an eigenvalue that Lanczos has not found yet may be so much nearer than the next
+_SETTLING = 4  # Lanczos steps in which the residual of what converges falls ...
+_FALLS = 4.0  # ... by this. At two eigenvalues that are not told apart yet, it stands still
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Steps:
         beta: Off-diagonal; the last entry is the norm of what was left.
         error: D of the product; NaN where it was not measured.
         asymmetry: e of `spectral.lanczos`; NaN in records that have none.
-        rho: Relative change of the gradient within the step; NaN for products without a step.
+        rho: Relative change of the gradient within epsilon; NaN for products without one.
     """
 
     alpha: Array
@@ -91,13 +91,13 @@ class Pair:
     Attributes:
         value: y'Ay.
         residual: |Ay - (y'Ay) y|, the product's errors included.
-        error: D of the product; NaN for products without a step.
-        doubt: Norm of d, the change of the product from half its step, of which its error is at
-            most `UNDERRATED` times as much; NaN without a step.
-        change: The size of y'd, and of such changes at nearer steps; NaN without a step.
+        error: D of the product; NaN for products without an epsilon.
+        doubt: Norm of d, the change of the product from half its epsilon, of which its error is
+            at most `UNDERRATED` times as much; NaN without an epsilon.
+        change: The size of y'd, and of such changes at smaller epsilons; NaN without an epsilon.
         spread: Root of the sum of (y_i d_i)^2, the size that `change` has if errors are
             independent between parameters.
-        rho: Relative change of the gradient within the step; NaN without a step.
+        rho: Relative change of the gradient within epsilon; NaN without one.
     """
 
     value: float
@@ -143,7 +143,7 @@ class Extreme:
         return (self.value if end == "largest" else -self.value) - self.bound
 
 
-def product_sizes(steps: Steps) -> Array:
+def _product_sizes(steps: Steps) -> Array:
     """|A q_j| of each step, shape (step,), in units of the operator."""
     before = np.concatenate([[0.0], steps.beta[:-1]])
     squares = steps.alpha**2 + before**2 + steps.beta**2
@@ -165,16 +165,16 @@ def product_errors(steps: Steps, machine_epsilon: float) -> Array:
     Returns:
         Shape (step,), in units of the operator.
     """
-    sizes = product_sizes(steps)
+    sizes = _product_sizes(steps)
     errors = np.zeros_like(sizes)
-    known = np.flatnonzero(~np.isnan(steps.error))
-    near = known[sizes[known] >= FAINT * sizes.max()]
+    measured = np.flatnonzero(~np.isnan(steps.error))
+    near = measured[sizes[measured] >= _FAINT * sizes.max()]
     for step, size in enumerate(sizes):
-        if step in known:
-            errors[step] = min(steps.error[step], HOPELESS) * size
+        if step in measured:
+            errors[step] = min(steps.error[step], _HOPELESS) * size
             continue
         around = np.concatenate([near[near < step][-1:], near[near > step][:1]])
-        errors[step] = min(np.max(steps.error[around], initial=0.0), HOPELESS) * sizes.max()
+        errors[step] = min(np.max(steps.error[around], initial=0.0), _HOPELESS) * sizes.max()
     floor = [
         _rounding(size, rho, machine_epsilon, float(sizes.max()))
         for size, rho in zip(sizes, steps.rho, strict=True)
@@ -203,39 +203,49 @@ def extreme(
     nodes, vectors, copies = _outermost(steps, sign, None if full else errors + asymmetry)
     weights = np.abs(vectors[:, 0])
     residuals = np.abs(steps.beta[-1] * vectors[-1])
-    seen, skew = float(weights @ errors), float(weights @ asymmetry)
-    sizes = product_sizes(steps)
+    error_bound, skew = float(weights @ errors), float(weights @ asymmetry)
+    sizes = _product_sizes(steps)
     size = float(np.sqrt(weights**2 @ sizes**2))
     scale = float(np.abs(nodes).max())
     if pair is None:
-        told = np.where(np.isnan(steps.error), 0.0, steps.error)
-        error = _weighted(errors, weights) / size if told.any() and size else math.nan
-        first, rest, residual = seen + skew, seen + skew, float(residuals[0])
+        measured_errors = np.where(np.isnan(steps.error), 0.0, steps.error)
+        error = _weighted(errors, weights) / size if measured_errors.any() and size else math.nan
+        error_along, error_norm, residual = (
+            error_bound + skew,
+            error_bound + skew,
+            float(residuals[0]),
+        )
         off = 0.0
     else:
         size = math.hypot(pair.value, pair.residual)
-        error, residual = min(pair.error, HOPELESS), pair.residual
-        doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, HOPELESS * size)
+        error, residual = min(pair.error, _HOPELESS), pair.residual
+        doubt = min(np.nan_to_num(pair.doubt, posinf=math.inf) * UNDERRATED, _HOPELESS * size)
         floor = _rounding(size, pair.rho, machine_epsilon, float(sizes.max()))
-        first, rest = max(doubt, floor), max(doubt, floor)
+        error_along, error_norm = max(doubt, floor), max(doubt, floor)
         if not math.isnan(pair.change):
-            first = max(floor, UNDERRATED * (abs(pair.change) + SPREADS * pair.spread))
-        if skew > EXPLAINED * (doubt + seen):  # D is blind to it
-            first, rest = first + skew, rest + skew
+            error_along = max(floor, UNDERRATED * (abs(pair.change) + _SPREADS * pair.spread))
+        if skew > _EXPLAINED * (doubt + error_bound):  # D is blind to it
+            error_along, error_norm = error_along + skew, error_norm + skew
         off = abs(float(nodes[0]) - pair.value)
-    unseen = _unseen(asymmetry, errors, scale)
-    certain = off + residual + rest + BLIND * unseen
+    unseen = _unseen_asymmetry(asymmetry, errors, scale)
+    certain = off + residual + error_norm + _BLIND * unseen
     bound = certain
     gaps = np.abs(nodes[1:] - nodes[0])
-    apart = float(gaps[0]) if gaps.size else math.inf
+    nearest_gap = float(gaps[0]) if gaps.size else math.inf
     if steps.beta[-1] == 0 or _settling(steps, sign, float(residuals[0]), scale):
         # Vectors that have converged lie within the Krylov space, where the asymmetry tells what
         # errors do between them; the rest of an error meets vectors that have not.
         free = gaps - residuals[1:] - certain
-        outer = _least(free[residuals[1:] > rest])
+        outer = _least_gap(free[residuals[1:] > error_norm])
         among = _weighted(asymmetry, weights)  # they add like what is independent
-        within = min(among, _over(among**2, _least(free)))
-        bound = off + first + within + _over((residual + rest) ** 2, outer) + BLIND * unseen
+        within = min(among, _over_gap(among**2, _least_gap(free)))
+        bound = (
+            off
+            + error_along
+            + within
+            + _over_gap((residual + error_norm) ** 2, outer)
+            + _BLIND * unseen
+        )
         bound = min(certain, bound)
     return Extreme(
         value=float(nodes[0]),
@@ -246,12 +256,12 @@ def extreme(
         asymmetry=skew if np.isfinite(steps.asymmetry).any() else math.nan,
         anew=pair is not None,
         copies=copies,
-        twin=apart <= seen + skew,
+        twin=nearest_gap <= error_bound + skew,
         withheld=_withheld(error, bound, skew, size, scale, unseen, pair is not None),
     )
 
 
-def furthest(found: Sequence[Extreme], end: End) -> Extreme:
+def furthest(extremes: Sequence[Extreme], end: End) -> Extreme:
     """Of several probes' extremes the one that surely reaches furthest.
 
     Each says that an eigenvalue lies within its bound; so the largest eigenvalue is at least the
@@ -259,14 +269,14 @@ def furthest(found: Sequence[Extreme], end: End) -> Extreme:
     products.
 
     Args:
-        found: At least one.
+        extremes: At least one.
         end: Which end.
 
     Returns:
         One that is not withheld, if there is any.
     """
-    good = [one for one in found if not one.withheld] or found
-    return max(good, key=lambda one: one.reach(end))
+    trusted = [candidate for candidate in extremes if not candidate.withheld] or extremes
+    return max(trusted, key=lambda candidate: candidate.reach(end))
 
 
 def beyond(parameters: int, steps: Sequence[int], *, chance: float) -> float:
@@ -303,9 +313,9 @@ def _outermost(steps: Steps, sign: float, errors: Array | None) -> tuple[Array, 
     order = np.arange(len(nodes))[:: -1 if sign > 0 else 1]
     copies = 1
     if errors is not None:
-        _, place = ghosts.kept(steps.alpha, steps.beta, errors)
-        copies = int((place == place[order[0]]).sum())
-        order = np.array(list(dict.fromkeys(place[order])))
+        _, stands_for = ghosts.kept(steps.alpha, steps.beta, errors)
+        copies = int((stands_for == stands_for[order[0]]).sum())
+        order = np.array(list(dict.fromkeys(stands_for[order])))
     return nodes[order], vectors[:, order], copies
 
 
@@ -313,26 +323,26 @@ def _settling(steps: Steps, sign: float, residual: float, scale: float) -> bool:
     """Whether the residual still falls, or has nothing left to fall to."""
     if residual <= ROUNDING * float(np.finfo(float).eps) * scale:
         return True
-    before = len(steps.alpha) - SETTLING
+    before = len(steps.alpha) - _SETTLING
     if before < 1:
         return False
     _, vectors = eigh_tridiagonal(steps.alpha[:before], steps.beta[: before - 1])
     last = vectors[-1, -1 if sign > 0 else 0]
-    return FALLS * residual <= abs(float(steps.beta[before - 1] * last))
+    return _FALLS * residual <= abs(float(steps.beta[before - 1] * last))
 
 
-def _least(gaps: Array) -> float:
+def _least_gap(gaps: Array) -> float:
     return max(float(np.min(gaps, initial=math.inf)), 0.0)
 
 
-def _over(square: float, gap: float) -> float:
-    return NEARER * square / gap if gap > 0 else math.inf
+def _over_gap(square: float, gap: float) -> float:
+    return _NEARER * square / gap if gap > 0 else math.inf
 
 
 def _rounding(size: float, rho: float, machine_epsilon: float, largest: float) -> float:
     """Rounding of a product: eps |g| / h, |g| / h = |A q| / rho; eps of the largest without h."""
     if math.isnan(rho):
-        return ROUNDING * min(machine_epsilon, FLOAT32) * largest
+        return ROUNDING * min(machine_epsilon, _FLOAT32) * largest
     return max(machine_epsilon * size / rho if rho > 0 else 0.0, machine_epsilon * largest)
 
 
@@ -341,7 +351,7 @@ def _weighted(values: Array, weights: Array) -> float:
 
 
 def blind(steps: Steps, machine_epsilon: float) -> bool:
-    """Whether products are off by what D does not see, so that no number of theirs is to be had.
+    """Whether products have errors that D does not see, so large that no number can be given.
 
     Args:
         steps: What the Lanczos steps of a probe say.
@@ -349,19 +359,19 @@ def blind(steps: Steps, machine_epsilon: float) -> bool:
     """
     errors = product_errors(steps, machine_epsilon)
     scale = float(np.abs(eigh_tridiagonal(steps.alpha, steps.beta[:-1])[0]).max())
-    unseen = _unseen(np.nan_to_num(steps.asymmetry), errors, scale)
-    return bool(unseen) and unseen >= ASYMMETRIC * scale
+    unseen = _unseen_asymmetry(np.nan_to_num(steps.asymmetry), errors, scale)
+    return bool(unseen) and unseen >= _ASYMMETRIC * scale
 
 
-def _unseen(asymmetry: Array, errors: Array, scale: float) -> float:
-    """Norm of an asymmetry that is plainly there and that D does not see; 0 where there is none.
+def _unseen_asymmetry(asymmetry: Array, errors: Array, scale: float) -> float:
+    """Norm of an asymmetry that is plainly there, but not in D; 0 where there is none.
 
     A part of a gradient that is rounded to a constant, masked or cut is missing from products at
-    every step, so that D is small. What is left is no symmetric matrix, and an error with an
+    every epsilon, so that D is small. What is left is no symmetric matrix, and an error with an
     asymmetry of norm e has at least that norm itself.
     """
     worst = float(asymmetry.max(initial=0.0))
-    plain = worst > max(EXPLAINED * float(errors.max(initial=0.0)), PLAIN * scale)
+    plain = worst > max(_EXPLAINED * float(errors.max(initial=0.0)), _PLAIN * scale)
     return worst if plain else 0.0
 
 
@@ -375,13 +385,13 @@ def _withheld(
     anew: bool,
 ) -> str:
     """Why there is no honest number, "" if there is one."""
-    if unseen and unseen >= ASYMMETRIC * scale:
+    if unseen and unseen >= _ASYMMETRIC * scale:
         return (
             f"no symmetric operator: its products leave an asymmetry of {unseen:.2g} that D does "
             "not see, as where a part of the gradient is rounded away, masked or cut"
         )
-    if error >= NOT_A_DERIVATIVE and bound > MATTERS * scale:
+    if error >= NOT_A_DERIVATIVE and bound > _MATTERS * scale:
         return f"not a derivative: product error D = {error:.2g}, where 0.5 is a pure jump"
-    if skew > MATTERS * scale and skew >= NOT_A_DERIVATIVE * (scale if anew else size):
+    if skew > _MATTERS * scale and skew >= NOT_A_DERIVATIVE * (scale if anew else size):
         return f"no symmetric operator: its products leave an asymmetry of {skew:.2g}"
     return ""

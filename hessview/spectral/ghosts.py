@@ -45,57 +45,57 @@ def kept(alpha: ArrayLike, beta: ArrayLike, errors: ArrayLike) -> tuple[Array, N
     # Never coarser than the density is drawn: there, merging must change nothing.
     kernel = quadrature.default_sigma(nodes, count)
     tolerance = np.minimum(np.sqrt(vectors.T**2 @ np.asarray(errors, dtype=float) ** 2), kernel / 2)
-    known = residuals + tolerance  # an eigenvalue lies within this
+    reach = residuals + tolerance  # an eigenvalue lies within this
 
-    def same(one: int, other: int) -> bool:
-        apart = nodes[other] - nodes[one]
-        if apart <= 2 * max(tolerance[one], tolerance[other]):
+    def same(first: int, second: int) -> bool:
+        gap = nodes[second] - nodes[first]
+        if gap <= 2 * max(tolerance[first], tolerance[second]):
             return True
-        proven = max(known[one], known[other]) < apart / 2
-        return bool(apart <= quadrature.LEAST_APART * kernel and not proven)
+        proven = max(reach[first], reach[second]) < gap / 2
+        return bool(gap <= quadrature.LEAST_APART * kernel and not proven)
 
-    place = np.arange(count)
+    stands_for = np.arange(count)
     start = 0
     for stop in range(1, count + 1):
         if stop == count or not same(start, stop):
-            place[start:stop] = start + int(np.argmax(weights[start:stop]))
+            stands_for[start:stop] = start + int(np.argmax(weights[start:stop]))
             start = stop
-    heads = np.unique(place)
-    located = heads[known[heads] <= kernel / 2]
+    heads = np.unique(stands_for)
+    located = heads[reach[heads] <= kernel / 2]
     if len(heads) > 2 and located.size:
         without = eigh_tridiagonal(diagonal[1:], coupling[1:-1], eigvals_only=True)
         spurious = []
-        for one in heads[1:-1]:
-            nearest = located[np.argmin(np.abs(nodes[located] - nodes[one]))]
-            light = weights[one] <= LIGHT * weights[nearest]
-            simple = np.count_nonzero(place == one) == 1 and known[one] > kernel / 2
-            there = np.abs(without - nodes[one]).min() <= max(
-                tolerance[one], quadrature.LEAST_APART * kernel
+        for head in heads[1:-1]:
+            nearest = located[np.argmin(np.abs(nodes[located] - nodes[head]))]
+            light = weights[head] <= LIGHT * weights[nearest]
+            simple = np.count_nonzero(stands_for == head) == 1 and reach[head] > kernel / 2
+            persists = np.abs(without - nodes[head]).min() <= max(
+                tolerance[head], quadrature.LEAST_APART * kernel
             )
-            if light and simple and there:
-                spurious.append((one, nearest))
-        for one, nearest in spurious:
-            place[one] = nearest
-    return tolerance, place
+            if light and simple and persists:
+                spurious.append((head, nearest))
+        for head, nearest in spurious:
+            stands_for[head] = nearest
+    return tolerance, stands_for
 
 
 def merged(
-    rule: quadrature.Ritz, place: NDArray[np.intp]
+    rule: quadrature.Ritz, stands_for: NDArray[np.intp]
 ) -> tuple[quadrature.Ritz, NDArray[np.intp]]:
     """A quadrature with each eigenvalue once: weights are added, the least residual counts.
 
     Args:
         rule: The quadrature of a probe.
-        place: As `kept` gives it.
+        stands_for: As `kept` gives it.
 
     Returns:
         The quadrature of the Ritz values that are kept, and how many each stands for.
     """
-    stays = np.unique(place)
-    residuals = np.full(len(place), np.inf)
-    np.minimum.at(residuals, place, rule.residuals)
-    weights = np.zeros(len(place))
-    np.add.at(weights, place, rule.weights)
-    copies = np.bincount(place, minlength=len(place))
-    found = quadrature.Ritz(rule.nodes[stays], weights[stays], residuals[stays])
-    return found, copies[stays]
+    stays = np.unique(stands_for)
+    residuals = np.full(len(stands_for), np.inf)
+    np.minimum.at(residuals, stands_for, rule.residuals)
+    weights = np.zeros(len(stands_for))
+    np.add.at(weights, stands_for, rule.weights)
+    copies = np.bincount(stands_for, minlength=len(stands_for))
+    quadrature_of_kept = quadrature.Ritz(rule.nodes[stays], weights[stays], residuals[stays])
+    return quadrature_of_kept, copies[stays]

@@ -65,17 +65,17 @@ def lanczos(
         were given up on the way.
     """
     rows = {"full": steps, "none": 2}.get(str(reorthogonalize)) or max(2, int(reorthogonalize))
-    # Vectors go round in a ring of rows; empty memory is not touched before it is used.
+    # Rows are reused in turn, as a ring; `empty` touches no memory before it is used.
     basis = torch.empty(min(rows, steps), space.local_size, dtype=space.dtype, device=space.device)
     basis[0] = start
     del start  # which would take the place of one more vector
     scale, beta = 0.0, 0.0
     for step in range(steps):
         current = step % len(basis)
-        kept = basis[: min(step + 1, len(basis))]
+        rows_kept = basis[: min(step + 1, len(basis))]
         vector = matvec(basis[current])
-        first = space.products(kept, vector)[:-1]
-        second = space.products(kept, vector, subtract=first)
+        first = space.products(rows_kept, vector)[:-1]
+        second = space.products(rows_kept, vector, subtract=first)
         inner = first + second[:-1]
         alpha = float(inner[current])
         inner[current] = 0.0
@@ -85,14 +85,14 @@ def lanczos(
         # |w - Q c|^2 = |w|^2 - |c|^2 for orthonormal rows; c is tiny on the second pass.
         beta = math.sqrt(max(float(second[-1] - second[:-1] @ second[:-1]), 0.0))
         scale = max(scale, abs(alpha) + beta)
-        # What a second pass takes most of was rounding; scaled up, it would not be orthogonal.
+        # Where the second pass takes off most of it, only rounding is left: it is not orthogonal.
         rounding = beta <= _LEFT * math.sqrt(max(float(second[-1]), 0.0))
         if rounding or beta <= torch.finfo(space.dtype).eps * scale:
             yield LanczosStep(alpha=alpha, beta=0.0, asymmetry=asymmetry)
             break
         yield LanczosStep(alpha=alpha, beta=beta, asymmetry=asymmetry)
         if step + 1 < steps:
-            space.subtract(kept, second[:-1], vector)
+            space.subtract(rows_kept, second[:-1], vector)
             basis[(step + 1) % len(basis)] = vector.div_(beta)
             del vector
     return basis[: step + 1] if step < len(basis) else None

@@ -19,7 +19,7 @@ LEAST_APART = 0.02  # kernel widths; nearer nodes share a point: the curve there
 PADDING = 0.03  # share of the range that stays free at either end
 REACH = 5.0  # kernel widths beyond the outermost node: there, 4e-6 of its peak is left
 LEAST_WIDTH = float(np.finfo(np.float64).tiny)  # below it, a kernel's height is infinite
-ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
+_ON_A_NODE = 1e-9  # share of the largest coefficient; nearer, a bordered matrix would be huge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,16 +130,16 @@ def grid(nodes: ArrayLike, *, sigma: float) -> Array:
     """
     check_sigma(sigma)
     values = np.asarray(nodes, dtype=np.float64)
-    at = np.sort(values[np.isfinite(values)])
-    beyond = max(REACH * sigma, PADDING * float(np.ptp(at)))
-    low, high = float(at[0]) - beyond, float(at[-1]) + beyond
-    wanted = math.floor(min(POINTS_PER_SIGMA * (high - low) / sigma, MOST_POINTS) + 0.5) + 1
-    points = min(max(wanted, LEAST_POINTS), MOST_POINTS)
-    # Under a width that is nothing beside the range, nodes are told apart as far as float64 goes.
-    apart = max(LEAST_APART * sigma, float(np.finfo(np.float64).eps) * float(np.ptp(at)))
-    cells = np.floor((at - at[0]) / apart + 0.5)
+    finite = np.sort(values[np.isfinite(values)])
+    beyond = max(REACH * sigma, PADDING * float(np.ptp(finite)))
+    low, high = float(finite[0]) - beyond, float(finite[-1]) + beyond
+    points_wanted = math.floor(min(POINTS_PER_SIGMA * (high - low) / sigma, MOST_POINTS) + 0.5) + 1
+    points = min(max(points_wanted, LEAST_POINTS), MOST_POINTS)
+    # Where sigma is tiny beside the range, nodes are told apart down to float64's resolution.
+    least_gap = max(LEAST_APART * sigma, float(np.finfo(np.float64).eps) * float(np.ptp(finite)))
+    cells = np.floor((finite - finite[0]) / least_gap + 0.5)
     first = np.concatenate([[True], np.diff(cells) > 0])
-    return np.sort(np.concatenate([np.linspace(low, high, points), at[first]]))
+    return np.sort(np.concatenate([np.linspace(low, high, points), finite[first]]))
 
 
 def moment(nodes: ArrayLike, weights: ArrayLike, order: int) -> float:
@@ -246,11 +246,11 @@ def mass_below(alpha: ArrayLike, beta: ArrayLike, x: float) -> tuple[float, floa
     size = max(float(np.abs(nodes).max()), float(np.abs(coupling).max()))
     gaps = nodes - x
     near = int(np.argmin(np.abs(gaps)))
-    if coupling[-1] == 0 or abs(gaps[near]) <= ON_A_NODE * size:  # that of Gauss has such a node
-        here = np.abs(gaps) <= ON_A_NODE * size
-        low, there = vectors[0, (gaps < 0) & ~here], vectors[0, here]
-        least = float(low @ low)
-        return least, least + float(there @ there), vectors[:, near]
+    if coupling[-1] == 0 or abs(gaps[near]) <= _ON_A_NODE * size:  # that of Gauss has such a node
+        on_node = np.abs(gaps) <= _ON_A_NODE * size
+        below, at_point = vectors[0, (gaps < 0) & ~on_node], vectors[0, on_node]
+        least = float(below @ below)
+        return least, least + float(at_point @ at_point), vectors[:, near]
     last = coupling[-1] * vectors[-1]
     # Golub's bordering: the new entry makes x an eigenvalue.
     bordered = np.append(diagonal, x + float(np.sum(last**2 / gaps)))

@@ -92,8 +92,10 @@ class Space:
             self._starts[i] = start
             start += pieces[i].numel
         starts = {piece.name: start for piece, start in zip(pieces, self._starts, strict=True)}
-        places = [starts[name] + own.to(self.device) for name, own in (held or {}).items()]
-        self._held = torch.cat(places) if places else None
+        held_positions = [
+            starts[name] + positions.to(self.device) for name, positions in (held or {}).items()
+        ]
+        self._held = torch.cat(held_positions) if held_positions else None
 
     def hold(self, vector: Tensor) -> Tensor:
         """Set a vector to zero where elements are held constant, in place; returns it."""
@@ -127,9 +129,9 @@ class Space:
         for rows, part, counted in self._sweep(basis, vector):
             if subtract is not None:
                 part.addmv_(rows.T, subtract.to(part), alpha=-1)
-            own = part[:counted] if unit == 1 else _times(part[:counted], unit)
-            sums[:-1] += rows[:, :counted] @ own
-            sums[-1] += own @ own
+            scaled = part[:counted] if unit == 1 else _times(part[:counted], unit)
+            sums[:-1] += rows[:, :counted] @ scaled
+            sums[-1] += scaled @ scaled
         sums[:-1] /= unit
         sums[-1] /= unit**2
         return self.reduce(sums).cpu()
@@ -160,9 +162,9 @@ class Space:
         """Norm of a vector over all ranks."""
         return math.sqrt(float(self.reduce(self.squares(vector))))
 
-    def dot(self, one: Tensor, other: Tensor) -> float:
+    def dot(self, first: Tensor, second: Tensor) -> float:
         """Inner product of two vectors over all ranks."""
-        return float(self.products(one[None], other)[0])
+        return float(self.products(first[None], second)[0])
 
     def piece_squares(self, vector: Tensor) -> Tensor:
         """Local part of the squared norm of each piece of a vector, for a reduction.
@@ -242,8 +244,8 @@ def _square(vector: Tensor) -> Tensor:
     unit = _unit(vector)
     total = torch.zeros((), dtype=torch.float64, device=vector.device)
     for part in torch.split(vector, CHUNK):
-        own = part if unit == 1 else _times(part, unit)
-        total += own @ own
+        scaled = part if unit == 1 else _times(part, unit)
+        total += scaled @ scaled
     return total / unit**2
 
 
@@ -264,7 +266,7 @@ def _uniform(mixed: Tensor) -> Tensor:
     return ((mixed >> 40) & 0xFFFFFF).to(torch.float32).mul_(2.0**-24)
 
 
-def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]) -> None:
+def _fill(part: Tensor, piece: Piece, key: int, numbers_of: Callable[[Tensor], Tensor]) -> None:
     """Fill a local box with numbers made from the hash of each element's place in the tensor."""
     if part.numel() == 0:
         return
@@ -279,13 +281,13 @@ def _fill(part: Tensor, piece: Piece, key: int, made: Callable[[Tensor], Tensor]
     for start in range(0, part.shape[0], rows):
         stop = min(start + rows, part.shape[0])
         along = torch.arange(start, stop, device=part.device) + offset[0]
-        place = along[:, None] * strides[0] + inner
-        part[start:stop] = made(_mix(place, key)).view(part[start:stop].shape)
+        element = along[:, None] * strides[0] + inner
+        part[start:stop] = numbers_of(_mix(element, key)).view(part[start:stop].shape)
 
 
-def _mix(place: Tensor, key: int) -> Tensor:
+def _mix(element: Tensor, key: int) -> Tensor:
     """Hash of 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014), wrapping."""
-    x = place * 0x9E3779B97F4A7C15 + key  # torch takes a factor of 64 bits as a signed one
+    x = element * 0x9E3779B97F4A7C15 + key  # torch takes a factor of 64 bits as a signed one
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         # An arithmetic shift fills with the sign; the mask makes it a logical one.
         x = (x ^ ((x >> shift) & ((1 << (64 - shift)) - 1))) * factor

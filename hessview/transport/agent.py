@@ -131,8 +131,8 @@ def refuse_second_agent() -> None:
         JobError: It has one.
     """
     with TURN:  # by then a talk of ours is over
-        taken = rpc.api._is_current_rpc_agent_set()
-    if taken:
+        has_agent = rpc.api._is_current_rpc_agent_set()
+    if has_agent:
         raise JobError(
             "this process already has an RPC agent of its own, and can have only one; end yours "
             "with rpc.shutdown() first."
@@ -189,7 +189,7 @@ class _Unpickler(AllowlistUnpickler):
 
 @contextlib.contextmanager
 def _listening_on(interface: Interface | None) -> Iterator[None]:
-    """Tell TensorPipe which interface to bind; only so can it be told."""
+    """Tell TensorPipe which interface to bind; an environment variable is the only way."""
     before = os.environ.pop(_BIND, None)
     if interface is not None:
         os.environ[_BIND] = interface.name
@@ -203,12 +203,12 @@ def _listening_on(interface: Interface | None) -> Iterator[None]:
 
 def _check_address(url: str, interface: Interface | None) -> None:
     """Refuse to listen elsewhere: TensorPipe keeps the address that it bound first for good."""
-    wanted = "shm" if interface is None else interface.address
-    place = urllib.parse.urlsplit(url)
-    if wanted not in (place.scheme, place.hostname):
+    expected = "shm" if interface is None else interface.address
+    address = urllib.parse.urlsplit(url)
+    if expected not in (address.scheme, address.hostname):
         raise JobError(
-            f"this process already uses TensorPipe at {place.hostname} and cannot use {wanted} as "
-            "well; start a new process for it."
+            f"this process already uses TensorPipe at {address.hostname} and cannot use {expected} "
+            "as well; start a new process for it."
         )
 
 

@@ -1,4 +1,4 @@
-"""How a kernel hears a job: what it can ask whatever lies between, and a line that only listens.
+"""How a kernel reaches a job: the interface of all channels, and a channel that only reads.
 
 The latter tails the record, and no job learns of it; the line over RPC is in `transport.rpc`.
 """
@@ -88,9 +88,9 @@ class LocalChannel:
         """See `Channel.events`."""
         deadline = time.monotonic() + wait
         while not self._closed:
-            left = deadline - time.monotonic()
-            events = self._mailbox.events(after, max(0.0, min(left, _SLICE)))
-            if events or left <= 0:
+            remaining = deadline - time.monotonic()
+            events = self._mailbox.events(after, max(0.0, min(remaining, _SLICE)))
+            if events or remaining <= 0:
                 return events
         return []
 
@@ -141,7 +141,7 @@ class WatchingChannel:
         """See `Channel.events`; once the job is gone, all that it recorded comes first."""
         deadline = time.monotonic() + wait
         while not self._closed:
-            # Before reading: what is recorded before the end is read before the end is told.
+            # Asked before reading, so that all that was recorded before the end is read.
             lost = self._lost()
             if events := self._recorded(after):
                 self._pace.wake()
@@ -185,8 +185,8 @@ class WatchingChannel:
             return ""
         return ""
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, action: str) -> NoReturn:
         raise JobError(
-            f"this session only watches, and cannot {what}; use "
+            f"this session only watches, and cannot {action}; use "
             f'hessview.attach("{self._directory.path}").'
         )

@@ -1,4 +1,4 @@
-"""Why a job is not there, in words."""
+"""Why a job cannot be reached: gone, stopped, starting, or silent."""
 
 import time
 
@@ -93,19 +93,19 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
         What happened and what to do.
     """
     try:
-        now = directory.read_job()
+        current = directory.read_job()
     except JobError as error:
         return f"job {job.job} can no longer be reached: {error}"
-    if now.job != job.job:
-        return f"job {job.job} is gone and job {now.job} runs in its place; attach again."
-    if now.state == "ended":
-        return f"job {job.job} ended ({_end(directory, now)}); {_record(directory)}"
-    if cause := _cause_of_death(directory, now):
+    if current.job != job.job:
+        return f"job {job.job} is gone and job {current.job} runs in its place; attach again."
+    if current.state == "ended":
+        return f"job {job.job} ended ({_end(directory, current)}); {_record(directory)}"
+    if cause := _cause_of_death(directory, current):
         return f"job {job.job} is lost: {cause}; {_record(directory)}"
     released = directory.read_release(claim)
-    if released is None and now.left == claim.identity:
-        released = now.left_reason
-    if released is None and now.epoch > job.epoch:
+    if released is None and current.left == claim.identity:
+        released = current.left_reason
+    if released is None and current.epoch > job.epoch:
         released = "another kernel took over"
     if released is not None:
         return (
@@ -116,12 +116,13 @@ def known_loss(directory: RunDirectory, job: JobFile, claim: Claim) -> str | Non
 
 
 def _silence(directory: RunDirectory, job: JobFile) -> str:
-    """What a job that says nothing may have come to."""
+    """What may have happened to a job that does not answer."""
     if stopped := directory.ranks("stopped") or _stopped(job):
         pids = " ".join(str(process.pid) for process in stopped.values())
-        who = ", ".join(f"rank {rank} ({process})" for rank, process in stopped.items())
+        ranks_in_words = ", ".join(f"rank {rank} ({process})" for rank, process in stopped.items())
         return (
-            f"{who} of job {job.job} is stopped; kill -CONT {pids}, then attach again, or end it."
+            f"{ranks_in_words} of job {job.job} is stopped; kill -CONT {pids}, then attach "
+            "again, or end it."
         )
     match job.process.life():
         case "elsewhere":
@@ -138,15 +139,15 @@ def _stopped(job: JobFile) -> dict[int, Process]:
 
 def _end(directory: RunDirectory, job: JobFile) -> str:
     failures = directory.failures()
-    # The ranks of an ended job are all gone, which tells nothing where none of them complained.
+    # The ranks of an ended job are all gone; that is no failure where none recorded an error.
     return blame(failures, directory.ranks("gone") if failures else {}) or job.reason
 
 
 def _cause_of_death(directory: RunDirectory, job: JobFile) -> str:
-    gone = directory.ranks("gone")
+    dead_ranks = directory.ranks("gone")
     if job.process.life() == "gone":
-        gone[0] = job.process
-    return blame(directory.failures(), gone)
+        dead_ranks[0] = job.process
+    return blame(directory.failures(), dead_ranks)
 
 
 def _record(directory: RunDirectory) -> str:

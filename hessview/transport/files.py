@@ -53,11 +53,11 @@ class Claim:
         return checked(cls, data)
 
     def __str__(self) -> str:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"the kernel with {self.process} (since {when})"
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"the kernel with {self.process} (since {since})"
 
 
-# How gloo and NCCL put it that a rank at the other end has gone.
+# Texts by which gloo and NCCL say that the rank at the other end has gone.
 _LOST_PEER = (
     "Connection closed by peer",
     "Connection reset by peer",
@@ -69,7 +69,7 @@ _LOST_PEER = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What a rank died of.
+    """The error that ended a rank.
 
     Attributes:
         rank: The rank.
@@ -97,12 +97,12 @@ class Failure:
         return any(words in self.error for words in _LOST_PEER)
 
 
-def blame(failures: Sequence[Failure], gone: Mapping[int, Process]) -> str:
-    """What began the death of a job, in words.
+def blame(failures: Sequence[Failure], dead_ranks: Mapping[int, Process]) -> str:
+    """The first cause of a job's death, in words.
 
     Args:
         failures: What ranks said that they died of, the earliest first.
-        gone: Ranks whose process is gone.
+        dead_ranks: Ranks whose process is gone.
 
     Returns:
         Which rank and why, as far as it can be told; "" if nothing went wrong.
@@ -110,13 +110,13 @@ def blame(failures: Sequence[Failure], gone: Mapping[int, Process]) -> str:
     for failure in failures:
         if not failure.lost_peer:
             return f"rank {failure.rank} failed: {failure.error}"
-    said = {failure.rank for failure in failures}
-    silent = sorted(rank for rank in gone if rank not in said)
+    failed_ranks = {failure.rank for failure in failures}
+    silent = sorted(rank for rank in dead_ranks if rank not in failed_ranks)
     if silent:
-        who = ", ".join(f"rank {rank} ({gone[rank]})" for rank in silent)
+        ranks_in_words = ", ".join(f"rank {rank} ({dead_ranks[rank]})" for rank in silent)
         return (
-            f"{who} was killed without a word, by the system (out of memory?), by hand, or with "
-            "torchrun; the end of torchrun's output says which"
+            f"{ranks_in_words} was killed without a word, by the system (out of memory?), by hand, "
+            "or with torchrun; the end of torchrun's output says which"
         )
     if failures:
         return (
@@ -155,7 +155,7 @@ class Starting:
 
     @classmethod
     def read(cls, run_dir: pathlib.Path) -> "Starting | None":
-        """What a run directory says of this, None where it says nothing that can be believed.
+        """The starting job of a run directory, None where its file is missing or damaged.
 
         Args:
             run_dir: The run directory.

@@ -88,7 +88,7 @@ class RpcHost:
         self._directory.close()
 
     def _watch(self) -> None:
-        changes, pace, told = Changes(self._directory.path, _LOOK), Pace(_SELDOM), ""
+        changes, pace, logged = Changes(self._directory.path, _LOOK), Pace(_SELDOM), ""
         while not self._closing.wait(pace.pause):
             if not changes():
                 continue
@@ -104,9 +104,9 @@ class RpcHost:
                     self._serve(claim)
                     pace.wake()
             except JobError as error:
-                if str(error) != told:
+                if str(error) != logged:
                     _log.warning("no kernel can attach to the job for now: %s", error)
-                told = str(error)
+                logged = str(error)
                 self._closing.wait(1.0)
             except Exception:  # this thread must not die, or no kernel could ever attach again
                 _log.exception("no kernel can attach to the job for now")
@@ -128,7 +128,7 @@ class RpcHost:
         epoch = self._job.epoch
         if self._job.state != "ended":
             self._free(claim.identity, reason)
-        # Not before: the claim is what keeps others from claiming the epoch that has just ended.
+        # Only now: the claim keeps others from claiming the epoch that has just ended.
         self._directory.forget(epoch, claim)
 
     def _drop(self, error: RunDirectoryError) -> None:
@@ -138,13 +138,13 @@ class RpcHost:
         self._free("", f"it was dropped: {error}")
         self._directory.forget(epoch, None)
 
-    def _free(self, left: str, reason: str) -> None:
+    def _free(self, served_claim: str, reason: str) -> None:
         """Let the next kernel claim the job."""
         self._publish(
             epoch=self._job.epoch + 1,
             token=secrets.token_hex(32),
             state="waiting",
-            left=left,
+            left=served_claim,
             left_reason=reason,
         )
 

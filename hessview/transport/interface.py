@@ -43,18 +43,21 @@ def private_interface(name: str) -> Interface:
     Raises:
         InputError: There is none of this name that is up, or its address is public.
     """
-    found = _interfaces()
-    if name not in found:
-        there = ", ".join(f"{one.name} ({one.address})" for one in found.values())
-        raise InputError(
-            f"listen={name!r} is no network interface of this host that is up; use one of {there}."
+    interfaces = _interfaces()
+    if name not in interfaces:
+        choices = ", ".join(
+            f"{interface.name} ({interface.address})" for interface in interfaces.values()
         )
-    if ipaddress.ip_address(found[name].address).is_global:
         raise InputError(
-            f"listen={name!r} has the public address {found[name].address}, and whoever reaches a "
-            "job can run code in it; name an interface of a private network."
+            f"listen={name!r} is no network interface of this host that is up; use one of "
+            f"{choices}."
         )
-    return found[name]
+    if ipaddress.ip_address(interfaces[name].address).is_global:
+        raise InputError(
+            f"listen={name!r} has the public address {interfaces[name].address}, and whoever "
+            "reaches a job can run code in it; name an interface of a private network."
+        )
+    return interfaces[name]
 
 
 def loopback() -> Interface:
@@ -63,9 +66,9 @@ def loopback() -> Interface:
     Raises:
         JobError: It is down.
     """
-    for one in _interfaces().values():
-        if ipaddress.ip_address(one.address).is_loopback:
-            return one
+    for interface in _interfaces().values():
+        if ipaddress.ip_address(interface.address).is_loopback:
+            return interface
     raise JobError("the loopback interface is down; bring it up, such as with: ip link set lo up")
 
 
@@ -78,9 +81,9 @@ def check_route(url: str) -> None:
     Raises:
         RuntimeError: It knows none. TensorPipe would abort the process.
     """
-    place = urllib.parse.urlsplit(url)
+    target = urllib.parse.urlsplit(url)
     family, kind, _, _, address = socket.getaddrinfo(
-        place.hostname, place.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        target.hostname, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
     )[0]
     with socket.socket(family, kind) as probe:
         try:
@@ -92,9 +95,9 @@ def check_route(url: str) -> None:
 def _interfaces() -> dict[str, Interface]:
     """Interfaces that are up and have an address, by name."""
     up = {name for name, state in psutil.net_if_stats().items() if state.isup}
-    found = {}
+    interfaces = {}
     for name, addresses in psutil.net_if_addrs().items():
-        usable = [one.address for one in addresses if one.family in _FAMILIES]
+        usable = [address.address for address in addresses if address.family in _FAMILIES]
         if name in up and usable:
-            found[name] = Interface(name, usable[0].partition("%")[0])
-    return found
+            interfaces[name] = Interface(name, usable[0].partition("%")[0])
+    return interfaces

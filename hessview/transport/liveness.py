@@ -64,7 +64,7 @@ class Process:
     def current(cls) -> "Process":
         """The process that runs this code."""
         pid = os.getpid()
-        return cls(pid=pid, started=_started(psutil.Process(pid)), **_place())
+        return cls(pid=pid, started=_started(psutil.Process(pid)), **_host_identity())
 
     def life(self) -> Life:
         """Whether the process still lives, as far as this host can tell.
@@ -74,10 +74,16 @@ class Process:
             is whatever ran before a reboot); or "elsewhere", on a host that is not this one,
             though it may have its name, or in a container of which the same is true.
         """
-        here = _place()
-        if (self.host, self.boot, self.pids) != (here["host"], here["boot"], here["pids"]):
-            same_machine = self.machine and self.machine == here["machine"]
-            rebooted = same_machine and self.host == here["host"] and self.boot != here["boot"]
+        this_host = _host_identity()
+        if (self.host, self.boot, self.pids) != (
+            this_host["host"],
+            this_host["boot"],
+            this_host["pids"],
+        ):
+            same_machine = self.machine and self.machine == this_host["machine"]
+            rebooted = (
+                same_machine and self.host == this_host["host"] and self.boot != this_host["boot"]
+            )
             return "gone" if rebooted else "elsewhere"
         try:
             process = psutil.Process(self.pid)
@@ -113,7 +119,7 @@ def _started(process: psutil.Process) -> float:
     return round(seconds, 2)  # the system counts in hundredths; equal processes compare equal
 
 
-def _place() -> dict[str, str]:
+def _host_identity() -> dict[str, str]:
     """What tells this host, and its pids, from those of others."""
     return {
         "host": socket.gethostname(),
@@ -166,13 +172,13 @@ class Pulse:
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._changed = time.monotonic()
-        self._seen = self._look()
+        self._modified = self._look()
 
     def silent(self) -> bool:
         """Whether the last sign of life came too long ago."""
-        seen, now = self._look(), time.monotonic()
-        if seen != self._seen:
-            self._seen, self._changed = seen, now
+        modified, now = self._look(), time.monotonic()
+        if modified != self._modified:
+            self._modified, self._changed = modified, now
         return now - self._changed > SILENCE
 
     def _look(self) -> int | None:
@@ -210,7 +216,7 @@ class Deaths:
         """
         with self._using:
             if self._ends:
-                return self._told(seconds)
+                return self._has_ended(seconds)
         time.sleep(seconds)
         return False
 
@@ -220,7 +226,7 @@ class Deaths:
             while self._ends:
                 os.close(self._ends.pop())
 
-    def _told(self, seconds: float) -> bool:
+    def _has_ended(self, seconds: float) -> bool:
         ended = [end for end, _ in self._poll.poll(1e3 * seconds)]
         for end in ended:
             self._poll.unregister(end)
@@ -258,16 +264,16 @@ class Changes:
         self._path = path
         self._period = period
         self._looked = -period
-        self._seen: int | None = None
+        self._modified: int | None = None
         self._changed = False
 
     def __call__(self) -> bool:
         """Whether something may have changed since the last call that said so."""
-        now, seen = time.monotonic(), self._time()
+        now, modified = time.monotonic(), self._time()
         # Twice for each change: a second one may bear the same time as the first, which the
-        # system counts in steps of some milliseconds.
-        before, self._changed = self._changed, seen != self._seen
-        self._seen = seen
+        # system counts in units of some milliseconds.
+        before, self._changed = self._changed, modified != self._modified
+        self._modified = modified
         if before or self._changed or now - self._looked >= self._period:
             self._looked = now
             return True

@@ -1,4 +1,4 @@
-"""Rank 0's counter, where commands are left and events are picked up, whatever carried the call."""
+"""Rank 0's queue of commands and its events, whatever way a kernel's calls come."""
 
 import collections
 import hmac
@@ -45,7 +45,7 @@ class Mailbox:
         self._accept = accept
         self._changed = threading.Condition()
         self._waiting: collections.deque[Queued] = collections.deque()
-        self._known = {event.run for event in log.events if event.run}
+        self._runs = {event.run for event in log.events if event.run}
         self._cancelled: set[str] = set()
 
     def submit(self, run: str, command: Command) -> None:
@@ -59,14 +59,14 @@ class Mailbox:
         check_run(run)
         command.check_size()
         with self._changed:
-            if run in self._known:
+            if run in self._runs:
                 return
             if self._accept is not None:
                 self._accept(command)
             blocks = self._blocks() if isinstance(command, Coupling) and not command.blocks else []
             fields = command_to_json(command)
             self._write(RunQueued(command=fields, blocks=blocks), run)
-            self._known.add(run)  # not before: what the disk has no room for may come again
+            self._runs.add(run)  # not before: what the disk has no room for may come again
             self._waiting.append(Queued(run, command, json.dumps(fields)))
 
     def events(self, after: int, wait: float) -> list[Event]:
@@ -83,7 +83,7 @@ class Mailbox:
                     self._write(RunEnded(state="cancelled", error="cancelled while queued"), run)
                     self._waiting.remove(entry)
                     return
-            if run in self._known:
+            if run in self._runs:
                 self._cancelled.add(run)
 
     def take(self, wait: float = 0.0) -> Queued | None:
@@ -156,7 +156,7 @@ class Desk:
         """
         if self._token is None:
             return refusal("JobLostError", "the job has hung up; attach again.")
-        if not _same(token, self._token):
+        if not _is_token(token, self._token):
             return refusal("JobError", "the token is wrong; attach again.")
         try:
             return json.dumps({"value": self._perform(operation, body)})
@@ -184,11 +184,11 @@ class Desk:
         raise JobError(f"operation {shown(operation, 40)} is unknown; install the same hessview.")
 
 
-def _same(token: object, own: str) -> bool:
-    """Whether a token is the right one, in a time that does not tell how much of it is."""
-    given = token if isinstance(token, str) else ""
-    # Not as texts, which may hold ASCII only.
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), own.encode())
+def _is_token(token: object, expected: str) -> bool:
+    """Whether a token is right, in a time that does not depend on how much of it is."""
+    text = token if isinstance(token, str) else ""
+    # As bytes: compare_digest takes texts of ASCII only.
+    return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 def refusal(kind: str, text: str) -> str:

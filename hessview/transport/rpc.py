@@ -53,16 +53,16 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
         JobError: The job does not answer, cannot open a link, or cannot be reached from here.
     """
     claim = Claim.new()
-    here = claim.process
+    this_process = claim.process
     deadline = time.monotonic() + _CLAIM_PATIENCE
     while True:
         job = living_job(directory)
-        if job.process == here:
+        if job.process == this_process:
             raise JobError(f"job {job.job} runs in this very process; use hessview.local instead.")
         if job.process.life() == "elsewhere" and not job.listen:
             raise JobError(
-                f"job {job.job} runs with {job.process}, this kernel on {here.host} or in another "
-                f'container, and the job does not listen; follow it with hessview.watch("'
+                f"job {job.job} runs with {job.process}, this kernel on {this_process.host} or in "
+                f'another container, and the job does not listen; follow it with hessview.watch("'
                 f'{directory.path}"), start the kernel where the job is, or the job with --listen '
                 "INTERFACE (in a script, hessview.serve(..., listen=)), a private network of both."
             )
@@ -84,7 +84,7 @@ def claim_job(directory: RunDirectory, *, force: bool) -> tuple[JobFile, Claim]:
 def _refuse_or_release(
     directory: RunDirectory, job: JobFile, claim: Claim, *, force: bool
 ) -> RunDirectoryError | None:
-    """Do what there is to do about the kernel that holds the job.
+    """Refuse while another kernel holds the job or, with `force`, release its claim.
 
     Returns:
         Why its claim cannot be read, None if it can: the job drops it, so that there is nothing
@@ -111,7 +111,7 @@ def _holds(directory: RunDirectory, job: JobFile, holder: Claim) -> bool:
     """Whether a claim stands, rather than waits for the job to notice that it does not."""
     if directory.read_release(holder) is not None or holder.process.life() == "gone":
         return False
-    # A job moves on before it forgets: had the release just been forgotten, this would show.
+    # A job publishes the next epoch before it removes a release: so a removed one shows here.
     return directory.read_job().epoch == job.epoch
 
 
@@ -121,18 +121,18 @@ def _wait_until_open(
     """The job file once the claim is noticed, None where the claim came too late for its epoch."""
     try:
         while True:
-            now = living_job(directory)
-            if (now.job, now.epoch) != (job.job, job.epoch):
+            current = living_job(directory)
+            if (current.job, current.epoch) != (job.job, job.epoch):
                 break
-            if now.state == "held":
-                return now
+            if current.state == "held":
+                return current
             _check_patience(job, deadline)
             time.sleep(_TICK)
     except BaseException:
         directory.release(claim, f"{claim} gave up")
         raise
-    if now.left == claim.identity:
-        raise JobError(f"job {job.job} could not open a link: {now.left_reason}.")
+    if current.left == claim.identity:
+        raise JobError(f"job {job.job} could not open a link: {current.left_reason}.")
     directory.forget(job.epoch, claim)
     return None
 
@@ -178,7 +178,7 @@ class RpcChannel:
         self._directory = directory
         self._pid = os.getpid()
         self._leaving = threading.Lock()
-        self._left = False
+        self._detached = False
         self._lost: JobLostError | None = None
         self._reading = threading.Lock()
         self._record = EventReader(directory.events_path)
@@ -235,8 +235,8 @@ class RpcChannel:
         deadline = time.monotonic() + wait
         died = False
         while True:
-            # Before reading: what is recorded before the end is read before the end is told.
-            over = self._left
+            # Asked before reading, so that all that was recorded before the end is read.
+            over = self._detached
             if not over and (self._changes() or died):
                 over = self._is_lost() or self._stopped_for(time.monotonic()) > _PATIENCE
             if events := self._recorded(after):
@@ -264,9 +264,9 @@ class RpcChannel:
         if os.getpid() != self._pid:
             return  # a forked child inherits the object, but not the line
         with self._leaving:
-            if self._left:
+            if self._detached:
                 return
-            self._left = True
+            self._detached = True
             self._deaths.close()
             atexit.unregister(self.close)
             with contextlib.suppress(OSError, JobError):  # gone, or full: the process' end tells
@@ -315,7 +315,7 @@ class RpcChannel:
             self._wait_for(answer.done)
             return json.loads(answer.result())
         except RuntimeError as error:
-            if self._away and not self._left and not self._is_lost():
+            if self._away and not self._detached and not self._is_lost():
                 raise ConnectionError(str(error)) from error
             raise self._lose() from error
         finally:
@@ -330,15 +330,15 @@ class RpcChannel:
         except JobError:  # known_loss says it better
             return False
 
-    def _wait_for(self, done: Callable[[], bool]) -> None:
+    def _wait_for(self, is_done: Callable[[], bool]) -> None:
         """Wait until something is done; raises JobLostError when it can no longer be."""
         deadline = time.monotonic() + _PATIENCE
         looked = time.monotonic()
-        while not done():
+        while not is_done():
             now = time.monotonic()
             if now - looked > _LOOK_IN_TALK:
                 looked = now
-                if self._left or self._is_lost():
+                if self._detached or self._is_lost():
                     raise self._lose()
                 if now > deadline:
                     raise RuntimeError(f"no answer for {_PATIENCE:.0f} s")
@@ -368,7 +368,7 @@ class RpcChannel:
             return events
 
     def _lose(self) -> JobLostError:
-        if self._left and self._lost is None:
+        if self._detached and self._lost is None:
             return JobLostError(f"this kernel detached from job {self.job.job}; attach again.")
         if self._lost is None:
             self._lost = why_lost(self._directory, self.job, self._claim)

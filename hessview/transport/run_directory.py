@@ -52,7 +52,7 @@ class RunDirectory:
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
         self.events_path = path / FILENAME
-        self._lock = JobLock(path / LOCK)
+        self._lock = _JobLock(path / LOCK)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "RunDirectory":
@@ -83,7 +83,7 @@ class RunDirectory:
         check_safe(directory.path)
         directory.refuse_second_job()
         directory._take_lock()
-        directory._sweep(
+        directory._remove(
             *("claim-*", "release-*", "knock-*", "store-*", "rank-*", "failure-*", ".*.tmp"),
             Starting.FILENAME,
         )
@@ -141,7 +141,7 @@ class RunDirectory:
     def publish(self, job: JobFile) -> None:
         """Replace job.json; readers see the old or the new one, never a part."""
         self._replace(JOB, job.to_json())
-        self._sweep(Starting.FILENAME)
+        self._remove(Starting.FILENAME)
 
     def say_starting(self, phase: str) -> None:
         """Tell what the job of this process is doing until it is published.
@@ -199,8 +199,8 @@ class RunDirectory:
     def read_release(self, claim: Claim) -> str | None:
         """Why a claim shall be served no longer, None if it shall."""
         try:
-            said = read_small(self.path / f"release-{claim.identity}", "")
-            return told(said) or "it was released"
+            reason = read_small(self.path / f"release-{claim.identity}", "")
+            return told(reason) or "it was released"
         except FileNotFoundError:
             return None
         except RunDirectoryError:  # it is there, which is what counts
@@ -223,11 +223,11 @@ class RunDirectory:
 
     def end_talk(self, claim: Claim) -> None:
         """Tell the job that a talk is over."""
-        self._sweep(f"knock-{claim.identity}")
+        self._remove(f"knock-{claim.identity}")
 
     def forget_talk(self, talk: str) -> None:
         """Remove what a talk left behind."""
-        self._sweep(f"store-{talk}")
+        self._remove(f"store-{talk}")
 
     def forget(self, epoch: int, claim: Claim | None) -> None:
         """Remove what a claim left behind, once a later epoch is published.
@@ -236,12 +236,12 @@ class RunDirectory:
             epoch: The epoch that it claimed.
             claim: The claim, None for one that cannot be read.
         """
-        self._sweep(f"claim-{epoch}")
+        self._remove(f"claim-{epoch}")
         if claim is not None:
-            self._sweep(f"release-{claim.identity}", f"knock-{claim.identity}")
+            self._remove(f"release-{claim.identity}", f"knock-{claim.identity}")
 
     def record_rank(self, rank: int) -> None:
-        """Leave word of which process a rank is, so that its death can be told.
+        """Record which process a rank is, so that its death can be noticed.
 
         At the end of a job, the other ranks wait until rank 0 has said that it ended.
 
@@ -251,7 +251,7 @@ class RunDirectory:
         self._replace(f"rank-{rank}.json", json.dumps(dataclasses.asdict(Process.current())))
 
     def record_failure(self, rank: int, error: BaseException | str) -> None:
-        """Leave word of what ends a rank, before it ends; any rank may do so.
+        """Record the error that ends a rank, before it ends; any rank may do so.
 
         Args:
             rank: The rank that ends.
@@ -261,25 +261,25 @@ class RunDirectory:
         self._replace(f"failure-{rank}.json", json.dumps(dataclasses.asdict(failure)))
 
     def failures(self) -> list[Failure]:
-        """What ranks of the job died of, the earliest first.
+        """The errors that ended ranks of the job, the earliest first.
 
         Word that cannot be read counts where its rank is gone, and not against one that lives.
         """
-        found, unread = [], []
+        failures, unread = [], []
         for rank, path in self._by_rank("failure"):
             try:
-                found.append(checked(Failure, read_object(path, "")))
+                failures.append(checked(Failure, read_object(path, "")))
             except (OSError, RunDirectoryError, ValueError):
                 unread.append((rank, path))
-        gone = self.ranks("gone") if unread else {}
+        dead_ranks = self.ranks("gone") if unread else {}
         for rank, path in unread:
-            if rank in gone:
+            if rank in dead_ranks:
                 text = f"it left word in {path.name}, which cannot be read"
-                found.append(Failure(rank=rank, error=text, time=_written_at(path)))
-        return sorted(found, key=lambda failure: failure.time)
+                failures.append(Failure(rank=rank, error=text, time=_written_at(path)))
+        return sorted(failures, key=lambda failure: failure.time)
 
     def ranks(self, life: Life) -> dict[int, Process]:
-        """Ranks that left word of their process, of which this is true now.
+        """Ranks whose recorded process is in this state now.
 
         Of a rank whose word cannot be read, nothing is known.
         """
@@ -322,22 +322,22 @@ class RunDirectory:
 
     def _take_lock(self) -> None:
         try:
-            taken = self._lock.take()
+            is_ours = self._lock.take()
         except OSError as error:
             raise self._unwritable(error) from error
-        if not taken:
+        if not is_ours:
             raise JobError(_second_job(self.path, "that is just starting"))
 
     def _by_rank(self, name: str) -> Iterator[tuple[int, pathlib.Path]]:
-        """Files that ranks left, by rank; those with other names were left by somebody else."""
+        """Files that ranks wrote, by rank; other files are passed over."""
         for path in sorted(self.path.glob(f"{name}-*.json")):
-            if found := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
-                yield int(found[1]), path
+            if match := re.fullmatch(rf"{name}-([0-9]{{1,9}})\.json", path.name):
+                yield int(match[1]), path
 
-    def _sweep(self, *patterns: str) -> None:
+    def _remove(self, *patterns: str) -> None:
         for pattern in patterns:
             for path in self.path.glob(pattern):
-                # What cannot be removed, such as a folder of that name, is in nobody's way.
+                # What cannot be removed, such as a folder of that name, does no harm.
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
 
@@ -375,9 +375,9 @@ class RunDirectory:
         )
 
 
-def _second_job(path: pathlib.Path, which: str) -> str:
+def _second_job(path: pathlib.Path, job: str) -> str:
     return (
-        f"run directory {path} is in use by a living job {which}; attach to it, end it, or "
+        f"run directory {path} is in use by a living job {job}; attach to it, end it, or "
         "choose another run directory."
     )
 
@@ -389,7 +389,7 @@ def _written_at(path: pathlib.Path) -> float:
         return 0.0
 
 
-class JobLock:
+class _JobLock:
     """Keeps a second job of this host out of a run directory.
 
     Args:

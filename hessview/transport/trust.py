@@ -1,7 +1,7 @@
 """What a path is, and whether it may be trusted as a run directory: one wording for each case.
 
-Nothing into which others can look, and nothing unread: whatever was damaged, is of a newer version,
-or was put there by somebody is refused in words, within bounded time and memory.
+A directory that others can read is refused, and every file is checked: whatever was damaged, is of
+a newer version, or was put there by somebody is refused in words, within bounded time and memory.
 """
 
 import collections
@@ -42,11 +42,13 @@ def check_run_directory(path: pathlib.Path) -> None:
     """
     check_there(path)
     if not is_run_directory(path):
-        found = [str(each) for each, _ in zip(_below(path), range(_SHOWN + 1), strict=False)]
-        more = ", ..." if len(found) > _SHOWN else ""
+        below = [
+            str(directory) for directory, _ in zip(_below(path), range(_SHOWN + 1), strict=False)
+        ]
+        more = ", ..." if len(below) > _SHOWN else ""
         cure = (
-            f"below it are {', '.join(found[:_SHOWN])}{more}: pass one of these."
-            if found
+            f"below it are {', '.join(below[:_SHOWN])}{more}: pass one of these."
+            if below
             else "pass what the job was given as --run-dir."
         )
         raise RunDirectoryError(
@@ -139,7 +141,7 @@ def _below(top: pathlib.Path) -> Iterator[pathlib.Path]:
                 waiting.append((pathlib.Path(entry.path), depth + 1))
 
 
-MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 20
 """Of a small file of a run directory; each holds some hundreds."""
 
 
@@ -152,19 +154,19 @@ def check_safe(path: pathlib.Path) -> None:
     Raises:
         RunDirectoryError: A link, not a directory, of another user, or open to others.
     """
-    found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode):
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
         raise RunDirectoryError(
             f"run directory {path} is a symbolic link; name the directory itself."
         )
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise RunDirectoryError(f"run directory {path} is not a directory; choose another path.")
-    if found.st_uid != os.getuid():
+    if status.st_uid != os.getuid():
         raise RunDirectoryError(
-            f"run directory {path} belongs to another user (uid {found.st_uid}, you are "
+            f"run directory {path} belongs to another user (uid {status.st_uid}, you are "
             f"{os.getuid()}); use one of your own."
         )
-    mode = stat.S_IMODE(found.st_mode)
+    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077 and not is_run_directory(path) and any(path.iterdir()):
         raise RunDirectoryError(
             f"{path} is no run directory, and holds other files; choose one that is not there "
@@ -189,7 +191,7 @@ def read_small(path: pathlib.Path, cure: str) -> str:
         RunDirectoryError: It cannot be read: no regular file, too long, or not UTF-8.
     """
     try:
-        return read_text(path, MOST_BYTES)
+        return read_text(path, _MOST_BYTES)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, MemoryError) as error:

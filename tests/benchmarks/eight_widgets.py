@@ -8,8 +8,8 @@ the record: state, numbers, and curve. A line of JSON tells of each.
     python tests/benchmarks/eight_widgets.py --throttle 1 2 4 6 --passes 5 --pictures pictures
 
 On two cores of their own a pass takes about one minute at full speed, and five at a sixth of it.
-The picture beside this file shows eight widgets at a sixth of the speed, after a reload and Run All,
-as they were when five passes at each of these speeds had all eight follow in 60 rounds of 60.
+The picture beside this file shows eight widgets at a sixth of the speed, after a reload and Run
+All, as they were when five passes at each of these speeds had all eight follow in 60 of 60 rounds.
 """
 
 import argparse

@@ -62,12 +62,12 @@ def run(top: Path, pid: int, seed: int, first: int, cases: int) -> None:
     from hessview.session import connect as attach
     from hessview.session import launch, session
     from hessview.transport import rpc as claiming
-    from hessview.transport.liveness import Process, _place, _started
+    from hessview.transport.liveness import Process, _host_identity, _started
     from hessview.transport.run_directory import RunDirectory
 
     claiming._CLAIM_PATIENCE, session._FIRST = 0.05, 0.2  # only so that it is quick
     attach._LOOK = launch._LOOK = 0.01
-    living = Process(pid=pid, started=_started(psutil.Process(pid)), **_place())
+    living = Process(pid=pid, started=_started(psutil.Process(pid)), **_host_identity())
     records = {
         f"{version}-{place}": part
         for version, record in (("0.1.0", OLD.read_bytes()), ("now", now()))

@@ -295,9 +295,9 @@ def test_ranks_that_share_nothing_do_not_move():
     ],
 )
 def test_batches_are_changed_within_their_shapes(batch, changed):
-    before = [coupled_ranks._form(part) for part in coupled_ranks._parts(batch)]
+    before = [coupled_ranks._form(part) for part in coupled_ranks._parts_of_batch(batch)]
     assert coupled_ranks._shuffle(batch) is changed
-    assert [coupled_ranks._form(part) for part in coupled_ranks._parts(batch)] == before
+    assert [coupled_ranks._form(part) for part in coupled_ranks._parts_of_batch(batch)] == before
 
 
 def test_a_mesh_of_data_has_to_be_one():

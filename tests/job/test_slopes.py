@@ -12,7 +12,7 @@ from helpers import toys
 from hessview.errors import ObjectiveError
 from hessview.job.estimators.base import STAND_IN
 from hessview.job.objective import Objective
-from hessview.job.slopes import off
+from hessview.job.slopes import small_displacement
 from hessview.job.worker import Worker
 from hessview.record.commands import Density
 
@@ -320,7 +320,7 @@ def test_what_cannot_be_checked_is_said():
 def test_where_it_is_checked_again_every_parameter_moves_by_its_size():
     objective = toys.gpt(dtype=torch.float32)
     surface = Worker(objective).surface
-    moved, at = off(surface), parameters_to_vector(objective.module.parameters())
+    moved, at = small_displacement(surface), parameters_to_vector(objective.module.parameters())
     assert surface.gradient_norm > 0
     found = torch.cat([part.flatten() for part in surface.space.split(moved)]).abs()
     assert torch.allclose(found, 0.01 * at.detach().abs())

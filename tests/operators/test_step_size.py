@@ -199,7 +199,7 @@ def test_a_step_that_is_too_long_for_a_direction_is_shortened_where_d_is_measure
     first, second = torch.eye(2, dtype=torch.float64)
     operator.matvec(first)
     blind = operator.matvec(second)
-    operator._step_size.settle(3e-3, 1.0)  # a step that is far too long for the second
+    operator._step_size.settle(3e-3, 1.0)  # an epsilon that is far too long for the second
     product = operator.matvec(second, measure_error=True)
     assert abs(blind.norm - 1) < 1e-3
     assert product.epsilon < 1e-3

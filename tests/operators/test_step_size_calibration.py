@@ -40,7 +40,7 @@ def test_noise_truncation_and_the_best_step_are_found_from_wherever_one_starts(o
     # A norm over 4,000 elements knows its own size to about 1 %.
     assert found.noise == pytest.approx(noise, rel=0.05)
     assert found.bend == pytest.approx(bend, rel=0.05)
-    assert found.step == pytest.approx(best, rel=0.05)
+    assert found.epsilon == pytest.approx(best, rel=0.05)
     assert found.products == len(steps) == len(set(steps)) <= 16
     ladder = sorted(math.log(step / (away * best), 4) for step in steps)
     assert ladder == pytest.approx([round(rung) for rung in ladder], abs=1e-9)
@@ -50,14 +50,14 @@ def test_a_product_without_truncation_is_taken_at_the_longest_steps():
     at, _ = products(1e-6, 0.0)
     found = calibrate(at, norm, 1e-3, least=1e-9, most=2.0)
     assert math.isnan(found.bend)
-    assert 0.1 < found.step <= 2.0
+    assert 0.1 < found.epsilon <= 2.0
 
 
 def test_a_product_without_noise_is_taken_at_the_shortest_steps():
     at, _ = products(0.0, 1.0)
     found = calibrate(at, norm, 1e-3, least=1e-6, most=1.0)
     assert math.isnan(found.noise)
-    assert 1e-6 <= found.step < 4e-5
+    assert 1e-6 <= found.epsilon < 4e-5
 
 
 def test_a_linear_function_is_not_searched():
@@ -68,7 +68,7 @@ def test_a_linear_function_is_not_searched():
 def test_where_the_loss_is_not_finite_the_ladder_ends():
     at, _ = products(1e-4, 1e-9, finite=0.5)
     found = calibrate(at, norm, 0.01, least=1e-9, most=1e6)
-    assert 0.01 < found.step < 0.5
+    assert 0.01 < found.epsilon < 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -105,4 +105,4 @@ def test_products_that_only_fade_are_not_taken_for_quiet_ones(away):
         return torch.tensor([math.tanh(where) / where, 0.0, 0.0]).double() + noise
 
     found = calibrate(at, norm, step, least=1e-9, most=1e9)
-    assert 1e-3 < found.step < 2e-2  # noise and truncation meet at (3e-8 / 2)^(1/3)
+    assert 1e-3 < found.epsilon < 2e-2  # noise and truncation meet at (3e-8 / 2)^(1/3)

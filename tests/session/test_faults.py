@@ -277,7 +277,7 @@ def test_a_training_goes_on_when_its_record_has_no_room(small_disk, caplog):
         job.poll(step=21)
         fill(small_disk)
     (small_disk / "fill").unlink()
-    assert "nothing is measured at step 20: " in caplog.text
+    assert "nothing is measured at training step 20: " in caplog.text
     runs = list(hessview.open_runs(small_disk / "run").leaves)
     states = [run.attrs["state"] for run in runs]
     assert states == ["done", *["failed"] * (len(runs) - 2), "done"]

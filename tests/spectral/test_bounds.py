@@ -269,7 +269,7 @@ def test_combinations_of_products_have_no_error_of_the_operators_order():
         for each in found:
             assert sum(each.weights) == pytest.approx(1)
             assert sum(each.change) == pytest.approx(0)
-            assert min(np.flatnonzero(each.weights)) == each.place
+            assert min(np.flatnonzero(each.weights)) == each.nearest
         for each in found[count - 1 :]:
             assert each.weights @ steps**order == pytest.approx(0, abs=1e-12)
             assert each.change @ steps**order == pytest.approx(0, abs=1e-12)

@@ -21,30 +21,30 @@ from hessview.record.operator_facts import facts_of
 from hessview.spectral.lanczos import lanczos
 
 STEPS = 16
-"""Lanczos steps towards the top eigenvector: near enough to share its best step."""
+"""Lanczos steps towards the top eigenvector: near enough to share its best epsilon."""
 
 
 def accuracy(
     command: Accuracy, surface: ShardedLoss, operator: Operator | None = None
 ) -> Generator[Reading, None, str]:
-    """Hold products at many steps, and at the automatic one, against a reference.
+    """Hold products at many epsilons, and at the automatic one, against a reference.
 
     Args:
-        command: Which steps, directions and reference.
+        command: Which epsilons, directions and reference.
         surface: The loss whose curvature is asked for.
         operator: The one that the command names, at its automatic epsilon; None makes it.
 
     Yields:
         For each direction one reading of the automatic epsilon, the reference's own error, and
-        what theorem 3.1 needs to predict the error at any step, which is measured by a ladder
-        of products and not fitted to the errors; then a reading for each step, NaN where the
+        what theorem 3.1 needs to predict the error at any epsilon, which is measured by a ladder
+        of products and not fitted to the errors; then a reading for each epsilon, NaN where the
         loss is not finite.
 
     Returns:
         Why the reference is not the exact one that could be had, "" if it is, or was not sought.
 
     Raises:
-        InputError: An operator without a step, or a reference that it cannot have.
+        InputError: An operator without an epsilon, or a reference that it cannot have.
         ObjectiveError: The exact reference was asked for, and autograd does not see all of it.
     """
     measure = _Measurements(command, surface, operator)
@@ -65,18 +65,20 @@ def accuracy(
                 "exact": float(reference.exact),
             },
         )
-        for place, epsilon in enumerate(command.epsilons):
+        for epsilon_index, epsilon in enumerate(command.epsilons):
             started = time.perf_counter()
-            at = measure.product(direction, epsilon, measure_error=True)
+            product_at_epsilon = measure.product(direction, epsilon, measure_error=True)
             yield Reading(
-                index={"direction": index, "epsilon": place},
-                values={} if at is None else measure.compare(at, reference, direction, started),
+                index={"direction": index, "epsilon": epsilon_index},
+                values={}
+                if product_at_epsilon is None
+                else measure.compare(product_at_epsilon, reference, direction, started),
             )
     return measure.note
 
 
 class _Measurements:
-    """The operator that is measured, at any step, and what it is held against."""
+    """The operator that is measured, at any epsilon, and the reference."""
 
     def __init__(self, command: Accuracy, surface: ShardedLoss, operator: Operator | None) -> None:
         self._command, self._surface = command, surface
@@ -85,7 +87,7 @@ class _Measurements:
         self._order = facts_of_made(command.operator, self.automatic).order
         if not self._order:
             raise InputError(
-                f"operator {command.operator!r} has no step, so there is no error over steps; "
+                f"operator {command.operator!r} has no epsilon, so there is no error over it; "
                 'use operator="hessian".'
             )
         self._least, self._most = StepSize(surface).bounds()
@@ -98,23 +100,23 @@ class _Measurements:
         for probe in range(self._command.probes):
             yield self._surface.space.probe(self._command.seed, probe)
         if self._command.top:
-            yield self._top()
+            yield self._top_direction()
 
     def product(
-        self, direction: Tensor, step: float, *, measure_error: bool = False
+        self, direction: Tensor, epsilon: float, *, measure_error: bool = False
     ) -> Product | None:
-        """The product at a step, None where the loss or its gradient is not finite there."""
-        operator: Operator = self._make(self._surface, step)
+        """The product at an epsilon, None where the loss or its gradient is not finite there."""
+        operator: Operator = self._make(self._surface, epsilon)
         try:
             return operator.matvec(direction, measure_error=measure_error)
         except ObjectiveError:
             return None
 
     def reference(self, direction: Tensor, start: float) -> Reference:
-        """What is compared with."""
+        """The reference product."""
         if self._exact:
             try:
-                return self._exactly(direction)
+                return self._exact_reference(direction)
             except ObjectiveError as error:
                 if self._command.reference == "exact":
                     raise
@@ -129,7 +131,7 @@ class _Measurements:
             most=self._most,
         )
 
-    def _exactly(self, direction: Tensor) -> Reference:
+    def _exact_reference(self, direction: Tensor) -> Reference:
         """The product by double backward, unless a difference contradicts it."""
         reference = exact(self._surface, direction)
         if not self._checked:
@@ -140,8 +142,8 @@ class _Measurements:
         return reference
 
     def theory(self, direction: Tensor, product: Product) -> dict[str, float]:
-        """Noise and bend along a direction, from which the error at any step follows."""
-        found = calibrate(
+        """Noise and bend along a direction, from which the error at any epsilon follows."""
+        errors = calibrate(
             self._vector_at(direction),
             lambda vector: math.sqrt(self.inner(vector, vector)),
             product.epsilon,
@@ -149,16 +151,16 @@ class _Measurements:
             most=self._most,
             order=self._order,
         )
-        return {"noise": found.noise, "bend": found.bend, "order": float(found.order)}
+        return {"noise": errors.noise, "bend": errors.bend, "order": float(errors.order)}
 
     def compare(
         self, product: Product, reference: Reference, direction: Tensor, started: float
     ) -> dict[str, float | list[float]]:
-        """Error and cosine of a product, and what it says of itself."""
-        found, true = product.vector.double(), reference.vector
-        inner, own = self.inner(found, true), self.inner(found, found)
-        miss = math.sqrt(self.inner(found - true, found - true))
-        size = math.sqrt(own) * reference.norm
+        """Error and cosine of a product, beside its own error estimates."""
+        computed, expected = product.vector.double(), reference.vector
+        inner, square = self.inner(computed, expected), self.inner(computed, computed)
+        miss = math.sqrt(self.inner(computed - expected, computed - expected))
+        size = math.sqrt(square) * reference.norm
         return {
             "relative_error": miss / reference.norm if reference.norm else math.nan,
             "cosine": inner / size if size else math.nan,
@@ -175,18 +177,18 @@ class _Measurements:
         return self._surface.space.dot(a.double(), b.double())
 
     def _vector_at(self, direction: Tensor) -> Callable[[float], Tensor | None]:
-        def at(step: float) -> Tensor | None:
-            product = self.product(direction, step)
+        def at(epsilon: float) -> Tensor | None:
+            product = self.product(direction, epsilon)
             return None if product is None else product.vector
 
         return at
 
     def _can_be_exact(self) -> bool:
-        wanted = self._command.reference
-        if wanted == "richardson":
+        reference = self._command.reference
+        if reference == "richardson":
             return False
         if not facts_of(self._command.operator).is_difference_of_gradients:
-            if wanted == "exact":
+            if reference == "exact":
                 raise InputError(
                     f"reference='exact' is the Hessian's, not that of {self._command.operator!r}; "
                     "use reference='richardson'."
@@ -195,12 +197,12 @@ class _Measurements:
         try:
             check_exact(self._surface)
         except InputError:
-            if wanted == "exact":
+            if reference == "exact":
                 raise
             return False
         return True
 
-    def _top(self) -> Tensor:
+    def _top_direction(self) -> Tensor:
         """The largest Ritz vector of a short Lanczos process."""
         space, basis = self._surface.space, list[Tensor]()
 

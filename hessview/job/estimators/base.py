@@ -22,12 +22,12 @@ STAND_IN = "gradient_is_rounded"
 def products_of(
     name: str, surface: LossSurface, epsilon: float | Literal["auto"]
 ) -> tuple[Operator, dict[str, str]]:
-    """Make an operator for its spectrum; as `operator_of`, but for where no difference can do.
+    """Make an operator for its spectrum; exact products where differences are only rounding.
 
     Near a loss of zero in float32, whole parts of a gradient may round to a constant: softmax
     less one does for samples that are fitted to 1e-7. Differences of it miss those parts at any
-    step. Where the start-up check has found the gradient to be rounding, and the module is small
-    enough, products by double backward stand in for differences whose step was not given.
+    epsilon. Where the start-up check has found the gradient to be rounding, and the module is small
+    enough, products by double backward stand in for differences whose epsilon was not given.
 
     Returns:
         The operator, and a note if it is another one than was asked for.
@@ -46,7 +46,7 @@ def stand_in(
     Args:
         name: Of the operator that was asked for.
         surface: The loss.
-        epsilon: As it was asked for; products at a step that was given are what they are.
+        epsilon: As it was asked for; products at one that was given are not replaced.
 
     Returns:
         The operator; None where it would be another matrix, or the module is too large.
@@ -92,11 +92,11 @@ def operator_of(name: str, surface: LossSurface, epsilon: float | Literal["auto"
 
 
 @contextmanager
-def located(**place: int | str) -> Iterator[None]:
-    """Put the place before the text of an error.
+def located(**coordinates: int | str) -> Iterator[None]:
+    """Put the coordinates of a reading before the text of an error.
 
     Args:
-        **place: Coordinates of the reading that is being made, such as probe=0, step=3.
+        **coordinates: Those of the reading that is being made, such as probe=0, step=3.
 
     Raises:
         ObjectiveError: One was raised inside.
@@ -104,5 +104,5 @@ def located(**place: int | str) -> Iterator[None]:
     try:
         yield
     except ObjectiveError as error:
-        where = ", ".join(f"{name} {value}" for name, value in place.items())
-        raise ObjectiveError(f"{where}: {error}") from error
+        coordinates_in_words = ", ".join(f"{name} {value}" for name, value in coordinates.items())
+        raise ObjectiveError(f"{coordinates_in_words}: {error}") from error

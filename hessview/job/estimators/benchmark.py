@@ -43,33 +43,36 @@ def benchmark(
     work: list[Callable[[], Any]] = [lambda: surface.gradient(gradient.zero_())]
     for name in command.operators:
         timed = operator_of(name, surface, command.epsilon)
-        timed.matvec(vector)  # so that the rule for the step is warm
+        timed.matvec(vector)  # so that the rule for epsilon has its start
         work.append(lambda timed=timed: timed.matvec(vector))  # type: ignore[misc]
 
-    for place, each in enumerate(work):
+    for work_index, task in enumerate(work):
         yield Reading(
-            index={"work": place},
-            values={"collectives": _collectives(each), "peak_memory": _peak_memory(surface, each)},
+            index={"work": work_index},
+            values={"collectives": _collectives(task), "peak_memory": _peak_memory(surface, task)},
         )
 
     deepest = _check_depth(command, surface)
     basis = torch.randn(deepest, surface.space.local_size, device=surface.space.device)
     basis = basis.to(surface.space.dtype).div_(math.sqrt(surface.space.size))
     for repetition in range(command.probes):
-        seconds = [_seconds(surface, each) for each in work]
-        steps = []
+        seconds = [_seconds(surface, task) for task in work]
+        orthogonalise_seconds = []
         for depth in command.depths:
-            rows, step = basis[:depth], surface.space.zeros()
+            rows, vector_to_orthogonalise = basis[:depth], surface.space.zeros()
 
-            def orthogonalise(rows: torch.Tensor = rows, step: torch.Tensor = step) -> None:
-                first = surface.space.products(rows, step)[:-1]
-                second = surface.space.products(rows, step, subtract=first)[:-1]
-                surface.space.subtract(rows, second, step)
+            def orthogonalise(
+                rows: torch.Tensor = rows,
+                vector_to_orthogonalise: torch.Tensor = vector_to_orthogonalise,
+            ) -> None:
+                first = surface.space.products(rows, vector_to_orthogonalise)[:-1]
+                second = surface.space.products(rows, vector_to_orthogonalise, subtract=first)[:-1]
+                surface.space.subtract(rows, second, vector_to_orthogonalise)
 
-            steps.append(_seconds(surface, orthogonalise))
+            orthogonalise_seconds.append(_seconds(surface, orthogonalise))
         yield Reading(
             index={"repetition": repetition},
-            values={"seconds": seconds, "orthogonalise_seconds": steps},
+            values={"seconds": seconds, "orthogonalise_seconds": orthogonalise_seconds},
         )
 
 

@@ -38,43 +38,45 @@ def coupling(
         InputError: Fewer than two blocks, one that is empty, or two that overlap.
     """
     names, members = _members(command, surface)
-    where = [names.index(name) for name in members]
+    indices = [names.index(name) for name in members]
     blocks = Blocks(surface.space, list(members.values()))
     make = maker_of(command.operator)
     rule = make(surface, command.epsilon) if operator is None else operator
-    steps = _Steps(make, surface, rule)
+    products = _Products(make, surface, rule)
 
     def row(values: Tensor) -> list[float]:
         spread = torch.full((len(names),), math.nan, dtype=torch.float64)
-        spread[where] = values
+        spread[indices] = values
         return spread.tolist()
 
     for probe in range(command.probes):
         accumulator = mathematics.Coupling(blocks, surface.space.probe(command.seed, probe))
-        # First, so that the rule for the step meets an ordinary direction before small blocks.
+        # First, so that the rule for epsilon meets an ordinary direction before small blocks.
         length = float(accumulator.norms.norm())
         with located(probe=probe):
-            whole = _measure(steps, blocks, accumulator.vector / length, length, key=None)
+            of_all_blocks = _measure(
+                products, blocks, accumulator.vector / length, length, key=None
+            )
         for column, norm in enumerate(accumulator.norms.tolist()):
             started = time.perf_counter()
             direction = blocks.part(accumulator.vector, column).div_(norm)
-            with located(probe=probe, column=names[where[column]]):
-                measured = _measure(steps, blocks, direction, norm, key=column)
-            found = accumulator.add(column, measured.vector)
+            with located(probe=probe, column=names[indices[column]]):
+                measured = _measure(products, blocks, direction, norm, key=column)
+            responses = accumulator.add(column, measured.vector)
             yield Reading(
-                index={"probe": probe, "column": where[column]},
+                index={"probe": probe, "column": indices[column]},
                 values={
-                    "response_norm": row(found.response_norm),
+                    "response_norm": row(responses.response_norm),
                     "noise": row(measured.noise),
-                    "form": row(found.form),
+                    "form": row(responses.form),
                     "epsilon": measured.epsilon,
                     "rho": measured.rho,
-                    "error": float(measured.noise.norm() / found.response_norm.norm()),
+                    "error": float(measured.noise.norm() / responses.response_norm.norm()),
                     "gradients": measured.gradients,
                     "seconds": time.perf_counter() - started,
                 },
             )
-        result = accumulator.compare(whole.vector)
+        result = accumulator.compare(of_all_blocks.vector)
         yield Reading(
             index={"probe": probe},
             values={
@@ -86,9 +88,10 @@ def coupling(
                 "disagreement": result.disagreement,
                 "row_error": row(result.row_error),
                 "row_disagreement": row(result.row_disagreement),
-                "product_epsilon": whole.epsilon,
-                "product_rho": whole.rho,
-                "product_error": float(whole.noise.norm()) / (result.product_norm or math.nan),
+                "product_epsilon": of_all_blocks.epsilon,
+                "product_rho": of_all_blocks.rho,
+                "product_error": float(of_all_blocks.noise.norm())
+                / (result.product_norm or math.nan),
             },
         )
 
@@ -101,34 +104,37 @@ def _members(command: Coupling, surface: ShardedLoss) -> tuple[list[str], dict[s
         check_apart(members)
         return list(members), members
     blocks = job_blocks(surface.objective)
-    held = {block: [name for name in own if name in names] for block, own in blocks.items()}
-    members = {block: own for block, own in held.items() if own}
+    measured = {
+        block: [name for name in block_names if name in names]
+        for block, block_names in blocks.items()
+    }
+    members = {block: block_names for block, block_names in measured.items() if block_names}
     check_apart(members)
     return list(blocks), members
 
 
-class _Steps:
-    """Lets the rule choose each direction's step with the first probe, and keeps it for the others.
+class _Products:
+    """The rule chooses each direction's epsilon with the first probe; the other probes keep it.
 
     So the noise that was measured with the first probe is that of the others too, which cost no
-    search for the step.
+    search for epsilon.
     """
 
     def __init__(self, make: Make, surface: LossSurface, rule: Operator) -> None:
         self._make = make
         self._surface = surface
         self._rule = rule
-        self._kept: dict[int | None, Operator] = {}
+        self._operators: dict[int | None, Operator] = {}
 
     def products(self, key: int | None, direction: Tensor) -> tuple[Product, Product | None]:
         """Product with a unit-norm vector; the first of its key at twice epsilon as well."""
-        if key in self._kept:
-            return self._kept[key].matvec(direction), None
+        if key in self._operators:
+            return self._operators[key].matvec(direction), None
         product = self._rule.matvec(direction)
-        if not product.epsilon > 0:  # an operator that takes no step
-            self._kept[key] = self._rule
+        if not product.epsilon > 0:  # an operator that has no epsilon
+            self._operators[key] = self._rule
             return product, None
-        self._kept[key] = self._make(self._surface, product.epsilon)
+        self._operators[key] = self._make(self._surface, product.epsilon)
         return product, self._make(self._surface, 2 * product.epsilon).matvec(direction)
 
 
@@ -142,10 +148,10 @@ class _Measured:
 
 
 def _measure(
-    steps: _Steps, blocks: Blocks, direction: Tensor, norm: float, *, key: int | None
+    products: _Products, blocks: Blocks, direction: Tensor, norm: float, *, key: int | None
 ) -> _Measured:
     """Product with the vector of this norm along a unit-norm direction."""
-    product, second = steps.products(key, direction)
+    product, second = products.products(key, direction)
     noise = torch.full((len(blocks),), math.nan, dtype=torch.float64)
     if second is not None:
         change = second.vector.sub_(product.vector)

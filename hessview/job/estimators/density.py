@@ -26,7 +26,7 @@ three, and a run that stops on such luck stops on a wrong number."""
 
 
 class Probe(NamedTuple):
-    """What a finished probe says.
+    """The result of a finished probe.
 
     Attributes:
         alpha: Lanczos diagonal coefficients.
@@ -75,18 +75,18 @@ def _estimate(quantity: str, probes: Sequence[Probe]) -> tuple[float, float]:
 
 
 def _frobenius(probes: Sequence[Probe]) -> tuple[float, float]:
-    square, error = _mean([one.alpha[0] ** 2 + one.beta[0] ** 2 for one in probes])
+    square, error = _mean([probe.alpha[0] ** 2 + probe.beta[0] ** 2 for probe in probes])
     norm = math.sqrt(square)
     return norm, error / (2 * norm) if norm else error
 
 
 def _extreme(probes: Sequence[Probe], end: End) -> tuple[float, float]:
-    """The extreme eigenvalue; off by its bound, and by what another probe did not see."""
-    found = [probe.extremes[end] for probe in probes]
-    best = furthest(found, end)
+    """The extreme eigenvalue; off by its bound, and by the spread between probes."""
+    extremes = [probe.extremes[end] for probe in probes]
+    best = furthest(extremes, end)
     if best.withheld:
         return math.nan, math.nan
-    values = [one.value for one in found if not one.withheld]
+    values = [estimate.value for estimate in extremes if not estimate.withheld]
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.inf
     return best.value, best.bound + spread
 
@@ -120,7 +120,7 @@ def density(
     note = ""
     while len(finished) < command.probes:
         probe = len(finished)
-        found: dict[str, list[float]] = {field.name: [] for field in dataclasses.fields(Steps)}
+        columns: dict[str, list[float]] = {field.name: [] for field in dataclasses.fields(Steps)}
         products = _Latest(operator, command.error_every, probe)
         started = time.perf_counter()
         process = _Process(
@@ -133,7 +133,7 @@ def density(
             )
         )
         for index, step in enumerate(process):
-            now = time.perf_counter()
+            finished_at = time.perf_counter()
             product = products.latest
             values = {
                 "alpha": step.alpha,
@@ -147,45 +147,47 @@ def density(
                 "perturbation_effect": product.perturbation_effect,
                 "change": product.change,
                 "flips": product.flips,
-                "seconds": now - started,
+                "seconds": finished_at - started,
             }
             yield Reading(index={"probe": probe, "step": index}, values=dict(values))
-            started = now
-            for name, column in found.items():
+            started = finished_at
+            for name, column in columns.items():
                 column.append(values[name])
-        anew: list[Pair] = []
+        ritz_pairs: list[Pair] = []
         if command.error_every and process.basis is not None:
-            reading, anew = pairs(command.operator, operator, surface, process.basis, found, probe)
+            reading, ritz_pairs = pairs(
+                command.operator, operator, surface, process.basis, columns, probe
+            )
             yield reading
         full = process.basis is not None
         del process  # and its basis, before the next one is made
-        steps = Steps(**{name: np.array(column) for name, column in found.items()})
+        steps = Steps(**{name: np.array(column) for name, column in columns.items()})
         if not note and full and blind(steps, surface.machine_epsilon):
             exact = stand_in(command.operator, surface, command.epsilon)
             if exact is not None and isinstance(operator, Differences):
                 operator = exact
                 note = f"probe {probe} was measured twice, as its products had no symmetry: {WHY}"
                 continue  # its readings take the place of those before
-        finished.append(_probe(found, steps, anew, surface.machine_epsilon, full=full))
+        finished.append(_probe(columns, steps, ritz_pairs, surface.machine_epsilon, full=full))
         if probe + 1 < command.probes and (reason := settled(command, finished)):
             return "; ".join(filter(None, (reason, note)))
     return note
 
 
 def _probe(
-    found: dict[str, list[float]],
+    columns: dict[str, list[float]],
     steps: Steps,
-    anew: list[Pair],
+    ritz_pairs: list[Pair],
     machine_epsilon: float,
     *,
     full: bool,
 ) -> Probe:
-    """What a finished probe says."""
+    """The result of a finished probe."""
     extremes = {
         end: extreme(steps, end, machine_epsilon=machine_epsilon, pair=pair, full=full)
-        for end, pair in itertools.zip_longest(ENDS, anew)
+        for end, pair in itertools.zip_longest(ENDS, ritz_pairs)
     }
-    return Probe(found["alpha"], found["beta"], extremes)
+    return Probe(columns["alpha"], columns["beta"], extremes)
 
 
 class _Process:
@@ -201,7 +203,7 @@ class _Process:
 
 
 class _Latest:
-    """Keeps what the last product said of itself; Lanczos itself only sees vectors."""
+    """Keeps the latest product with its error estimates; Lanczos itself only sees vectors."""
 
     latest: Product
 
@@ -212,7 +214,7 @@ class _Latest:
         self._count = 0
 
     def matvec(self, vector: Tensor) -> Tensor:
-        # The first vector is random, the second lies among the top eigenvectors: both kinds count.
+        # The first vector is random, the second lies among the top eigenvectors: D of both matters.
         every, count = self._error_every, self._count
         measure = every > 0 and (count == 0 or (count - 1) % every == 0)
         with located(probe=self._probe, step=count):

@@ -15,10 +15,10 @@ from hessview.record.events import Reading
 def epsilon_sweep(
     command: EpsilonSweep, surface: ShardedLoss, operator: Operator | None = None
 ) -> Generator[Reading, None, None]:
-    """A spectrum at each step, from the same probes.
+    """A spectrum at each epsilon, from the same probes.
 
     Args:
-        command: Which steps, and how many Lanczos steps and probes.
+        command: Which epsilons, and how many Lanczos steps and probes.
         surface: The loss whose curvature is asked for.
         operator: Not used: each epsilon has one of its own.
 
@@ -26,17 +26,17 @@ def epsilon_sweep(
         The readings of each density, at its place along epsilon.
 
     Raises:
-        InputError: The operator's products take no step.
+        InputError: The operator's products have no epsilon.
     """
-    for place, epsilon in enumerate(command.epsilons):
+    for epsilon_index, epsilon in enumerate(command.epsilons):
         for reading in density(_density(command, epsilon=epsilon), surface):
             if math.isnan(float(reading.values.get("epsilon", epsilon))):  # type: ignore[arg-type]
                 raise InputError(
-                    f"operator {command.operator!r} has no step, so its spectrum is the same at "
+                    f"operator {command.operator!r} has no epsilon, so its spectrum is the same at "
                     'every epsilon; use operator="hessian", or density.'
                 )
             values = {name: v for name, v in reading.values.items() if name != "epsilon"}
-            yield Reading(index={"epsilon": place, **reading.index}, values=values)
+            yield Reading(index={"epsilon": epsilon_index, **reading.index}, values=values)
 
 
 def fraction_sweep(
@@ -56,22 +56,22 @@ def fraction_sweep(
         InputError: Two of the parts hold the same batches.
     """
     objective = surface.objective
-    whole = len(objective.batches)
-    counts = [max(1, round(part * whole)) for part in command.fractions]
+    batch_count = len(objective.batches)
+    counts = [max(1, round(part * batch_count)) for part in command.fractions]
     if len(set(counts)) < len(counts):
         raise InputError(
-            f"fractions={list(command.fractions)} of {whole} batches are {counts} batches, some "
-            f"of them the same; use fractions that are further apart than 1/{whole}, or smaller "
-            "batches."
+            f"fractions={list(command.fractions)} of {batch_count} batches are {counts} batches, "
+            f"some of them the same; use fractions that are further apart than 1/{batch_count}, or "
+            "smaller batches."
         )
-    for place, count in enumerate(counts):
+    for fraction_index, count in enumerate(counts):
         batches = [objective.batches[index] for index in range(count)]
         part = surface.part(
             objective=dataclasses.replace(objective, batches=batches), subset=command.subset
         )
         part.measure()
         yield Reading(
-            index={"fraction": place},
+            index={"fraction": fraction_index},
             values={
                 "batches": float(count),
                 "part_weight": part.weight,
@@ -80,7 +80,9 @@ def fraction_sweep(
             },
         )
         for reading in density(_density(command), part):
-            yield Reading(index={"fraction": place, **reading.index}, values=reading.values)
+            yield Reading(
+                index={"fraction": fraction_index, **reading.index}, values=reading.values
+            )
 
 
 def _density(command: LanczosCommand, **changed: float) -> Density:

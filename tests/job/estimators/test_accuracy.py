@@ -180,7 +180,7 @@ def test_a_step_to_where_the_loss_is_not_finite_is_left_out():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"operator": "exact"}, r"operator 'exact' has no step, .*; use operator=\"hessian\""),
+        ({"operator": "exact"}, r"operator 'exact' has no epsilon, .*; use operator=\"hessian\""),
         (
             {"operator": "fisher", "reference": "exact"},
             r"reference='exact' is the Hessian's, not that of 'fisher'; use reference='rich",

@@ -116,7 +116,8 @@ def test_parts_that_hold_the_same_batches_are_refused():
 def test_steps_of_an_operator_without_any_are_refused():
     command = EpsilonSweep(epsilons=(1e-4, 1e-3), steps=2, operator="exact")
     with pytest.raises(
-        InputError, match=r"operator 'exact' has no step, so .*; use operator=\"hessian\", or densi"
+        InputError,
+        match=r"operator 'exact' has no epsilon, so .*; use operator=\"hessian\", or densi",
     ):
         next(epsilon_sweep(command, surface_of(toys.gpt())))
 
