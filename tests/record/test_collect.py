@@ -4,6 +4,7 @@ import threading
 import pytest
 import xarray as xr
 
+from hessview._version import __version__
 from hessview.errors import RecordError, RecordWarning
 from hessview.record.collect import Collector, collect
 from hessview.record.commands import Density, command_to_json
@@ -112,7 +113,7 @@ def test_provenance_is_complete_and_plain(events):
         "error": "",
         "error_every": 5,
         "gradient_norm": 0.75,  # of the run, not of the job's start
-        "hessview_version": "0.1.0",
+        "hessview_version": __version__,
         "host": "node",
         "job": "job-1",
         "job_seed": 7,
