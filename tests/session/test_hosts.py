@@ -55,7 +55,7 @@ def path(network, tmp_path_factory):
 @pytest.fixture
 def kernel(network, path):
     kernel = network.hosts["gamma"].kernel()
-    kernel.do("import hessview\nfrom hessview.transport import rpc, pulse")
+    kernel.do("import hessview\nfrom hessview.transport import rpc")
     kernel.do(f"session = hessview.attach({str(path)!r}, force=True)")
     yield kernel
     network.mend("gamma")
@@ -153,7 +153,7 @@ def test_a_host_that_fails_with_its_kernel_does_not_keep_the_job(network, path):
 
 def test_a_kernel_learns_that_the_jobs_host_is_silent(network, path, kernel):
     """The last one: the job is dead, but nobody is there to say so."""
-    kernel.do("from hessview.transport import liveness as pulse; pulse.SILENCE = 4.0")
+    kernel.do("from hessview.transport import liveness; liveness.SILENCE = 4.0")
     kernel.do(f"run = session.density(**{LONG})")
     kernel.until("int(run.dataset.alpha.notnull().sum()) >= 2")
     network.cut("alpha")
